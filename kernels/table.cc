@@ -1,0 +1,50 @@
+#include "kernels/table.h"
+
+#include "kernels/conv1d.h"
+#include "kernels/hadamard.h"
+#include "kernels/linear.h"
+#include "kernels/quantize.h"
+#include "kernels/rmsnorm.h"
+#include "kernels/ssd.h"
+
+namespace octet {
+
+#define OCTET_KERNEL(Args, name) extern const Kernel<Args> name;
+#include "kernel_list.inc"
+#undef OCTET_KERNEL
+
+namespace {
+
+template <class Args>
+void AddIf(KernelList<Args>* list, const Kernel<Args>* kernel) {
+  list->Add(kernel);
+}
+template <class Args, class Other>
+void AddIf(KernelList<Args>*, const Kernel<Other>*) {}
+
+template <class Args>
+KernelList<Args> Build() {
+  KernelList<Args> list;
+#define OCTET_KERNEL(Other, name) AddIf(&list, &name);
+#include "kernel_list.inc"
+#undef OCTET_KERNEL
+  return list;
+}
+
+}  // namespace
+
+#define OCTET_OP(Args)                                        \
+  template <>                                                 \
+  const KernelList<Args>& Kernels<Args>() {                   \
+    static const KernelList<Args> list = Build<Args>();       \
+    return list;                                              \
+  }
+OCTET_OP(Conv1dArgs)
+OCTET_OP(HadamardArgs)
+OCTET_OP(LinearArgs)
+OCTET_OP(QuantizeArgs)
+OCTET_OP(RmsnormArgs)
+OCTET_OP(SsdArgs)
+#undef OCTET_OP
+
+}  // namespace octet
