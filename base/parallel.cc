@@ -15,8 +15,7 @@ namespace octet {
 struct ThreadPool::Impl {
   explicit Impl(int n)
       : threads(n),
-        limit(tbb::global_control::max_allowed_parallelism,
-              static_cast<size_t>(std::max(n, 2))),
+        limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(std::max(n, 2))),
         arena(n) {}
   int threads;
   tbb::global_control limit;  // TBB caps arenas at the core count otherwise

@@ -7,7 +7,8 @@
 
 namespace octet {
 
-// kI4: two codes per byte, low nibble first, code 8 is zero (value = code - 8); rows start on a byte.
+// kI4: two codes per byte, low nibble first, code 8 is zero (value = code - 8); rows start on a
+// byte.
 enum class DType : uint8_t { kF32, kF16, kBF16, kI8, kI4, kU8, kI32, kI64 };
 
 const char* DTypeName(DType dtype);  // "f32", "bf16", ...
@@ -48,7 +49,8 @@ inline float F16ToF32(uint16_t v) {
   const uint32_t exponent = (v >> 10) & 0x1fu;
   const uint32_t mantissa = v & 0x3ffu;
   if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
+  if (exponent != 0)
+    return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
   const float subnormal = static_cast<float>(mantissa) * 0x1.0p-24f;
   return std::bit_cast<float>(std::bit_cast<uint32_t>(subnormal) | sign);
 }

@@ -19,8 +19,8 @@ enum class ScaleSource : uint8_t {
 struct Encoding {
   DType dtype = DType::kF32;  // kF32 or kI8
   ScaleSource source = ScaleSource::kStatic;
-  // kStatic: one scale, or one for each entry of the site's scale axis (a channel, an SSM group or a
-  // (head, head_dim) pair), each at most 12 significant bits (codecs/uniform.h). Channel c uses
+  // kStatic: one scale, or one for each entry of the site's scale axis (a channel, an SSM group or
+  // a (head, head_dim) pair), each at most 12 significant bits (codecs/uniform.h). Channel c uses
   // scales[c * scales.size() / channels].
   std::vector<float> scales;
 

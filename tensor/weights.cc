@@ -14,7 +14,8 @@ int64_t Weight::count() const {
 }
 
 int64_t Weight::bytes() const {
-  int64_t total = dtype == DType::kI4 ? rows() * BytesOf(dtype, columns()) : BytesOf(dtype, count());
+  int64_t total =
+      dtype == DType::kI4 ? rows() * BytesOf(dtype, columns()) : BytesOf(dtype, count());
   if (row_scale != nullptr) total += static_cast<int64_t>(row_scale->size()) * 4;
   if (group_scale != nullptr) total += static_cast<int64_t>(group_scale->size());
   return total;
@@ -46,8 +47,9 @@ void RowToF32(const Weight& w, int64_t r, float* out) {
     using T = std::remove_pointer_t<decltype(type)>;
     return reinterpret_cast<const T*>(w.data) + r * columns;
   };
-  const float scale =
-      w.row_scale == nullptr ? 1.0f : (*w.row_scale)[w.row_scale->size() == 1 ? 0 : static_cast<size_t>(r)];
+  const float scale = w.row_scale == nullptr
+                          ? 1.0f
+                          : (*w.row_scale)[w.row_scale->size() == 1 ? 0 : static_cast<size_t>(r)];
   switch (w.dtype) {
     case DType::kF32:
       std::memcpy(out, row(static_cast<float*>(nullptr)), static_cast<size_t>(columns) * 4);
@@ -68,7 +70,8 @@ void RowToF32(const Weight& w, int64_t r, float* out) {
       }
       return;
     case DType::kI4: {
-      const auto* codes = reinterpret_cast<const uint8_t*>(w.data) + r * BytesOf(DType::kI4, columns);
+      const auto* codes =
+          reinterpret_cast<const uint8_t*>(w.data) + r * BytesOf(DType::kI4, columns);
       const int64_t groups = (columns + w.group - 1) / w.group;
       for (int64_t c = 0; c < columns; ++c) {
         const int code = (c % 2 == 0 ? codes[c / 2] & 15 : codes[c / 2] >> 4) - 8;

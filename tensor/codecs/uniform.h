@@ -8,8 +8,8 @@
 
 namespace octet {
 
-// Codes of the 8-bit code run over [-127, 127]: -128 is never produced, which keeps u8 offset tricks
-// and pairwise int16 sums safe (methods_mamba 2.0).
+// Codes of the 8-bit code run over [-127, 127]: -128 is never produced, which keeps u8 offset
+// tricks and pairwise int16 sums safe (methods_mamba 2.0).
 inline constexpr float kMaxCodeI8 = 127.0f;
 
 // Rounds a positive, finite scale up to 12 significant bits; never below 2^-40, so that reciprocals
@@ -31,7 +31,8 @@ inline float ScaleForAbsMax(float absmax, float max_code = kMaxCodeI8) {
 }
 
 // Normative: multiply by the reciprocal in fp32, round half to even, saturate. `inverse_scale` is
-// 1.0f / scale. Every other rounding to int8 in the tree equals this one, or is a codec with a name.
+// 1.0f / scale. Every other rounding to int8 in the tree equals this one, or is a codec with a
+// name.
 inline int8_t QuantizeI8(float x, float inverse_scale) {
   const float code = std::nearbyintf(x * inverse_scale);
   return static_cast<int8_t>(code < -127.0f ? -127.0f : code > 127.0f ? 127.0f : code);

@@ -1,0 +1,195 @@
+#include "graph/graph.h"
+
+#include <set>
+
+#include <fmt/format.h>
+
+namespace octet {
+
+const char* OpName(Op op) {
+  switch (op) {
+    case Op::kEmbedding:
+      return "Embedding";
+    case Op::kRmsNorm:
+      return "RmsNorm";
+    case Op::kLinear:
+      return "Linear";
+    case Op::kSplit:
+      return "Split";
+    case Op::kCausalConvSilu:
+      return "CausalConvSilu";
+    case Op::kSoftplus:
+      return "Softplus";
+    case Op::kSsd:
+      return "Ssd";
+    case Op::kGatedRmsNorm:
+      return "GatedRmsNorm";
+    case Op::kHadamard:
+      return "Hadamard";
+    case Op::kAdd:
+      return "Add";
+  }
+  return "?";
+}
+
+const Encoding* Graph::FindEncoding(std::string_view site) const {
+  const auto it = encodings.find(site);
+  return it == encodings.end() ? nullptr : &it->second;
+}
+
+ValueId Graph::FindSite(std::string_view site) const {
+  for (size_t i = 0; i < nodes.size(); ++i) {
+    if (nodes[i].site == site) return static_cast<ValueId>(i);
+  }
+  return -1;
+}
+
+std::pair<ValueId, ValueId> Graph::LayerRange(int layer) const {
+  size_t begin = 0;
+  while (begin < nodes.size() && nodes[begin].layer != layer) {
+    ++begin;
+  }
+  size_t end = begin;
+  while (end < nodes.size() && nodes[end].layer == layer) {
+    ++end;
+  }
+  return {static_cast<ValueId>(begin), static_cast<ValueId>(end)};
+}
+
+std::string SsdInnerSite(int layer, std::string_view inner) {
+  return fmt::format("layers.{}.ssd.{}", layer, inner);
+}
+
+std::string ToText(const Graph& graph) {
+  std::string text;
+  for (size_t i = 0; i < graph.nodes.size(); ++i) {
+    const Node& n = graph.nodes[i];
+    std::string inputs;
+    for (const ValueId v : n.in) {
+      inputs += fmt::format(" %{}", v);
+    }
+    std::string weights;
+    for (const std::string& w : n.weights) {
+      if (!w.empty()) weights += " " + w;
+    }
+    const Encoding* e = graph.FindEncoding(n.site);
+    text += fmt::format("%{} {} {}[{}]{}{}{}\n", i, n.site, OpName(n.op), n.width, inputs, weights,
+                        e != nullptr && e->quantized() ? " i8" : "");
+  }
+  return text;
+}
+
+void InsertHadamard(Graph* graph, ValueId linear, std::string_view id) {
+  Node& target = graph->nodes[static_cast<size_t>(linear)];
+  const ValueId producer = target.in[0];
+  const std::string prefix = target.site.substr(0, target.site.rfind('.') + 1);
+  Node rotation{};
+  rotation.op = Op::kHadamard;
+  rotation.site = prefix + "y_rot";
+  rotation.layer = target.layer;
+  rotation.in = {producer};
+  rotation.width = graph->nodes[static_cast<size_t>(producer)].width;
+  rotation.hadamard = id;
+  target.in[0] = linear;  // the rotation takes this index below; keep it out of the shift
+  for (Node& n : graph->nodes) {
+    for (ValueId& v : n.in) {
+      if (v >= linear && &n != &target) ++v;
+    }
+  }
+  if (graph->logits >= linear) ++graph->logits;
+  graph->nodes.insert(graph->nodes.begin() + linear, std::move(rotation));
+}
+
+void GraphBuilder::SetLayer(int layer) {
+  layer_ = layer;
+  if (layer >= graph_.layers) graph_.layers = layer + 1;
+}
+
+Node GraphBuilder::MakeNode(Op op, std::string_view site, std::vector<ValueId> in,
+                            int64_t width) const {
+  Node n{};
+  n.op = op;
+  n.site = layer_ < 0 ? std::string(site) : fmt::format("layers.{}.{}", layer_, site);
+  n.layer = layer_;
+  n.in = std::move(in);
+  n.width = width;
+  return n;
+}
+
+ValueId GraphBuilder::Push(Node node) {
+  graph_.nodes.push_back(std::move(node));
+  return static_cast<ValueId>(graph_.nodes.size()) - 1;
+}
+
+ValueId GraphBuilder::Embedding(std::string_view site, std::string table, int64_t rows,
+                                int64_t width) {
+  Node n = MakeNode(Op::kEmbedding, site, {}, width);
+  n.weights = {std::move(table)};
+  graph_.vocab_rows = rows;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::RmsNorm(std::string_view site, ValueId x, std::string weight, float eps) {
+  Node n = MakeNode(Op::kRmsNorm, site, {x}, Width(x));
+  n.weights = {std::move(weight)};
+  n.eps = eps;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Linear(std::string_view site, ValueId x, std::string weight, std::string bias,
+                             int64_t width) {
+  Node n = MakeNode(Op::kLinear, site, {x}, width);
+  n.weights = {std::move(weight), std::move(bias)};
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::SplitOne(std::string_view site, ValueId u, int64_t offset, int64_t width) {
+  Node n = MakeNode(Op::kSplit, site, {u}, width);
+  n.offset = offset;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::CausalConvSilu(std::string_view site, ValueId x, std::string weight,
+                                     std::string bias, int64_t taps) {
+  Node n = MakeNode(Op::kCausalConvSilu, site, {x}, Width(x));
+  n.weights = {std::move(weight), std::move(bias)};
+  n.taps = taps;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Softplus(std::string_view site, ValueId dt_in, std::string bias, float lo,
+                               float hi) {
+  Node n = MakeNode(Op::kSoftplus, site, {dt_in}, Width(dt_in));
+  n.weights = {std::move(bias)};
+  n.lo = lo;
+  n.hi = hi;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Ssd(std::string_view site, ValueId x, ValueId dt, ValueId B, ValueId C,
+                          std::string A_log, std::string D, const SsdAttributes& attributes) {
+  Node n = MakeNode(Op::kSsd, site, {x, dt, B, C}, Width(x));
+  n.weights = {std::move(A_log), std::move(D)};
+  n.ssd = attributes;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::GatedRmsNorm(std::string_view site, ValueId y, ValueId z, std::string weight,
+                                   float eps, int64_t groups) {
+  Node n = MakeNode(Op::kGatedRmsNorm, site, {y, z}, Width(y));
+  n.weights = {std::move(weight)};
+  n.eps = eps;
+  n.groups = groups;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Add(std::string_view site, ValueId a, ValueId b) {
+  return Push(MakeNode(Op::kAdd, site, {a, b}, Width(a)));
+}
+
+Graph GraphBuilder::Finish(ValueId logits) {
+  graph_.logits = logits;
+  return std::move(graph_);
+}
+
+}  // namespace octet

@@ -1,0 +1,135 @@
+// A model as a flat list of named operations: written once, run by every executor.
+#ifndef OCTET_GRAPH_GRAPH_H_
+#define OCTET_GRAPH_GRAPH_H_
+
+#include <array>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "tensor/encoding.h"
+
+namespace octet {
+
+// Closed on purpose: these are the operators of the Mamba-2 paper, plus the Hadamard transform that
+// the quantization methods insert.
+enum class Op : uint8_t {
+  kEmbedding,       // weights: table [V, width]; input: token ids
+  kRmsNorm,         // in: x; weights: weight [width] or "" for ones
+  kLinear,          // in: x; weights: W [width, in], bias [width] or ""
+  kSplit,           // in: u; channels [offset, offset + width) of it
+  kCausalConvSilu,  // in: x; weights: weight [width, 1, K], bias [width] or ""
+  kSoftplus,        // in: dt_in; weights: dt_bias [width]; clamped to [lo, hi]
+  kSsd,             // in: x, dt, B, C; weights: A_log [H], D [H] or [H * P]
+  kGatedRmsNorm,    // in: y, z; weights: weight [width] or "" for ones; norm(y * silu(z)) per group
+  kHadamard,        // in: x; orthonormal transform named by `hadamard`
+  kAdd,             // in: a, b
+};
+const char* OpName(Op op);
+
+using ValueId = int32_t;  // index of the node that produces the value
+
+// Sites inside an Ssd node, see kernels/ssd.h; full names are "layers.3.ssd.x_scaled" and so on.
+inline constexpr std::array<const char*, 3> kSsdInnerSites = {"x_scaled", "score", "state"};
+
+// How an Ssd node computes.
+struct SsdAttributes {
+  int64_t heads = 0, head_dim = 0, state_size = 0, groups = 0;
+  int64_t chunk_size = 0;  // tokens; static scales of inner sites are valid for this length only
+  bool int8 = false;     // stages 2, 4 and 5a on codes; needs encodings of B, C and the inner sites
+  bool gate_q7 = false;  // int8 only: the paper's integer state passing, else fp32
+};
+
+struct Node {
+  Op op;
+  std::string site;  // unique: "layers.3.x"; the paper's letters
+  int layer = -1;    // block number, -1 outside the blocks
+  std::vector<ValueId> in;
+  std::vector<std::string> weights;  // names in the WeightMap, by role as listed at Op
+  int64_t width = 0;                 // channels of the result
+  int64_t offset = 0;                // kSplit
+  int64_t groups = 1;                // kGatedRmsNorm
+  int64_t taps = 0;                  // kCausalConvSilu: K
+  float eps = 0;                     // norms
+  float lo = 0, hi = std::numeric_limits<float>::infinity();  // kSoftplus
+  SsdAttributes ssd;                                          // kSsd
+  std::string hadamard;  // kHadamard: construction id (kernels/hadamard_shape.h)
+};
+
+// Nodes in topological order, a node's index being its value's id, and how sites are encoded.
+struct Graph {
+  std::vector<Node> nodes;
+  int layers = 0;
+  int64_t vocab_rows = 0;           // rows of the embedding, padding included
+  ValueId logits = -1;              // the last node, a Linear of width vocab_rows
+  DType state_dtype = DType::kF32;  // storage of the recurrent state: kF32, kF16 or kI8
+  std::map<std::string, Encoding, std::less<>> encodings;  // by site; absent: fp32
+
+  const Encoding* FindEncoding(std::string_view site) const;
+  // Index of the node of that site, or -1.
+  ValueId FindSite(std::string_view site) const;
+  // First node of block `layer`, and one past its last. Blocks are contiguous; a block's first node
+  // reads the residual stream, its last node (an Add) is the new residual stream.
+  std::pair<ValueId, ValueId> LayerRange(int layer) const;
+};
+
+// "layers.<layer>.ssd.<inner>", the name of an inner site.
+std::string SsdInnerSite(int layer, std::string_view inner);
+
+// Checks what executors rely on: inputs precede their node, widths agree, sites are unique, an
+// Ssd's attributes are consistent, an int8 Ssd has all its encodings with the right number of
+// scales. kInvalidArgument naming the site otherwise.
+Status Verify(const Graph& graph);
+
+// One line per node, for `octet inspect --graph` and tests.
+std::string ToText(const Graph& graph);
+
+// Puts a Hadamard node between the producer of `linear`'s input and that Linear; its site is
+// "<prefix>.y_rot" for a Linear "<prefix>.out". Later ids shift by one.
+void InsertHadamard(Graph* graph, ValueId linear, std::string_view id);
+
+// Records operations in the order the paper writes them. Sites get the current prefix.
+class GraphBuilder {
+ public:
+  // Later sites are "layers.<layer>.<site>"; -1: just "<site>".
+  void SetLayer(int layer);
+  ValueId Embedding(std::string_view site, std::string table, int64_t rows, int64_t width);
+  ValueId RmsNorm(std::string_view site, ValueId x, std::string weight, float eps);
+  ValueId Linear(std::string_view site, ValueId x, std::string weight, std::string bias,
+                 int64_t width);
+  template <size_t n>
+  std::array<ValueId, n> Split(ValueId u, const std::array<const char*, n>& sites,
+                               const std::array<int64_t, n>& widths) {
+    std::array<ValueId, n> parts{};
+    int64_t offset = 0;
+    for (size_t i = 0; i < n; offset += widths[i], ++i) {
+      parts[i] = SplitOne(sites[i], u, offset, widths[i]);
+    }
+    return parts;
+  }
+  ValueId CausalConvSilu(std::string_view site, ValueId x, std::string weight, std::string bias,
+                         int64_t taps);
+  ValueId Softplus(std::string_view site, ValueId dt_in, std::string bias, float lo, float hi);
+  ValueId Ssd(std::string_view site, ValueId x, ValueId dt, ValueId B, ValueId C, std::string A_log,
+              std::string D, const SsdAttributes& attributes);
+  ValueId GatedRmsNorm(std::string_view site, ValueId y, ValueId z, std::string weight, float eps,
+                       int64_t groups);
+  ValueId Add(std::string_view site, ValueId a, ValueId b);
+  Graph Finish(ValueId logits);
+
+ private:
+  ValueId SplitOne(std::string_view site, ValueId u, int64_t offset, int64_t width);
+  Node MakeNode(Op op, std::string_view site, std::vector<ValueId> in, int64_t width) const;
+  ValueId Push(Node node);
+  int64_t Width(ValueId v) const { return graph_.nodes[static_cast<size_t>(v)].width; }
+  Graph graph_;
+  int layer_ = -1;
+};
+
+}  // namespace octet
+#endif  // OCTET_GRAPH_GRAPH_H_
