@@ -24,21 +24,22 @@ class Json {
   enum class Type : uint8_t { kNull, kBool, kInt, kDouble, kString, kArray, kObject };
 
   Json() = default;
-  Json(bool v) : value_(v) {}                           // NOLINT: implicit by design
-  Json(int v) : value_(static_cast<int64_t>(v)) {}      // NOLINT
-  Json(int64_t v) : value_(v) {}                        // NOLINT
-  Json(double v) : value_(v) {}                         // NOLINT
-  Json(const char* v) : value_(std::string(v)) {}       // NOLINT
-  Json(std::string v) : value_(std::move(v)) {}         // NOLINT
-  Json(Array v) : value_(std::move(v)) {}               // NOLINT
-  Json(Object v) : value_(std::move(v)) {}              // NOLINT
+  Json(bool v) : value_(v) {}                       // NOLINT: implicit by design
+  Json(int v) : value_(static_cast<int64_t>(v)) {}  // NOLINT
+  Json(int64_t v) : value_(v) {}                    // NOLINT
+  Json(double v) : value_(v) {}                     // NOLINT
+  Json(const char* v) : value_(std::string(v)) {}   // NOLINT
+  Json(std::string v) : value_(std::move(v)) {}     // NOLINT
+  Json(Array v) : value_(std::move(v)) {}           // NOLINT
+  Json(Object v) : value_(std::move(v)) {}          // NOLINT
   static Json MakeObject() { return Json(Object{}); }
   static Json MakeArray() { return Json(Array{}); }
 
   // Parses UTF-8 `text`. Accepts what Python's json writes: RFC 8259 plus the bare words Infinity,
   // -Infinity and NaN, which become the strings "Infinity", "-Infinity" and "NaN" (see AsNumber).
-  // kCorrupt, with line and column, on malformed text, invalid UTF-8, duplicate member names, an
-  // integer beyond int64, or nesting deeper than 64. The message does not name the file.
+  // An integer beyond int64 becomes a double (tokenizers store int(1e30) as a model's maximum).
+  // kCorrupt, with line and column, on malformed text, invalid UTF-8, duplicate member names, a
+  // number beyond double, or nesting deeper than 64. The message does not name the file.
   static Result<Json> Parse(std::string_view text);
   // Reads and parses the file; errors name it. kTooLarge above `max_bytes`.
   static Result<Json> ParseFile(const std::string& path, int64_t max_bytes);
@@ -72,9 +73,9 @@ class Json {
   void Erase(std::string_view key);
   void Append(Json value);  // makes a null value an array first
 
-  // Text with `indent` spaces per level, or on one line when negative. Numbers are the shortest
-  // text that reads back to the same double; non-finite doubles become the strings of AsNumber.
-  // The same value always gives the same bytes.
+  // Text with `indent` spaces per level, or on one line when negative. Doubles are the shortest
+  // text that reads back as the same double (1.0, not 1); non-finite ones become the strings that
+  // Parse gives for them. The same value always gives the same bytes.
   std::string Dump(int indent = 2) const;
 
   friend bool operator==(const Json&, const Json&) = default;
