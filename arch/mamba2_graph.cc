@@ -1,0 +1,48 @@
+#include <fmt/format.h>
+
+#include "arch/mamba2.h"
+
+namespace octet {
+
+Graph Mamba2Graph(const Mamba2Config& c, const WeightMap& weights) {
+  auto optional = [&](std::string name) {
+    return weights.Find(name) != nullptr ? name : std::string();
+  };
+  SsdAttributes ssd;
+  ssd.heads = c.heads;
+  ssd.head_dim = c.head_dim;
+  ssd.state_size = c.state_size;
+  ssd.groups = c.groups;
+  ssd.chunk_size = c.chunk_size;
+
+  GraphBuilder g;
+  const std::string table = "backbone.embeddings.weight";
+  ValueId u = g.Embedding("embedding", table, c.vocab_rows, c.d_model);
+  for (int64_t i = 0; i < c.layers; ++i) {
+    g.SetLayer(static_cast<int>(i));
+    const std::string block = fmt::format("backbone.layers.{}.", i);
+    const std::string mixer = block + "mixer.";
+    const ValueId u_norm = g.RmsNorm("u_norm", u, block + "norm.weight", c.norm_eps);
+    const ValueId zxbcdt = g.Linear("zxbcdt", u_norm, mixer + "in_proj.weight",
+                                    optional(mixer + "in_proj.bias"), c.d_in_proj());
+    const auto [z, xbc_in, dt_in] =
+        g.Split<3>(zxbcdt, {"z", "xBC_in", "dt_in"}, {c.d_inner(), c.d_xbc(), c.heads});
+    const ValueId xbc = g.CausalConvSilu("xBC", xbc_in, mixer + "conv1d.weight",
+                                         optional(mixer + "conv1d.bias"), c.conv_kernel);
+    const auto [x, B, C] = g.Split<3>(xbc, {"x", "B", "C"}, {c.d_inner(), c.d_bc(), c.d_bc()});
+    const ValueId dt = g.Softplus("dt", dt_in, mixer + "dt_bias", c.dt_lo, c.dt_hi);
+    const ValueId y = g.Ssd("y", x, dt, B, C, mixer + "A_log", mixer + "D", ssd);
+    const ValueId y_norm =
+        g.GatedRmsNorm("y_norm", y, z, mixer + "norm.weight", c.norm_eps, c.groups);
+    const ValueId out = g.Linear("out", y_norm, mixer + "out_proj.weight",
+                                 optional(mixer + "out_proj.bias"), c.d_model);
+    u = g.Add("residual", u, out);
+  }
+  g.SetLayer(-1);
+  const ValueId norm = g.RmsNorm("final_norm", u, "backbone.norm_f.weight", c.norm_eps);
+  const ValueId logits =
+      g.Linear("logits", norm, c.tied ? table : "lm_head.weight", "", c.vocab_rows);
+  return g.Finish(logits);
+}
+
+}  // namespace octet
