@@ -1,0 +1,171 @@
+// Vector forms of kernels/math.h and codecs/uniform.h: lane for lane the same bits as the scalars.
+//
+// Included once per target by kernels/hwy/*.cc, after hwy/foreach_target.h and hwy/highway.h.
+// Vectors have 4, 8 or 16 float lanes, never a run-time number. `df` is a tag of float lanes, full
+// vectors unless said otherwise; pointers need no alignment.
+#if defined(OCTET_KERNELS_HWY_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef OCTET_KERNELS_HWY_MATH_INL_H_
+#undef OCTET_KERNELS_HWY_MATH_INL_H_
+#else
+#define OCTET_KERNELS_HWY_MATH_INL_H_
+#endif
+
+#ifndef OCTET_KERNELS_HWY_TARGETS_H_
+#error "include kernels/hwy/targets.h before anything of Highway"
+#endif
+
+#include <cmath>
+#include <cstdint>
+
+#include "hwy/highway.h"
+#include "kernels/math.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octet {
+namespace HWY_NAMESPACE {
+namespace hn = hwy::HWY_NAMESPACE;
+
+#if !HWY_NATIVE_FMA || HWY_HAVE_SCALABLE
+#error "the kernels need a fused multiply-add and vectors of a fixed size: see targets.h"
+#endif
+
+// ExpF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V ExpV(DF df, V x) {
+  const hn::RebindToSigned<DF> di;
+  const V limit = hn::Set(df, 88.37f);
+  const V clamped = hn::IfThenElse(hn::Gt(x, limit), limit, x);
+  const V n = hn::Round(hn::Mul(clamped, hn::Set(df, 1.44269504088896341f)));
+  V r = hn::MulAdd(n, hn::Set(df, -0.693145751953125f), clamped);
+  r = hn::MulAdd(n, hn::Set(df, -1.428606765330187e-06f), r);
+  V p = hn::Set(df, 1.3888888889e-03f);
+  p = hn::MulAdd(p, r, hn::Set(df, 8.3333333333e-03f));
+  p = hn::MulAdd(p, r, hn::Set(df, 4.1666666667e-02f));
+  p = hn::MulAdd(p, r, hn::Set(df, 1.6666666667e-01f));
+  p = hn::MulAdd(p, r, hn::Set(df, 0.5f));
+  p = hn::MulAdd(p, r, hn::Set(df, 1.0f));
+  p = hn::MulAdd(p, r, hn::Set(df, 1.0f));
+  const auto exponent = hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127));
+  const V value = hn::Mul(p, hn::BitCast(df, hn::ShiftLeft<23>(exponent)));
+  const V below = hn::IfThenZeroElse(hn::Lt(x, hn::Zero(df)), x);  // underflow, or NaN itself
+  return hn::IfThenElse(hn::Ge(x, hn::Set(df, -87.33f)), value, below);
+}
+
+// SiluF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V SiluV(DF df, V x) {
+  return hn::Div(x, hn::Add(hn::Set(df, 1.0f), ExpV(df, hn::Neg(x))));
+}
+
+// The 16 virtual lanes of kernels/math.h: lane i sums the terms whose index is i mod 16.
+//   Lanes16 sum;  for (i = 0; i + 16 <= n; i += 16) sum.MulAdd(a + i, b + i);
+//   float s = sum.Fold(a + i, b + i, n - i);
+class Lanes16 {
+ public:
+  using D = hn::CappedTag<float, 16>;
+  static constexpr int kVectors = 16 / static_cast<int>(HWY_MIN(HWY_LANES(float), 16));
+
+  HWY_INLINE Lanes16() {
+    for (int i = 0; i < kVectors; ++i) {
+      sum_[i] = hn::Zero(D());
+    }
+  }
+  // lane[i] = fma(a[i], b[i], lane[i]) for 16 values.
+  HWY_INLINE void MulAdd(const float* a, const float* b) {
+    const D d;
+    for (int i = 0; i < kVectors; ++i) {
+      const size_t at = static_cast<size_t>(i) * hn::Lanes(d);
+      sum_[i] = hn::MulAdd(hn::LoadU(d, a + at), hn::LoadU(d, b + at), sum_[i]);
+    }
+  }
+  // The same for the `i`-th vector of the 16, from registers.
+  HWY_INLINE void MulAddVector(int i, hn::VFromD<D> a, hn::VFromD<D> b) {
+    sum_[i] = hn::MulAdd(a, b, sum_[i]);
+  }
+  // FoldLanes16 after the last n < 16 terms.
+  HWY_INLINE float Fold(const float* a, const float* b, int64_t n) const {
+    HWY_ALIGN float lanes[16];
+    for (int i = 0; i < kVectors; ++i) {
+      hn::Store(sum_[i], D(), lanes + static_cast<size_t>(i) * hn::Lanes(D()));
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      lanes[i] = std::fma(a[i], b[i], lanes[i]);
+    }
+    return FoldLanes16(lanes);
+  }
+  // FoldLanes16.
+  HWY_INLINE float Fold() const {
+    hn::VFromD<D> sum[kVectors];
+    for (int i = 0; i < kVectors; ++i) {
+      sum[i] = sum_[i];
+    }
+    for (int half = kVectors / 2; half >= 1; half /= 2) {
+      for (int i = 0; i < half; ++i) {
+        sum[i] = hn::Add(sum[i], sum[i + half]);
+      }
+    }
+    return FoldVector(D(), sum[0]);
+  }
+
+ private:
+  template <class DV>
+  static HWY_INLINE float FoldVector(DV /*d*/, hn::VFromD<DV> v) {
+    if constexpr (hn::MaxLanes(DV()) > 4) {
+      const hn::Half<DV> dh;
+      return FoldVector(dh, hn::Add(hn::LowerHalf(dh, v), hn::UpperHalf(dh, v)));
+    } else {
+      v = hn::Add(v, hn::Shuffle1032(v));
+      return hn::GetLane(hn::Add(v, hn::Shuffle2301(v)));
+    }
+  }
+  hn::VFromD<D> sum_[kVectors];
+};
+
+// QuantizeI8 of each lane, as int32 codes within [-127, 127].
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE hn::VFromD<hn::RebindToSigned<DF>> QuantizeV(DF df, V x, V inverse_scale) {
+  const V code = hn::Round(hn::Mul(x, inverse_scale));
+  const V clamped = hn::Min(hn::Max(code, hn::Set(df, -127.0f)), hn::Set(df, 127.0f));
+  return hn::ConvertTo(hn::RebindToSigned<DF>(), clamped);
+}
+
+// Stores int32 codes within [-127, 127] as int8.
+template <class DF, class VI>
+HWY_INLINE void StoreCodes(DF /*df*/, VI codes, int8_t* out) {
+  const hn::Rebind<int8_t, DF> d8;
+  hn::StoreU(hn::DemoteTo(d8, codes), d8, out);
+}
+
+// Loads int8 codes as floats, one per lane.
+template <class DF>
+HWY_INLINE hn::VFromD<DF> LoadCodes(DF df, const int8_t* codes) {
+  const hn::RebindToSigned<DF> di;
+  return hn::ConvertTo(df, hn::PromoteTo(di, hn::LoadU(hn::Rebind<int8_t, DF>(), codes)));
+}
+
+// DequantizeAcc(acc, a, b) of each lane, where `scale` is double(a) * double(b), of half the lanes
+// of `df`: `scale_lower` for the lower half of acc.
+template <class DF, class VI, class VD>
+HWY_INLINE hn::VFromD<DF> DequantizeV(DF df, VI acc, VD scale_lower, VD scale_upper) {
+  const hn::RebindToSigned<DF> di;
+  const hn::Half<DF> dh;
+  const hn::Half<decltype(di)> dih;
+  const hn::Rebind<double, decltype(dh)> dd;
+  const auto lower = hn::Mul(hn::PromoteTo(dd, hn::LowerHalf(dih, acc)), scale_lower);
+  const auto upper = hn::Mul(hn::PromoteTo(dd, hn::UpperHalf(dih, acc)), scale_upper);
+  return hn::Combine(df, hn::DemoteTo(dh, upper), hn::DemoteTo(dh, lower));
+}
+
+// The same with one scale for all lanes.
+template <class DF, class VI>
+HWY_INLINE hn::VFromD<DF> DequantizeV(DF df, VI acc, double scale) {
+  const hn::Rebind<double, hn::Half<DF>> dd;
+  const auto s = hn::Set(dd, scale);
+  return DequantizeV(df, acc, s, s);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octet
+HWY_AFTER_NAMESPACE();
+
+#endif  // OCTET_KERNELS_HWY_MATH_INL_H_
