@@ -19,7 +19,8 @@ struct HadamardShape {
 };
 
 // y[t] = H x[t] / sqrt(k 2^m). The butterfly order is fixed (stride 1, 2, 4, ...; a + b, a - b), the
-// factor sums j ascending from +-v[0], the scale multiplies last: the same bits from every kernel.
+// factor sums j ascending from +-v[0], the scale float(1 / sqrt(double(k 2^m))) multiplies last: the
+// same bits from every kernel.
 struct HadamardArgs {
   int64_t T;
   HadamardShape shape;

@@ -11,8 +11,8 @@
 
 namespace octet {
 
-// Names that ForceIsa accepts on this machine, best first, e.g. {"avx512", "avx2", "sse4", "ref"}.
-// "ref" means the scalar reference kernels only.
+// Names that ForceIsa accepts on this machine, best first, e.g. {"avx512", "avx2", "ref"}. "ref" means
+// the scalar reference kernels only. Below the widest level of an architecture oneDNN is left out too.
 std::vector<std::string> AvailableIsas();
 
 // Restricts every later Pick and Highway dispatch of the process to `name`; "" or "native" lifts the

@@ -7,7 +7,7 @@
 namespace octet {
 
 // With v = x (gate null) or v = x * silu(gate):
-//   y[t, c] = v[t, c] / sqrt(mean(v[t, group of c]^2) + eps) * weight[c]
+//   y[t, c] = (v[t, c] * (1 / sqrt(sum(v[t, group of c]^2) / (C / groups) + eps))) * weight[c]
 // `groups` contiguous groups of C / groups channels. Sums of squares run in 16 virtual lanes
 // (channel mod 16, counted from the start of the group), FMA, folded pairwise 8, 4, 2, 1: the same
 // bits from every kernel (kernels/math.h).

@@ -1,0 +1,98 @@
+#include "kernels/linear.h"
+
+#include <cstdint>
+
+#include "kernels/kernel.h"
+#include "tensor/codecs/uniform.h"
+#include "tensor/dtype.h"
+
+namespace octet {
+namespace {
+
+float FloatAt(const WeightView& w, int64_t i) {
+  switch (w.dtype) {
+    case DType::kBF16:
+      return BF16ToF32(static_cast<const uint16_t*>(w.data)[i]);
+    case DType::kF16:
+      return F16ToF32(static_cast<const uint16_t*>(w.data)[i]);
+    default:
+      return static_cast<const float*>(w.data)[i];
+  }
+}
+
+void RunFloat(const LinearArgs& a) {
+  const auto* x = static_cast<const float*>(a.x);
+  for (int64_t n = a.n_begin; n < a.n_end; ++n) {
+    for (int64_t t = 0; t < a.M; ++t) {
+      double sum = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[n]);
+      for (int64_t k = 0; k < a.K; ++k) {
+        sum += static_cast<double>(x[t * a.K + k]) * static_cast<double>(FloatAt(a.w, n * a.K + k));
+      }
+      a.y[t * a.y_stride + n] = static_cast<float>(sum);
+    }
+  }
+}
+
+int32_t DotI8(const int8_t* x, const int8_t* w, int64_t n) {
+  int32_t sum = 0;
+  for (int64_t k = 0; k < n; ++k) {
+    sum += int32_t{x[k]} * int32_t{w[k]};
+  }
+  return sum;
+}
+
+int32_t DotI4(const int8_t* x, const uint8_t* row, const uint8_t* multipliers, int64_t group,
+              int64_t n) {
+  int32_t sum = 0;
+  for (int64_t begin = 0; begin < n; begin += group) {
+    const int64_t end = begin + group < n ? begin + group : n;
+    int32_t part = 0;
+    for (int64_t k = begin; k < end; ++k) {
+      const int code = (k % 2 == 0 ? row[k / 2] & 15 : row[k / 2] >> 4) - 8;
+      part += int32_t{x[k]} * code;
+    }
+    sum += part * int32_t{multipliers[begin / group]};
+  }
+  return sum;
+}
+
+void RunInteger(const LinearArgs& a) {
+  const auto* x = static_cast<const int8_t*>(a.x);
+  const int64_t row_bytes = BytesOf(a.w.dtype, a.K);
+  const int64_t groups = a.w.dtype == DType::kI4 ? (a.K + a.w.group - 1) / a.w.group : 0;
+  for (int64_t n = a.n_begin; n < a.n_end; ++n) {
+    const auto* row = static_cast<const uint8_t*>(a.w.data) + n * row_bytes;
+    for (int64_t t = 0; t < a.M; ++t) {
+      const int8_t* codes = x + t * a.K;
+      const int32_t acc = a.w.dtype == DType::kI8
+                              ? DotI8(codes, reinterpret_cast<const int8_t*>(row), a.K)
+                              : DotI4(codes, row, a.w.group_scale + n * groups, a.w.group, a.K);
+      const float y = DequantizeAcc(acc, a.x_scale[t * a.x_scale_stride],
+                                    a.w.row_scale[n * a.w.row_scale_stride]);
+      a.y[t * a.y_stride + n] = a.bias == nullptr ? y : y + a.bias[n];
+    }
+  }
+}
+
+void Run(const LinearArgs& a, const Workspace&) {
+  if (a.x_dtype == DType::kF32) {
+    RunFloat(a);
+  } else {
+    RunInteger(a);
+  }
+}
+
+const char* WhyNot(const LinearArgs&) {
+  return nullptr;
+}
+
+int64_t ScratchBytes(const LinearArgs&) {
+  return 0;
+}
+
+}  // namespace
+
+extern const Kernel<LinearArgs> kLinearRef = {"linear/ref", Isa::kScalar, 0,
+                                              Run,          WhyNot,       ScratchBytes};
+
+}  // namespace octet
