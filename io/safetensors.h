@@ -17,9 +17,9 @@ namespace octet {
 
 // Parses a whole file that is in memory; the weights point into `file` and share `owner`.
 // kCorrupt, naming the tensor, unless: the header is at most 100 MB and inside the file, is a JSON
-// object without duplicate names, each dtype is known, each shape times its dtype equals the tensor's
-// byte range without overflow, and the ranges cover the data section exactly, without overlap or
-// holes. kUnsupported for a dtype that Octet does not compute with.
+// object without duplicate names, each dtype is known, each shape times its dtype equals the
+// tensor's byte range without overflow, and the ranges cover the data section exactly, without
+// overlap or holes. kUnsupported for a dtype that Octet does not compute with.
 Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
                                    std::shared_ptr<const void> owner);
 
