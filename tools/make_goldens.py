@@ -62,7 +62,7 @@ for the eggs.
 
 
 def randomize(model, seed):
-    """Overwrites every parameter: no scale, bias, A_log, D or dt_bias keeps its initial constant."""
+    """Overwrites every parameter: no scale, bias, A_log, D or dt_bias keeps its initial value."""
     rng = torch.Generator().manual_seed(seed)
 
     def uniform(p, lo, hi):
