@@ -1,0 +1,287 @@
+#include "exec/interpreter.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include <fmt/format.h>
+
+#include "base/buffer.h"
+#include "exec/node_args.h"
+#include "kernels/conv1d.h"
+#include "kernels/hadamard.h"
+#include "kernels/hadamard_shape.h"
+#include "kernels/linear.h"
+#include "kernels/math.h"
+#include "kernels/rmsnorm.h"
+
+namespace octet {
+namespace {
+
+using Floats = std::vector<float>;
+
+template <class Args>
+void RunKernel(const Args& args, IsaMask isas) {
+  const Kernel<Args>& kernel = Kernels<Args>().Pick(args, isas);
+  Buffer scratch(kernel.scratch_bytes(args));
+  kernel.run(args, Workspace{scratch.data()});
+}
+
+// Forwards the kernel's view of inner sites to a Tap, with their full names.
+struct InnerTap {
+  Tap* tap;
+  std::string names[4];  // by SsdSite
+  static void At(void* context, SsdSite site, int64_t index, float* values, int64_t rows,
+                 int64_t cols) {
+    auto* self = static_cast<InnerTap*>(context);
+    self->tap->At(self->names[static_cast<size_t>(site)], index, values, rows, cols);
+  }
+};
+
+}  // namespace
+
+Interpreter::Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas)
+    : graph_(graph), weights_(weights), isas_(isas) {
+  floats_[""] = {};
+  for (const Node& n : graph.nodes) {
+    if (n.op == Op::kEmbedding) continue;
+    for (size_t i = n.op == Op::kLinear ? 1 : 0; i < n.weights.size(); ++i) {
+      if (const Weight* w = weights.Find(n.weights[i]); w != nullptr) {
+        floats_.try_emplace(n.weights[i], ToF32(*w));
+      }
+    }
+  }
+}
+
+const Floats& Interpreter::Floats(const std::string& name) const {
+  return floats_.find(name)->second;
+}
+
+Result<Floats> Interpreter::Embed(std::span<const TokenId> tokens) const {
+  const Node& n = graph_.nodes[0];
+  const Weight& table = *weights_.Find(n.weights[0]);
+  std::vector<float> rows(tokens.size() * static_cast<size_t>(n.width));
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    if (tokens[t] < 0 || tokens[t] >= graph_.vocab_rows) {
+      return InvalidArgument(fmt::format("token {} is outside the vocabulary of {} rows", tokens[t],
+                                         graph_.vocab_rows));
+    }
+    RowToF32(table, tokens[t], rows.data() + t * static_cast<size_t>(n.width));
+  }
+  return rows;
+}
+
+namespace {
+
+// One node in floats. Inputs are contiguous [T, width].
+class NodeRunner {
+ public:
+  NodeRunner(const Graph& graph, const WeightMap& weights,
+             const std::map<std::string, Floats, std::less<>>& floats, IsaMask isas, int64_t T,
+             State* state, Tap* tap)
+      : graph_(graph),
+        weights_(weights),
+        floats_(floats),
+        isas_(isas),
+        T_(T),
+        state_(state),
+        tap_(tap) {}
+
+  Status Run(const Node& n, const std::vector<const float*>& in, Floats* out) {
+    out->resize(static_cast<size_t>(T_ * n.width));
+    switch (n.op) {
+      case Op::kRmsNorm:
+      case Op::kGatedRmsNorm:
+        Norm(n, in, out->data());
+        return {};
+      case Op::kLinear:
+        return Linear(n, in[0], out->data());
+      case Op::kSplit:
+        Split(n, in[0], out->data());
+        return {};
+      case Op::kCausalConvSilu:
+        Conv(n, in[0], out->data());
+        return {};
+      case Op::kSoftplus:
+        SoftplusClamp(n, floats_.find(n.weights[0])->second.data(), in[0], n.width, T_,
+                      out->data());
+        return {};
+      case Op::kSsd:
+        Ssd(n, in, out->data());
+        return {};
+      case Op::kHadamard:
+        return Hadamard(n, in[0], out->data());
+      case Op::kAdd:
+        for (size_t i = 0; i < out->size(); ++i) {
+          (*out)[i] = in[0][i] + in[1][i];
+        }
+        return {};
+      case Op::kEmbedding:
+        break;
+    }
+    return Internal("an embedding cannot run inside a block");
+  }
+
+ private:
+  const Floats& Vector(const std::string& name) const { return floats_.find(name)->second; }
+  int64_t InWidth(const Node& n, size_t i) const {
+    return graph_.nodes[static_cast<size_t>(n.in[i])].width;
+  }
+
+  void Norm(const Node& n, const std::vector<const float*>& in, float* out) {
+    RmsnormArgs a = NormArgs(n, Vector(n.weights[0]));
+    a.T = T_;
+    a.x = in[0];
+    a.x_stride = n.width;
+    a.gate = n.op == Op::kGatedRmsNorm ? in[1] : nullptr;
+    a.gate_stride = n.width;
+    a.y = out;
+    RunKernel(a, isas_);
+  }
+
+  Status Linear(const Node& n, const float* in, float* out) {
+    const Weight* w = weights_.Find(n.weights[0]);
+    Floats decoded;
+    LinearArgs a{};
+    a.M = T_;
+    a.N = n.width;
+    a.K = InWidth(n, 0);
+    a.n_end = a.N;
+    a.x_dtype = DType::kF32;
+    a.x = in;
+    a.w.dtype = w->dtype;
+    a.w.data = w->data;
+    if (w->quantized()) {
+      decoded = ToF32(*w);
+      a.w.dtype = DType::kF32;
+      a.w.data = decoded.data();
+    }
+    const Floats& bias = Vector(n.weights[1]);
+    a.bias = bias.empty() ? nullptr : bias.data();
+    a.y = out;
+    a.y_stride = a.N;
+    RunKernel(a, isas_);
+    return {};
+  }
+
+  void Split(const Node& n, const float* in, float* out) {
+    const int64_t stride = InWidth(n, 0);
+    for (int64_t t = 0; t < T_; ++t) {
+      std::copy_n(in + t * stride + n.offset, n.width, out + t * n.width);
+    }
+  }
+
+  void Conv(const Node& n, const float* in, float* out) {
+    const Floats& bias = Vector(n.weights[1]);
+    Conv1dArgs a{};
+    a.T = T_;
+    a.C = n.width;
+    a.K = n.taps;
+    a.x = in;
+    a.x_stride = n.width;
+    a.weight = Vector(n.weights[0]).data();
+    a.bias = bias.empty() ? nullptr : bias.data();
+    a.history = state_->conv(n.layer);
+    a.y = out;
+    RunKernel(a, isas_);
+  }
+
+  void Ssd(const Node& n, const std::vector<const float*>& in, float* out) {
+    const Floats A = DecayRates(Vector(n.weights[0]));
+    SsdArgs a = SsdShapeArgs(n, Vector(n.weights[1]));
+    a.T = T_;
+    a.head_end = a.H;
+    a.x = in[0];
+    a.x_stride = n.width;
+    a.bc_dtype = DType::kF32;
+    a.B = in[2];
+    a.C = in[3];
+    a.bc_stride = a.G * a.N;
+    a.dt = in[1];
+    a.A = A.data();
+    a.h = state_->ssm(n.layer);
+    a.y = out;
+    InnerTap inner{tap_, {}};
+    const SsdTap tap{&InnerTap::At, &inner};
+    if (tap_ != nullptr && tap_->WantsInnerSites() && T_ > 1) {
+      const char* names[] = {"x_scaled", "score", "local_state", "state"};
+      for (size_t i = 0; i < 4; ++i) {
+        inner.names[i] = SsdInnerSite(n.layer, names[i]);
+      }
+      a.tap = &tap;
+      a.full_score = tap_->WantsFullScore();
+      if (n.ssd.int8 && n.ssd.gate_q7) {
+        a.gate_q7_scale = graph_.FindEncoding(SsdInnerSite(n.layer, "state"))->scales.data();
+      }
+    }
+    RunKernel(a, isas_);
+  }
+
+  Status Hadamard(const Node& n, const float* in, float* out) {
+    HadamardArgs a{};
+    a.T = T_;
+    OCTET_ASSIGN(a.shape, MakeHadamardShape(n.width, n.hadamard));
+    a.x = in;
+    a.y = out;
+    RunKernel(a, isas_);
+    return {};
+  }
+
+  const Graph& graph_;
+  const WeightMap& weights_;
+  const std::map<std::string, Floats, std::less<>>& floats_;
+  IsaMask isas_;
+  int64_t T_;
+  State* state_;
+  Tap* tap_;
+};
+
+}  // namespace
+
+Status Interpreter::RunNodes(ValueId begin, ValueId end, std::span<const float> input, int64_t T,
+                             State* state, Tap* tap, std::vector<float>* output) const {
+  NodeRunner runner(graph_, weights_, floats_, isas_, T, state, tap);
+  std::vector<std::vector<float>> values(static_cast<size_t>(end - begin));
+  for (ValueId v = begin; v < end; ++v) {
+    const Node& n = graph_.nodes[static_cast<size_t>(v)];
+    std::vector<const float*> in;
+    for (const ValueId source : n.in) {  // a source outside the range is the residual stream
+      in.push_back(source < begin ? input.data()
+                                  : values[static_cast<size_t>(source - begin)].data());
+    }
+    std::vector<float>& out = values[static_cast<size_t>(v - begin)];
+    OCTET_TRY(runner.Run(n, in, &out));
+    if (tap != nullptr) tap->At(n.site, 0, out.data(), T, n.width);
+  }
+  *output = std::move(values.back());
+  return {};
+}
+
+Status Interpreter::RunLayer(int layer, std::vector<float>* residual, State* state,
+                             Tap* tap) const {
+  const auto [begin, end] = graph_.LayerRange(layer);
+  const int64_t T = static_cast<int64_t>(residual->size()) / graph_.nodes[0].width;
+  std::vector<float> output;
+  OCTET_TRY(RunNodes(begin, end, *residual, T, state, tap, &output));
+  *residual = std::move(output);
+  return {};
+}
+
+Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
+                           std::vector<float>* logits) const {
+  const ValueId end = static_cast<ValueId>(graph_.nodes.size());
+  const ValueId begin = graph_.layers == 0 ? 1 : graph_.LayerRange(graph_.layers - 1).second;
+  const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
+  return RunNodes(begin, end, residual, T, nullptr, tap, logits);
+}
+
+Status Interpreter::Run(std::span<const TokenId> tokens, State* state, Tap* tap,
+                        std::vector<float>* logits) const {
+  OCTET_ASSIGN(std::vector<float> residual, Embed(tokens));
+  for (int layer = 0; layer < graph_.layers; ++layer) {
+    OCTET_TRY(RunLayer(layer, &residual, state, tap));
+  }
+  state->Advance(static_cast<int64_t>(tokens.size()));
+  return Logits(residual, tap, logits);
+}
+
+}  // namespace octet

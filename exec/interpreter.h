@@ -1,0 +1,69 @@
+// Runs a graph in floats, node by node, showing every site to a tap: calibration and simulation.
+#ifndef OCTET_EXEC_INTERPRETER_H_
+#define OCTET_EXEC_INTERPRETER_H_
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/status.h"
+#include "exec/state.h"
+#include "graph/graph.h"
+#include "kernels/table.h"
+#include "tensor/weights.h"
+
+namespace octet {
+
+using TokenId = int32_t;
+
+// Sees, and may overwrite, the values of every site. Node sites: values [rows = tokens, cols =
+// width], index 0. Inner sites of an Ssd ("layers.3.ssd.x_scaled", ".score", ".local_state",
+// ".state"): see SsdTap; index is the head or the group.
+class Tap {
+ public:
+  virtual ~Tap() = default;
+  virtual void At(std::string_view site, int64_t index, float* values, int64_t rows,
+                  int64_t cols) = 0;
+  // Whether inner sites are wanted; the answer "no" allows faster kernels.
+  virtual bool WantsInnerSites() const { return true; }
+  // Whether scores above the diagonal are computed as well (the paper calibrates on them).
+  virtual bool WantsFullScore() const { return false; }
+};
+
+// Float execution of a graph. Quantized weights are decoded; encodings of the graph are ignored
+// (SimulationTap applies them), except that an Ssd with gate_q7 passes its state as the int8 form
+// does. `graph` and `weights` must outlive it. Thread-safe: threads share one Interpreter.
+class Interpreter {
+ public:
+  // `isas` selects kernels: kReferenceOnly for double accumulation, AllowedIsas() for speed.
+  Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas);
+
+  // Rows of the embedding, the residual stream [T, d_model] that enters block 0. kInvalidArgument
+  // for a token outside the vocabulary.
+  Result<std::vector<float>> Embed(std::span<const TokenId> tokens) const;
+  // Replaces the residual stream [T, d_model] by what leaves block `layer`, advancing its part of
+  // `state`. `tap` may be null.
+  Status RunLayer(int layer, std::vector<float>* residual, State* state, Tap* tap) const;
+  // Final norm and head: logits [T, vocab_rows].
+  Status Logits(std::span<const float> residual, Tap* tap, std::vector<float>* logits) const;
+  // All of it for the next `tokens` of a stream.
+  Status Run(std::span<const TokenId> tokens, State* state, Tap* tap,
+             std::vector<float>* logits) const;
+
+ private:
+  Status RunNodes(ValueId begin, ValueId end, std::span<const float> input, int64_t T, State* state,
+                  Tap* tap, std::vector<float>* output) const;
+  // Small weights (norms, conv, A_log, ...) as fp32; empty name: empty vector.
+  const std::vector<float>& Floats(const std::string& name) const;
+
+  const Graph& graph_;
+  const WeightMap& weights_;
+  IsaMask isas_;
+  std::map<std::string, std::vector<float>, std::less<>> floats_;  // filled by the constructor
+};
+
+}  // namespace octet
+#endif  // OCTET_EXEC_INTERPRETER_H_

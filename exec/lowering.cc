@@ -1,0 +1,424 @@
+#include "exec/lowering.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "exec/node_args.h"
+#include "kernels/conv1d.h"
+#include "kernels/hadamard.h"
+#include "kernels/hadamard_shape.h"
+#include "kernels/linear.h"
+#include "kernels/quantize.h"
+#include "kernels/rmsnorm.h"
+#include "tensor/codecs/uniform.h"
+
+namespace octet {
+namespace {
+
+using FloatVector = std::vector<float>;
+
+// Tokens that one task handles in operations that treat tokens alike. Fixed, so that the partition
+// never depends on the number of threads.
+constexpr int64_t kTokenBlock = 16;
+
+// The kernels of one step: for one token and for many.
+template <class Args>
+struct Choice {
+  const Kernel<Args>* decode;
+  const Kernel<Args>* prefill;
+  const Kernel<Args>& For(int64_t T) const { return T == 1 ? *decode : *prefill; }
+};
+
+class Lowering {
+ public:
+  Lowering(ValueId v, LoweringContext* context, std::vector<Step>* steps)
+      : v_(v), c_(*context), n_(c_.graph.nodes[static_cast<size_t>(v)]), steps_(steps) {}
+
+  Status Run() {
+    switch (n_.op) {
+      case Op::kRmsNorm:
+      case Op::kGatedRmsNorm:
+        Norm();
+        break;
+      case Op::kLinear:
+        OCTET_TRY(Linear());
+        break;
+      case Op::kCausalConvSilu:
+        Conv();
+        break;
+      case Op::kSoftplus:
+        Softplus();
+        break;
+      case Op::kSsd:
+        Ssd();
+        break;
+      case Op::kHadamard:
+        OCTET_TRY(Hadamard());
+        break;
+      case Op::kAdd:
+        Add();
+        break;
+      case Op::kSplit:  // a window into its parent: nothing to do
+      case Op::kEmbedding:
+        break;
+    }
+    Encode();
+    return {};
+  }
+
+ private:
+  const ValuePlace& Place(ValueId v) const { return c_.plan.places[static_cast<size_t>(v)]; }
+  const ValuePlace& In(size_t i) const { return Place(n_.in[i]); }
+  const Node& InNode(size_t i) const { return c_.graph.nodes[static_cast<size_t>(n_.in[i])]; }
+  static float* Floats(const Frame& f, const ValuePlace& p) {
+    return reinterpret_cast<float*>(f.values + p.floats);
+  }
+  std::shared_ptr<const FloatVector> Vector(const std::string& name) const {
+    const Weight* w = name.empty() ? nullptr : c_.weights.Find(name);
+    return std::make_shared<const FloatVector>(w == nullptr ? FloatVector() : ToF32(*w));
+  }
+
+  void Push(std::string decode, std::string prefill, std::function<void(const Frame&)> run) {
+    steps_->push_back({n_.site, std::move(decode), std::move(prefill), std::move(run)});
+  }
+
+  // Picks for `args` with 1 and with many tokens in `tokens`, a field of Args; books the kernels'
+  // scratch and `extra` bytes after it, which start at extra_offset_.
+  template <class Args>
+  Choice<Args> Pick(Args args, int64_t Args::*tokens, int64_t many, int64_t extra = 0) {
+    Choice<Args> choice{};
+    extra_offset_ = 0;
+    for (const int64_t T : {int64_t{1}, many}) {
+      args.*tokens = T;
+      const Kernel<Args>& k = Kernels<Args>().Pick(args, c_.options.isas);
+      (T == 1 ? choice.decode : choice.prefill) = &k;
+      extra_offset_ = std::max(extra_offset_, CeilDiv(k.scratch_bytes(args), 64) * 64);
+    }
+    *c_.scratch_bytes = std::max(*c_.scratch_bytes, extra_offset_ + extra);
+    return choice;
+  }
+
+  // Runs `body(begin, end)` over blocks of tokens; body gets its worker's scratch.
+  template <class Body>
+  static void OverTokens(const Frame& f, const Body& body) {
+    f.pool->For(CeilDiv(f.T, kTokenBlock), [&](int64_t task, int worker) {
+      const int64_t begin = task * kTokenBlock;
+      body(begin, std::min(f.T, begin + kTokenBlock),
+           Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+    });
+  }
+
+  void Norm() {
+    const bool gated = n_.op == Op::kGatedRmsNorm;
+    auto weight = Vector(n_.weights[0]);
+    RmsnormArgs base = NormArgs(n_, *weight);
+    const ValuePlace x = In(0), gate = gated ? In(1) : ValuePlace{}, y = Place(v_);
+    base.x_stride = x.stride;
+    base.gate_stride = gate.stride;
+    const auto choice = Pick(base, &RmsnormArgs::T, kTokenBlock);
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        RmsnormArgs a = base;
+        a.weight = weight->empty() ? nullptr : weight->data();
+        a.T = end - begin;
+        a.x = Floats(f, x) + begin * x.stride;
+        a.gate = gated ? Floats(f, gate) + begin * gate.stride : nullptr;
+        a.y = Floats(f, y) + begin * a.C;
+        choice.For(f.T).run(a, w);
+      });
+    });
+  }
+
+  Status Linear() {
+    const Weight* weight = c_.weights.Find(n_.weights[0]);
+    auto keep = std::make_shared<const Weight>(*weight);
+    auto bias = Vector(n_.weights[1]);
+    const Encoding* e = c_.graph.FindEncoding(InNode(0).site);
+    LinearArgs base{};
+    base.N = n_.width;
+    base.K = InNode(0).width;
+    base.n_end = base.N;
+    base.w = {weight->dtype, weight->data, nullptr, 0, nullptr, weight->group};
+    base.bf16_compute = c_.options.bf16_compute;
+    base.x_dtype = DType::kF32;
+    if (weight->quantized()) {
+      if (e == nullptr || !e->quantized()) {
+        return Unsupported(fmt::format("{} has {} weights, but its input {} is not encoded",
+                                       n_.site, DTypeName(weight->dtype), InNode(0).site));
+      }
+      base.x_dtype = DType::kI8;
+      base.w.row_scale = weight->row_scale->data();
+      base.w.row_scale_stride = weight->row_scale->size() == 1 ? 0 : 1;
+      base.w.group_scale = weight->group_scale == nullptr ? nullptr : weight->group_scale->data();
+    }
+    const bool codes = weight->quantized();
+    const bool per_token = codes && e->source == ScaleSource::kPerToken;
+    base.x_scale_stride = per_token ? 1 : 0;
+    auto static_scale =
+        std::make_shared<const FloatVector>(codes && !per_token ? e->scales : FloatVector());
+    const ValuePlace x = In(0), y = v_ == c_.graph.logits ? ValuePlace{} : Place(v_);
+    base.y_stride = base.N;
+    // Enough work per task to pay for its start; a multiple of 16 outputs.
+    const int64_t block = std::clamp<int64_t>(CeilDiv(65536 / base.K, 16) * 16, 64, 512);
+    const auto choice = Pick(base, &LinearArgs::M, 64);
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      LinearArgs a = base;
+      a.M = f.T;
+      a.x = codes ? static_cast<const void*>(f.values + x.codes) : Floats(f, x);
+      a.x_scale = per_token ? reinterpret_cast<const float*>(f.values + x.token_scales)
+                            : static_scale->data();
+      a.w.data = keep->data;
+      a.bias = bias->empty() ? nullptr : bias->data();
+      a.y = y.floats < 0 ? f.logits : Floats(f, y);
+      f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
+        LinearArgs part = a;
+        part.n_begin = task * block;
+        part.n_end = std::min(a.N, part.n_begin + block);
+        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+      });
+    });
+    return {};
+  }
+
+  void Conv() {
+    auto weight = Vector(n_.weights[0]);
+    auto bias = Vector(n_.weights[1]);
+    const ValuePlace x = In(0), y = Place(v_);
+    Conv1dArgs base{};
+    base.C = n_.width;
+    base.K = n_.taps;
+    base.x_stride = x.stride;
+    const int layer = n_.layer;
+    const auto choice =
+        Pick(base, &Conv1dArgs::T, kTokenBlock, (base.K - 1) * base.C * int64_t{sizeof(float)});
+    const int64_t history_offset = extra_offset_;
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      const int64_t keep = base.K - 1;
+      float* carried = f.state->conv(layer);
+      // Every block but the first finds its history in x; the new carried history is set at the
+      // end.
+      FloatVector next(static_cast<size_t>(keep * base.C));
+      for (int64_t j = 0; j < keep; ++j) {
+        const int64_t t = f.T - keep + j;
+        const float* row = t < 0 ? carried + (keep + t) * base.C : Floats(f, x) + t * x.stride;
+        std::copy_n(row, base.C, next.data() + j * base.C);
+      }
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        auto* history =
+            reinterpret_cast<float*>(static_cast<std::byte*>(w.scratch) + history_offset);
+        for (int64_t j = 0; j < keep; ++j) {
+          const int64_t t = begin - keep + j;
+          const float* row = t < 0 ? carried + (keep + t) * base.C : Floats(f, x) + t * x.stride;
+          std::copy_n(row, base.C, history + j * base.C);
+        }
+        Conv1dArgs a = base;
+        a.T = end - begin;
+        a.x = Floats(f, x) + begin * x.stride;
+        a.weight = weight->data();
+        a.bias = bias->empty() ? nullptr : bias->data();
+        a.history = history;
+        a.y = Floats(f, y) + begin * a.C;
+        choice.For(f.T).run(a, w);
+      });
+      std::ranges::copy(next, carried);
+    });
+  }
+
+  void Softplus() {
+    auto bias = Vector(n_.weights[0]);
+    const ValuePlace x = In(0), y = Place(v_);
+    const Node node = n_;
+    Push("softplus", "softplus", [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace&) {
+        SoftplusClamp(node, bias->data(), Floats(f, x) + begin * x.stride, x.stride, end - begin,
+                      Floats(f, y) + begin * node.width);
+      });
+    });
+  }
+
+  // Scales of the int8 form, owned by the step.
+  struct OwnedScales {
+    FloatVector B, C, x_scaled, score, state;
+  };
+
+  std::shared_ptr<const OwnedScales> Scales() const {
+    auto s = std::make_shared<OwnedScales>();
+    auto scales = [&](const std::string& site) { return c_.graph.FindEncoding(site)->scales; };
+    s->B = scales(InNode(2).site);
+    s->C = scales(InNode(3).site);
+    s->x_scaled = scales(SsdInnerSite(n_.layer, "x_scaled"));
+    s->score = scales(SsdInnerSite(n_.layer, "score"));
+    s->state = scales(SsdInnerSite(n_.layer, "state"));
+    return s;
+  }
+
+  void Ssd() {
+    auto A = std::make_shared<const FloatVector>(DecayRates(*Vector(n_.weights[0])));
+    auto D = Vector(n_.weights[1]);
+    const bool int8 = n_.ssd.int8;
+    std::shared_ptr<const OwnedScales> owned = int8 ? Scales() : nullptr;
+    auto scales = std::make_shared<SsdScales>();
+    if (int8) {
+      *scales = {owned->B.data(), owned->C.data(), owned->x_scaled.data(), owned->score.data(),
+                 owned->state.data()};
+    }
+    const ValuePlace x = In(0), dt = In(1), B = In(2), C = In(3), y = Place(v_);
+    SsdArgs base = SsdShapeArgs(n_, *D);
+    base.head_end = base.H;
+    base.x_stride = x.stride;
+    base.bc_dtype = int8 ? DType::kI8 : DType::kF32;
+    base.bc_stride = int8 ? base.G * base.N : B.stride;
+    base.scales = int8 ? scales.get() : nullptr;
+    base.passing = n_.ssd.gate_q7 ? StatePassing::kGateQ7 : StatePassing::kFloat;
+    base.h.dtype = c_.graph.state_dtype;
+    const auto choice = Pick(base, &SsdArgs::T, base.L);
+    // Scores are shared by the heads of a group: few enough tasks that computing them again in each
+    // costs little, enough to occupy the cores.
+    const int64_t block = std::max<int64_t>(1, base.H / base.G / 4);
+    const int layer = n_.layer;
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      (void)owned;
+      SsdArgs a = base;
+      a.T = f.T;
+      a.x = Floats(f, x);
+      a.dt = Floats(f, dt);
+      a.B = int8 ? static_cast<const void*>(f.values + B.codes) : Floats(f, B);
+      a.C = int8 ? static_cast<const void*>(f.values + C.codes) : Floats(f, C);
+      a.A = A->data();
+      a.D = D->data();
+      a.h = f.state->ssm(layer);
+      a.scales = int8 ? scales.get() : nullptr;
+      a.y = Floats(f, y);
+      f.pool->For(CeilDiv(a.H, block), [&](int64_t task, int worker) {
+        SsdArgs part = a;
+        part.head_begin = task * block;
+        part.head_end = std::min(a.H, part.head_begin + block);
+        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+      });
+    });
+  }
+
+  Status Hadamard() {
+    HadamardArgs base{};
+    OCTET_ASSIGN(base.shape, MakeHadamardShape(n_.width, n_.hadamard));
+    const ValuePlace x = In(0), y = Place(v_);
+    const auto choice = Pick(base, &HadamardArgs::T, kTokenBlock);
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        HadamardArgs a = base;
+        a.T = end - begin;
+        a.x = Floats(f, x) + begin * a.shape.n;
+        a.y = Floats(f, y) + begin * a.shape.n;
+        choice.For(f.T).run(a, w);
+      });
+    });
+    return {};
+  }
+
+  void Add() {
+    const ValuePlace a = In(0), b = In(1), y = Place(v_);
+    const int64_t width = n_.width;
+    Push("add", "add", [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace&) {
+        const float* left = Floats(f, a) + begin * width;
+        const float* right = Floats(f, b) + begin * width;
+        float* sum = Floats(f, y) + begin * width;
+        for (int64_t i = 0; i < (end - begin) * width; ++i) {
+          sum[i] = left[i] + right[i];
+        }
+      });
+    });
+  }
+
+  // Codes for readers that take them; decoded values in place for readers that do not.
+  void Encode() {
+    const Encoding* e = c_.graph.FindEncoding(n_.site);
+    if (e == nullptr || !e->quantized() || v_ == c_.graph.logits) return;
+    const ValuePlace place = Place(v_);
+    auto scales = std::make_shared<const FloatVector>(e->scales);
+    const bool per_token = e->source == ScaleSource::kPerToken;
+    const bool kept = place.codes >= 0;
+    QuantizeArgs base{};
+    base.C = n_.width;
+    base.x_stride = place.stride;
+    base.n_scales = static_cast<int64_t>(scales->size());
+    base.scales = per_token ? nullptr : scales->data();
+    const auto choice = Pick(base, &QuantizeArgs::T, kTokenBlock, kTokenBlock * (base.C + 4));
+    const int64_t local_offset = extra_offset_;
+    const bool decode_back = NeedsFloats();
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        auto* local = static_cast<std::byte*>(w.scratch) + local_offset;
+        QuantizeArgs a = base;
+        a.T = end - begin;
+        a.scales = per_token ? nullptr : scales->data();
+        a.x = Floats(f, place) + begin * place.stride;
+        a.token_scales = !per_token ? nullptr
+                         : kept ? reinterpret_cast<float*>(f.values + place.token_scales) + begin
+                                : reinterpret_cast<float*>(local);
+        a.codes = reinterpret_cast<int8_t*>(kept ? f.values + place.codes + begin * a.C
+                                                 : local + kTokenBlock * 4);
+        choice.For(f.T).run(a, w);
+        if (decode_back) Decode(a, Floats(f, place) + begin * place.stride);
+      });
+    });
+  }
+
+  static void Decode(const QuantizeArgs& a, float* x) {
+    for (int64_t t = 0; t < a.T; ++t) {
+      for (int64_t ch = 0; ch < a.C; ++ch) {
+        const float scale =
+            a.scales == nullptr ? a.token_scales[t] : a.scales[ch * a.n_scales / a.C];
+        x[t * a.x_stride + ch] = scale * static_cast<float>(a.codes[t * a.C + ch]);
+      }
+    }
+  }
+
+  // Whether some reader of this value wants floats.
+  bool NeedsFloats() const;
+
+  ValueId v_;
+  LoweringContext& c_;
+  const Node& n_;
+  std::vector<Step>* steps_;
+  int64_t extra_offset_ = 0;
+};
+
+// Whether input `i` of node `n` is read as codes when its site is encoded.
+bool ReadsCodes(const Node& n, size_t i, const WeightMap& weights) {
+  if (n.op == Op::kLinear) return weights.Find(n.weights[0])->quantized();
+  return n.op == Op::kSsd && n.ssd.int8 && i >= 2;
+}
+
+bool Lowering::NeedsFloats() const {
+  for (const Node& n : c_.graph.nodes) {
+    for (size_t i = 0; i < n.in.size(); ++i) {
+      if (n.in[i] == v_ && !ReadsCodes(n, i, c_.weights)) return true;
+    }
+  }
+  return false;
+}
+
+}  // namespace
+
+std::vector<bool> CodedValues(const Graph& graph, const WeightMap& weights) {
+  std::vector<bool> coded(graph.nodes.size(), false);
+  for (const Node& n : graph.nodes) {
+    for (size_t i = 0; i < n.in.size(); ++i) {
+      const size_t source = static_cast<size_t>(n.in[i]);
+      const Encoding* e = graph.FindEncoding(graph.nodes[source].site);
+      if (e != nullptr && e->quantized() && ReadsCodes(n, i, weights)) coded[source] = true;
+    }
+  }
+  return coded;
+}
+
+Status LowerNode(ValueId v, LoweringContext* context, std::vector<Step>* steps) {
+  return Lowering(v, context, steps).Run();
+}
+
+}  // namespace octet

@@ -1,0 +1,60 @@
+// The parts of kernel arguments that follow from a node and its weights alone; shared by executors.
+#ifndef OCTET_EXEC_NODE_ARGS_H_
+#define OCTET_EXEC_NODE_ARGS_H_
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "graph/graph.h"
+#include "kernels/math.h"
+#include "kernels/rmsnorm.h"
+#include "kernels/ssd.h"
+
+namespace octet {
+
+// Shape, weight and eps; empty `weight`: all ones.
+inline RmsnormArgs NormArgs(const Node& n, const std::vector<float>& weight) {
+  RmsnormArgs a{};
+  a.C = n.width;
+  a.groups = n.groups;
+  a.weight = weight.empty() ? nullptr : weight.data();
+  a.eps = n.eps;
+  return a;
+}
+
+// A = -exp(A_log).
+inline std::vector<float> DecayRates(const std::vector<float>& A_log) {
+  std::vector<float> A(A_log.size());
+  std::ranges::transform(A_log, A.begin(), [](float v) {
+    return static_cast<float>(-std::exp(static_cast<double>(v)));
+  });
+  return A;
+}
+
+// Sizes and the skip weight D [H] or [H * P].
+inline SsdArgs SsdShapeArgs(const Node& n, const std::vector<float>& D) {
+  SsdArgs a{};
+  a.H = n.ssd.heads;
+  a.P = n.ssd.head_dim;
+  a.N = n.ssd.state_size;
+  a.G = n.ssd.groups;
+  a.L = n.ssd.chunk_size;
+  a.D = D.data();
+  a.D_per_channel = static_cast<int64_t>(D.size()) != n.ssd.heads;
+  return a;
+}
+
+// dt = clamp(softplus(dt_in + bias), lo, hi) for T rows of `width` heads; `stride` floats between
+// rows of dt_in, dt contiguous.
+inline void SoftplusClamp(const Node& n, const float* bias, const float* dt_in, int64_t stride,
+                          int64_t T, float* dt) {
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t c = 0; c < n.width; ++c) {
+      dt[t * n.width + c] = std::clamp(SoftplusF(dt_in[t * stride + c] + bias[c]), n.lo, n.hi);
+    }
+  }
+}
+
+}  // namespace octet
+#endif  // OCTET_EXEC_NODE_ARGS_H_

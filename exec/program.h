@@ -1,0 +1,80 @@
+// A graph bound to kernels: what a deployed model runs.
+#ifndef OCTET_EXEC_PROGRAM_H_
+#define OCTET_EXEC_PROGRAM_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/buffer.h"
+#include "base/parallel.h"
+#include "base/status.h"
+#include "exec/interpreter.h"
+#include "exec/state.h"
+#include "graph/graph.h"
+#include "kernels/table.h"
+#include "tensor/weights.h"
+
+namespace octet {
+
+// Memory and threads that one run at a time uses; belongs to a Session.
+class ProgramWorkspace {
+ public:
+  // `pool` must outlive it.
+  explicit ProgramWorkspace(ThreadPool* pool) : pool_(pool) {}
+  ThreadPool& pool() { return *pool_; }
+
+ private:
+  friend class Program;
+  ThreadPool* pool_;
+  Buffer values_;  // the values of one piece of tokens
+  Buffer logits_;
+  std::vector<Buffer> scratch_;  // per worker
+};
+
+// Receives logits of `rows` consecutive positions of the call, the first being `first`;
+// logits [rows, vocab_rows] are valid during the call only.
+using LogitsSink = std::function<void(int64_t first, int64_t rows, const float* logits)>;
+
+struct LowerOptions {
+  IsaMask isas = kReferenceOnly;
+  bool bf16_compute = false;  // bf16 weights: bf16 matrix products for prefill where there are some
+};
+
+// Immutable and thread-safe; every concurrent run has its own State and ProgramWorkspace. Results
+// do not depend on the number of threads.
+class Program {
+ public:
+  // Chooses a kernel for every node, once for decode (one token) and once for prefill. Values at
+  // encoded sites become int8 codes; what consumes codes reads them, what cannot gets them decoded.
+  // kUnsupported when an int8 or int4 weight has an input that is not encoded.
+  static Result<std::unique_ptr<Program>> Lower(const Graph& graph, const WeightMap& weights,
+                                                const LowerOptions& options);
+  ~Program();
+
+  // Runs the next `tokens` of the stream of `state` (at least one). With a sink, it gets the logits
+  // of every position, in order; otherwise nothing is computed beyond the state.
+  Status Run(std::span<const TokenId> tokens, State* state, ProgramWorkspace* workspace,
+             const LogitsSink& sink) const;
+  // The same, giving only the logits after the last token, [vocab_rows].
+  Status RunForLast(std::span<const TokenId> tokens, State* state, ProgramWorkspace* workspace,
+                    std::span<float> last_logits) const;
+  // One block on the residual stream [T, d_model], in place; for passes that go layer by layer.
+  Status RunLayer(int layer, std::vector<float>* residual, State* state,
+                  ProgramWorkspace* workspace) const;
+
+  const Graph& graph() const;
+  // One line per step: site, kernel for decode, kernel for prefill.
+  std::string Explain() const;
+
+ private:
+  Program();
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace octet
+#endif  // OCTET_EXEC_PROGRAM_H_

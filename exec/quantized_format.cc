@@ -1,0 +1,296 @@
+#include "exec/quantized_format.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "tensor/codecs/uniform.h"
+
+namespace octet {
+namespace {
+
+constexpr std::string_view kEncodingPrefix = "encodings.";
+constexpr std::string_view kEncodingSuffix = ".scale";
+
+bool EndsWith(std::string_view text, std::string_view suffix) {
+  return text.size() > suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
+}
+
+Weight Bytes(const std::vector<uint8_t>& values, std::vector<int64_t> shape) {
+  std::vector<std::byte> bytes(values.size());
+  std::memcpy(bytes.data(), values.data(), values.size());
+  return MakeWeight(DType::kU8, std::move(bytes), std::move(shape));
+}
+
+// Positive, finite, at most 12 significant bits: what makes integer and simulated runs agree.
+bool GoodScale(float s) {
+  return std::isfinite(s) && s > 0 && RoundScale(s) == s;
+}
+
+Result<std::vector<float>> ReadScales(const std::string& name, const Weight& w) {
+  if (w.dtype != DType::kF32) return Corrupt(fmt::format("tensor {} is not F32", name));
+  std::vector<float> scales = ToF32(w);
+  if (scales.empty() || !std::ranges::all_of(scales, GoodScale)) {
+    return Corrupt(
+        fmt::format("tensor {} holds scales that are not positive numbers of 12 "
+                    "significant bits",
+                    name));
+  }
+  return scales;
+}
+
+std::optional<DType> StateDType(std::string_view name) {
+  for (const DType d : {DType::kF32, DType::kF16, DType::kI8}) {
+    if (name == DTypeName(d)) return d;
+  }
+  return std::nullopt;
+}
+
+// Turns the stored bytes of a 4-bit tensor into a kI4 weight of the described shape.
+Status AttachInt4(const std::string& name, const Json& description, const WeightMap& stored,
+                  Weight* w) {
+  const Json* columns = description.Find("columns");
+  const Json* group = description.Find("group");
+  if (columns == nullptr || !columns->is_int() || group == nullptr || !group->is_int() ||
+      columns->AsInt() < 1 || group->AsInt() < 32 || group->AsInt() % 32 != 0 ||
+      w->dtype != DType::kU8 || w->shape.size() != 2 ||
+      w->shape[1] != BytesOf(DType::kI4, columns->AsInt())) {
+    return Corrupt(
+        fmt::format("tensor {} does not have the shape that its int4 description gives", name));
+  }
+  const int64_t groups = CeilDiv(columns->AsInt(), group->AsInt());
+  const Weight* multipliers = stored.Find(name + "_group_scale");
+  if (multipliers == nullptr || multipliers->dtype != DType::kU8 ||
+      multipliers->shape != std::vector<int64_t>{w->shape[0], groups}) {
+    return Corrupt(fmt::format("tensor {}_group_scale is missing or not U8 [{}, {}]", name,
+                               w->shape[0], groups));
+  }
+  const auto* bytes = reinterpret_cast<const uint8_t*>(multipliers->data);
+  std::vector<uint8_t> values(bytes, bytes + multipliers->count());
+  if (!std::ranges::all_of(values, [](uint8_t v) { return v >= 1 && v <= 127; }) || groups > 64) {
+    return Corrupt(
+        fmt::format("tensor {}_group_scale has a multiplier outside 1..127 or more than "
+                    "64 groups",
+                    name));
+  }
+  w->dtype = DType::kI4;
+  w->shape[1] = columns->AsInt();
+  w->group = group->AsInt();
+  w->group_scale = std::make_shared<const std::vector<uint8_t>>(std::move(values));
+  return {};
+}
+
+Status AttachScale(const std::string& name, const WeightMap& stored, Weight* w) {
+  const Weight* scale = stored.Find(name + "_scale");
+  if (scale == nullptr) return Corrupt(fmt::format("tensor {}_scale is missing", name));
+  OCTET_ASSIGN(std::vector<float> scales, ReadScales(name + "_scale", *scale));
+  if (scales.size() != 1 && static_cast<int64_t>(scales.size()) != w->rows()) {
+    return Corrupt(
+        fmt::format("tensor {}_scale has {} scales for {} rows", name, scales.size(), w->rows()));
+  }
+  if (w->dtype == DType::kI8) {
+    const auto* codes = reinterpret_cast<const int8_t*>(w->data);
+    if (std::find(codes, codes + w->count(), int8_t{-128}) != codes + w->count()) {
+      return Corrupt(fmt::format("tensor {} holds the code -128, which is not used", name));
+    }
+  }
+  w->row_scale = std::make_shared<const std::vector<float>>(std::move(scales));
+  return {};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
+                                                          const WeightMap& weights) {
+  std::map<std::string, Weight> stored;
+  for (const auto& [name, w] : weights.all()) {
+    stored[name] = w;
+    if (w.row_scale != nullptr) {
+      stored[name + "_scale"] =
+          MakeWeight(*w.row_scale, {static_cast<int64_t>(w.row_scale->size())});
+    }
+    if (w.group_scale != nullptr) {
+      const int64_t groups = static_cast<int64_t>(w.group_scale->size()) / w.rows();
+      stored[name + "_group_scale"] = Bytes(*w.group_scale, {w.rows(), groups});
+    }
+  }
+  for (const auto& [site, e] : graph.encodings) {
+    if (e.quantized() && e.source == ScaleSource::kStatic) {
+      stored[fmt::format("{}{}{}", kEncodingPrefix, site, kEncodingSuffix)] =
+          MakeWeight(e.scales, {static_cast<int64_t>(e.scales.size())});
+    }
+  }
+  return {stored.begin(), stored.end()};
+}
+
+Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
+  Json hadamard = Json::MakeObject(), ssd = Json::MakeObject(), int4 = Json::MakeObject();
+  Json per_token = Json::MakeArray();
+  int64_t chunk_size = 0;
+  for (const Node& n : graph.nodes) {
+    if (n.op == Op::kHadamard) hadamard.Set(n.site, n.hadamard);
+    if (n.op != Op::kSsd) continue;
+    chunk_size = n.ssd.chunk_size;
+    if (n.ssd.int8) ssd.Set(n.site, n.ssd.gate_q7 ? "gate_q7" : "float");
+  }
+  for (const auto& [site, e] : graph.encodings) {
+    if (e.quantized() && e.source == ScaleSource::kPerToken) per_token.Append(site);
+  }
+  for (const auto& [name, w] : weights.all()) {
+    if (w.dtype != DType::kI4) continue;
+    Json shape = Json::MakeObject();
+    shape.Set("columns", w.columns());
+    shape.Set("group", w.group);
+    int4.Set(name, shape);
+  }
+  Json d = Json::MakeObject();
+  d.Set("chunk_size", chunk_size);
+  d.Set("state_dtype", DTypeName(graph.state_dtype));
+  d.Set("hadamard", hadamard);
+  d.Set("int8_ssd", ssd);
+  d.Set("per_token", per_token);
+  d.Set("int4", int4);
+  return d;
+}
+
+Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
+                               WeightMap* encodings) {
+  const Json* int4 = description.Find("int4");
+  WeightMap weights;
+  for (const auto& [name, tensor] : stored.all()) {
+    if (name.starts_with(kEncodingPrefix) && EndsWith(name, kEncodingSuffix)) {
+      const size_t cut = kEncodingPrefix.size() + kEncodingSuffix.size();
+      encodings->Set(name.substr(kEncodingPrefix.size(), name.size() - cut), tensor);
+      continue;
+    }
+    // Scales are attached below, to the tensor that they belong to.
+    if (EndsWith(name, "_group_scale") &&
+        stored.Find(name.substr(0, name.size() - std::strlen("_group_scale"))) != nullptr) {
+      continue;
+    }
+    if (EndsWith(name, "_scale") &&
+        stored.Find(name.substr(0, name.size() - std::strlen("_scale"))) != nullptr) {
+      continue;
+    }
+    Weight w = tensor;
+    const Json* packed = int4 != nullptr ? int4->Find(name) : nullptr;
+    if (packed != nullptr) OCTET_TRY(AttachInt4(name, *packed, stored, &w));
+    if (w.dtype == DType::kU8)
+      return Corrupt(fmt::format("tensor {} has no int4 description", name));
+    if (w.quantized()) OCTET_TRY(AttachScale(name, stored, &w));
+    weights.Set(name, std::move(w));
+  }
+  return weights;
+}
+
+namespace {
+
+class Applier {
+ public:
+  Applier(const Json& description, const WeightMap& encodings, Graph* graph)
+      : d_(description), encodings_(encodings), graph_(*graph) {}
+
+  Status Run() {
+    OCTET_TRY(CheckMembers());
+    OCTET_TRY(Hadamards());
+    OCTET_TRY(Encodings());
+    return SsdAttributesAndState();
+  }
+
+ private:
+  static Status Bad(std::string_view what) {
+    return Corrupt(fmt::format("quantization_config: graph: {}", what));
+  }
+
+  Status CheckMembers() {
+    static constexpr std::array kMembers = {"chunk_size", "state_dtype", "hadamard",
+                                            "int8_ssd",   "per_token",   "int4"};
+    if (!d_.is_object()) return Bad("is missing or not an object");
+    for (const auto& [key, value] : d_.AsObject()) {
+      if (std::ranges::find(kMembers, key) == kMembers.end()) return Bad("unknown member " + key);
+    }
+    for (const char* key : kMembers) {
+      if (d_.Find(key) == nullptr) return Bad(fmt::format("member {} is missing", key));
+    }
+    const bool types = d_.Find("hadamard")->is_object() && d_.Find("int8_ssd")->is_object() &&
+                       d_.Find("per_token")->is_array() && d_.Find("int4")->is_object() &&
+                       d_.Find("chunk_size")->is_int() && d_.Find("state_dtype")->is_string();
+    if (!types) return Bad("a member has the wrong type");
+    const int64_t chunk = d_.Find("chunk_size")->AsInt();
+    if (chunk < 1 || chunk > 65536) return Bad("chunk_size is not between 1 and 65536");
+    return {};
+  }
+
+  Status Hadamards() {
+    for (const auto& [site, id] : d_.Find("hadamard")->AsObject()) {
+      if (!EndsWith(site, "y_rot") || !id.is_string()) return Bad("cannot place Hadamard " + site);
+      const std::string out = site.substr(0, site.size() - std::strlen("y_rot")) + "out";
+      const ValueId linear = graph_.FindSite(out);
+      if (linear < 0 || graph_.FindSite(site) >= 0) return Bad("cannot place Hadamard " + site);
+      InsertHadamard(&graph_, linear, id.AsString());
+    }
+    return {};
+  }
+
+  Status Encodings() {
+    std::set<std::string, std::less<>> sites;
+    for (const Node& n : graph_.nodes) {
+      sites.insert(n.site);
+      if (n.op != Op::kSsd) continue;
+      for (const char* inner : kSsdInnerSites) {
+        sites.insert(SsdInnerSite(n.layer, inner));
+      }
+    }
+    for (const auto& [site, tensor] : encodings_.all()) {
+      if (sites.count(site) == 0) return Bad("scales for an unknown site " + site);
+      OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + site + ".scale", tensor));
+      graph_.encodings[site] = {DType::kI8, ScaleSource::kStatic, std::move(scales)};
+    }
+    for (const Json& site : d_.Find("per_token")->AsArray()) {
+      if (!site.is_string() || sites.count(site.AsString()) == 0) {
+        return Bad("per_token names an unknown site " + site.Dump(-1));
+      }
+      graph_.encodings[site.AsString()] = {DType::kI8, ScaleSource::kPerToken, {}};
+    }
+    return {};
+  }
+
+  Status SsdAttributesAndState() {
+    const std::optional<DType> state = StateDType(d_.Find("state_dtype")->AsString());
+    if (!state) return Bad("state_dtype is not f32, f16 or i8");
+    graph_.state_dtype = *state;
+    for (Node& n : graph_.nodes) {
+      if (n.op == Op::kSsd) n.ssd.chunk_size = d_.Find("chunk_size")->AsInt();
+    }
+    for (const auto& [site, passing] : d_.Find("int8_ssd")->AsObject()) {
+      const ValueId v = graph_.FindSite(site);
+      if (v < 0 || graph_.nodes[static_cast<size_t>(v)].op != Op::kSsd ||
+          (passing != Json("gate_q7") && passing != Json("float"))) {
+        return Bad("int8_ssd has a bad entry " + site);
+      }
+      SsdAttributes& ssd = graph_.nodes[static_cast<size_t>(v)].ssd;
+      ssd.int8 = true;
+      ssd.gate_q7 = passing == Json("gate_q7");
+    }
+    return Verify(graph_);
+  }
+
+  const Json& d_;
+  const WeightMap& encodings_;
+  Graph& graph_;
+};
+
+}  // namespace
+
+Status ApplyQuantization(const Json& description, const WeightMap& encodings, Graph* graph) {
+  return Applier(description, encodings, graph).Run();
+}
+
+}  // namespace octet

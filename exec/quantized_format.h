@@ -1,0 +1,39 @@
+// How a quantized graph is stored: tensors and one JSON object (docs/format.md).
+#ifndef OCTET_EXEC_QUANTIZED_FORMAT_H_
+#define OCTET_EXEC_QUANTIZED_FORMAT_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "graph/graph.h"
+#include "tensor/weights.h"
+
+namespace octet {
+
+// The tensors of model.safetensors, sorted by name: every weight of the graph; for a quantized one
+// also "<name>_scale" F32 [1] or [rows] and, 4 bits, "<name>_group_scale" U8 [rows, groups]; for
+// each statically encoded site "encodings.<site>.scale" F32 [scales].
+std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
+                                                          const WeightMap& weights);
+
+// What the float graph of the same checkpoint does not say: chunk_size, state_dtype, where Hadamard
+// nodes stand, which Ssd nodes run in int8, which sites are encoded per token, shapes of 4-bit
+// weights. The "graph" member of quantization_config.
+Json DescribeQuantization(const Graph& graph, const WeightMap& weights);
+
+// Puts the scales back into the weights: the inverse of StoredTensors for everything that is not an
+// encoding. Encoding tensors are moved to `encodings`, with "encodings." and ".scale" cut off.
+// kCorrupt, naming the tensor, for a quantized tensor without scales, a scale that is not positive,
+// finite and of 12 significant bits, or a shape that disagrees.
+Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
+                               WeightMap* encodings);
+
+// Edits the float graph of the checkpoint into the quantized one. kCorrupt, naming the site, when
+// the description and the tensors do not fit the graph; unknown members are refused.
+Status ApplyQuantization(const Json& description, const WeightMap& encodings, Graph* graph);
+
+}  // namespace octet
+#endif  // OCTET_EXEC_QUANTIZED_FORMAT_H_

@@ -1,0 +1,87 @@
+#include "exec/value_plan.h"
+
+#include <algorithm>
+
+namespace octet {
+namespace {
+
+// Hands out byte ranges, preferring the smallest free one that fits.
+class Slots {
+ public:
+  int64_t Take(int64_t bytes) {
+    bytes = (bytes + 63) / 64 * 64;
+    auto best = free_.end();
+    for (auto it = free_.begin(); it != free_.end(); ++it) {
+      if (it->bytes >= bytes && (best == free_.end() || it->bytes < best->bytes)) best = it;
+    }
+    Slot slot{end_, bytes};
+    if (best != free_.end()) {
+      slot = *best;
+      free_.erase(best);
+    } else {
+      end_ += bytes;
+    }
+    used_.push_back(slot);
+    return slot.offset;
+  }
+  void Release(int64_t offset) {
+    const auto it = std::ranges::find(used_, offset, &Slot::offset);
+    free_.push_back(*it);
+    used_.erase(it);
+  }
+  int64_t end() const { return end_; }
+
+ private:
+  struct Slot {
+    int64_t offset, bytes;
+  };
+  std::vector<Slot> free_, used_;
+  int64_t end_ = 0;
+};
+
+}  // namespace
+
+ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t piece) {
+  const size_t count = graph.nodes.size();
+  std::vector<size_t> root(count), last_use(count);
+  for (size_t v = 0; v < count; ++v) {
+    const Node& n = graph.nodes[v];
+    root[v] = n.op == Op::kSplit ? root[static_cast<size_t>(n.in[0])] : v;
+    last_use[v] = v;
+    for (const ValueId source : n.in) {
+      last_use[static_cast<size_t>(source)] = v;
+      last_use[root[static_cast<size_t>(source)]] = v;
+    }
+  }
+  ValuePlan plan;
+  plan.places.resize(count);
+  Slots slots;
+  for (size_t v = 0; v + 1 < count; ++v) {
+    const Node& n = graph.nodes[v];
+    ValuePlace& place = plan.places[v];
+    if (n.op == Op::kSplit) {
+      const ValuePlace& parent = plan.places[static_cast<size_t>(n.in[0])];
+      place.floats = parent.floats + n.offset * 4;
+      place.stride = parent.stride;
+    } else {
+      place.floats = slots.Take(piece * n.width * 4);
+      place.stride = n.width;
+    }
+    if (codes[v]) {
+      place.codes = slots.Take(piece * n.width);
+      place.token_scales = slots.Take(piece * 4);
+    }
+    for (size_t u = 0; u <= v; ++u) {
+      if (last_use[u] != v) continue;
+      if (root[u] == u) slots.Release(plan.places[u].floats);
+      if (codes[u]) {
+        slots.Release(plan.places[u].codes);
+        slots.Release(plan.places[u].token_scales);
+      }
+    }
+  }
+  plan.bytes = slots.end();
+  return plan;
+}
+
+}  // namespace octet

@@ -1,0 +1,31 @@
+// Where the values of a program live while a piece of tokens runs.
+#ifndef OCTET_EXEC_VALUE_PLAN_H_
+#define OCTET_EXEC_VALUE_PLAN_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "graph/graph.h"
+
+namespace octet {
+
+// Row-major [T, width] data inside the value memory of a program that handles `piece` tokens at
+// once.
+struct ValuePlace {
+  int64_t floats = -1;        // byte offset of row 0, column 0; -1: never materialised
+  int64_t stride = 0;         // floats between rows (a split is a window into its parent)
+  int64_t codes = -1;         // byte offset of int8 codes [T, width], or -1
+  int64_t token_scales = -1;  // byte offset of fp32 scales [T], or -1
+};
+
+struct ValuePlan {
+  std::vector<ValuePlace> places;  // by ValueId; the logits have none
+  int64_t bytes = 0;
+};
+
+// Assigns memory by liveness: a value's bytes are reused after its last reader. `codes[v]`: whether
+// value v is also kept as codes.
+ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t piece);
+
+}  // namespace octet
+#endif  // OCTET_EXEC_VALUE_PLAN_H_
