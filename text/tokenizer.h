@@ -16,13 +16,17 @@ namespace octet {
 
 using TokenId = int32_t;
 
-// The GPT-2 and GPT-NeoX families: ByteLevel pre-tokenizer, BPE model, added tokens, normalizer null
-// or NFC. Immutable and thread-safe; cheap to copy (shared).
+// The GPT-2 and GPT-NeoX families: ByteLevel pre-tokenizer, BPE model, added tokens, normalizer
+// null or NFC. Truncation and padding settings of the file are ignored. Immutable and thread-safe;
+// cheap to copy (shared).
 class Tokenizer {
  public:
-  // kUnsupported, naming the part, for a tokenizer of another kind (WordPiece, Unigram, another
-  // pre-tokenizer, normalizer or post-processor that adds tokens); kCorrupt for a malformed one:
-  // ids that are negative, duplicate or above 2^24, a merge of unknown pieces, an unmappable symbol.
+  // kUnsupported, naming the part, for a tokenizer of another kind: WordPiece, Unigram, another
+  // pre-tokenizer, normalizer or decoder, a post-processor that adds tokens, an added token with
+  // single_word, lstrip or rstrip or with another id than Hugging Face gives it, or no token for a
+  // byte that UTF-8 uses. kCorrupt for a malformed one: ids that are negative, duplicate or above
+  // 2^24, a merge of unknown pieces, an unmappable symbol. kTooLarge for an added token of more
+  // than 4096 bytes.
   static Result<Tokenizer> FromJson(const Json& json);
   // Reads tokenizer.json (at most 256 MB); errors start with the path.
   static Result<Tokenizer> Load(const std::string& path);
@@ -42,7 +46,8 @@ class Tokenizer {
   // One more than the largest id.
   int64_t size() const;
   bool IsSpecial(TokenId id) const;
-  // The id whose text is exactly `token` ("<|endoftext|>"), added or ordinary.
+  // The id whose Bytes are exactly `token` ("<|endoftext|>", " the"): an added token before an
+  // ordinary one.
   std::optional<TokenId> Find(std::string_view token) const;
 
  private:
