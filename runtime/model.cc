@@ -1,0 +1,168 @@
+#include "runtime/model.h"
+
+#include <filesystem>
+
+#include <fmt/format.h>
+
+#include "arch/architecture.h"
+#include "exec/quantized_format.h"
+#include "io/checkpoint.h"
+#include "kernels/isa.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
+
+std::string PathIn(const std::string& folder, const char* file) {
+  return (std::filesystem::path(folder) / file).string();
+}
+
+bool Exists(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::exists(path, error);
+}
+
+// The graph and weights of a folder, quantized or not.
+struct Parts {
+  Json config;
+  Architecture arch;
+};
+
+Result<Architecture> Restore(const Json& config, const Json& quantization, WeightMap stored) {
+  const Json* method = quantization.Find("quant_method");
+  if (method == nullptr || *method != Json("octet")) {
+    return Unsupported(
+        "config.json: quantization_config was not written by Octet (quant_method must "
+        "be \"octet\")");
+  }
+  const Json* description = quantization.Find("graph");
+  if (description == nullptr) return Corrupt("config.json: quantization_config: graph is missing");
+  WeightMap encodings;
+  OCTET_ASSIGN(WeightMap weights, AttachScales(*description, stored, &encodings));
+  OCTET_ASSIGN(Architecture arch, BuildArchitecture(config, std::move(weights)));
+  OCTET_TRY(ApplyQuantization(*description, encodings, &arch.graph));
+  return arch;
+}
+
+Result<Parts> LoadParts(const std::string& folder) {
+  if (!std::filesystem::is_directory(folder)) {
+    return NotFound(fmt::format("{}: there is no such model folder", folder));
+  }
+  OCTET_ASSIGN(Json config, Json::ParseFile(PathIn(folder, "config.json"), kMaxConfigBytes));
+  OCTET_ASSIGN(WeightMap stored, OpenCheckpoint(folder));
+  const Json* quantization = config.Find("quantization_config");
+  Result<Architecture> arch = quantization != nullptr
+                                  ? Restore(config, *quantization, std::move(stored))
+                                  : BuildArchitecture(config, std::move(stored));
+  if (!arch.ok()) return arch.status().Annotate(folder);
+  return Parts{std::move(config), *std::move(arch)};
+}
+
+// Whether some static scale depends on the chunk length.
+bool ChunkIsCalibrated(const Graph& graph) {
+  for (const Node& n : graph.nodes) {
+    if (n.op == Op::kSsd && n.ssd.int8) return true;
+  }
+  return false;
+}
+
+Status SetChunkSize(int64_t chunk_size, Graph* graph) {
+  if (chunk_size == 0) return {};
+  if (chunk_size < 1 || chunk_size > 65536) {
+    return InvalidArgument("the chunk size must be between 1 and 65536");
+  }
+  for (Node& n : graph->nodes) {
+    if (n.op != Op::kSsd || n.ssd.chunk_size == chunk_size) continue;
+    if (ChunkIsCalibrated(*graph)) {
+      return InvalidArgument(
+          fmt::format("this model was calibrated for chunks of {} tokens and cannot "
+                      "run with {}; quantize it again with chunk_size={}",
+                      n.ssd.chunk_size, chunk_size, chunk_size));
+    }
+    n.ssd.chunk_size = chunk_size;
+  }
+  return {};
+}
+
+}  // namespace
+
+Result<FloatCheckpoint> LoadFloatCheckpoint(const std::string& folder) {
+  OCTET_ASSIGN(Parts parts, LoadParts(folder));
+  if (parts.config.Find("quantization_config") != nullptr) {
+    return InvalidArgument(
+        fmt::format("{}: the model is quantized already; start from the float one", folder));
+  }
+  return FloatCheckpoint{std::move(parts.config), std::move(parts.arch.graph),
+                         std::move(parts.arch.weights), std::move(parts.arch.warnings)};
+}
+
+Result<std::shared_ptr<const Model>> Model::Create(Graph graph, WeightMap weights, Json config,
+                                                   std::optional<Tokenizer> tokenizer,
+                                                   const ModelOptions& options) {
+  OCTET_TRY(SetChunkSize(options.chunk_size, &graph));
+  std::shared_ptr<Model> model(new Model());
+  model->graph_ = std::move(graph);
+  model->weights_ = std::move(weights);
+  model->config_ = std::move(config);
+  model->tokenizer_ = std::move(tokenizer);
+  if (model->tokenizer_ && model->tokenizer_->size() > model->vocab_rows()) {
+    return InvalidArgument(fmt::format("the tokenizer has {} ids, but the vocabulary only {} rows",
+                                       model->tokenizer_->size(), model->vocab_rows()));
+  }
+  const LowerOptions lower{options.isas.value_or(AllowedIsas()), options.bf16_compute};
+  OCTET_ASSIGN(model->program_, Program::Lower(model->graph_, model->weights_, lower));
+  OCTET_TRY(model->ReadEos());
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+Result<std::shared_ptr<const Model>> Model::Load(const std::string& folder,
+                                                 const ModelOptions& options) {
+  OCTET_ASSIGN(Parts parts, LoadParts(folder));
+  std::optional<Tokenizer> tokenizer;
+  if (const std::string path = PathIn(folder, "tokenizer.json"); Exists(path)) {
+    OCTET_ASSIGN(tokenizer, Tokenizer::Load(path));
+  }
+  const std::string generation = PathIn(folder, "generation_config.json");
+  if (Exists(generation)) {  // eos_token_id there wins
+    OCTET_ASSIGN(const Json g, Json::ParseFile(generation, kMaxConfigBytes));
+    if (const Json* eos = g.Find("eos_token_id"); eos != nullptr)
+      parts.config.Set("eos_token_id", *eos);
+  }
+  auto created = Create(std::move(parts.arch.graph), std::move(parts.arch.weights),
+                        std::move(parts.config), std::move(tokenizer), options);
+  if (!created.ok()) return created.status().Annotate(folder);
+  auto model = std::const_pointer_cast<Model>(*created);
+  model->folder_ = folder;
+  model->warnings_ = std::move(parts.arch.warnings);
+  return std::shared_ptr<const Model>(std::move(model));
+}
+
+Result<Tokenizer> Model::tokenizer() const {
+  if (tokenizer_) return *tokenizer_;
+  return NotFound(
+      fmt::format("{}: there is no tokenizer.json; state-spaces checkpoints use the one of "
+                  "EleutherAI/gpt-neox-20b, copy it into the folder",
+                  folder_));
+}
+
+Status Model::ReadEos() {
+  const Json* eos = config_.Find("eos_token_id");
+  if (eos == nullptr || eos->is_null()) {
+    if (tokenizer_) {
+      if (const auto id = tokenizer_->Find("<|endoftext|>")) eos_.push_back(*id);
+    }
+    return {};
+  }
+  const Json::Array ids = eos->is_array() ? eos->AsArray() : Json::Array{*eos};
+  for (const Json& id : ids) {
+    if (!id.is_int() || id.AsInt() < 0 || id.AsInt() >= vocab_rows()) {
+      return InvalidArgument(
+          fmt::format("config.json: eos_token_id {} is not a token id", eos->Dump(-1)));
+    }
+    eos_.push_back(static_cast<TokenId>(id.AsInt()));
+  }
+  return {};
+}
+
+}  // namespace octet
