@@ -19,13 +19,9 @@ class Rng {
   // Uniform in [0, 1), 53 bits.
   double Uniform() { return static_cast<double>(Next() >> 11) * 0x1.0p-53; }
   // Uniform in [lo, hi).
-  float Uniform(float lo, float hi) {
-    return lo + static_cast<float>(Uniform()) * (hi - lo);
-  }
-  // Uniform integer in [0, n), n >= 1 (bias below 2^-32 for n < 2^32).
-  uint64_t Below(uint64_t n) {
-    return static_cast<uint64_t>((static_cast<unsigned __int128>(Next()) * n) >> 64);
-  }
+  float Uniform(float lo, float hi) { return lo + static_cast<float>(Uniform()) * (hi - lo); }
+  // Uniform integer in [0, n), 1 <= n < 2^32 (bias below n / 2^32).
+  uint64_t Below(uint64_t n) { return ((Next() >> 32) * n) >> 32; }
 
  private:
   uint64_t state_;
