@@ -50,7 +50,8 @@ struct SsdScales {
 enum class StatePassing : uint8_t {
   // The paper's: S_loc is requantized to int8 with scales->state; the running state is an int32 code:
   // s = ((s * g + 64) >> 7) + S_loc_code with the gate g = min(127, rne(128 exp(a_last))); copies for
-  // stage 5 are clamped to [-127, 127].
+  // stage 5 are clamped to [-127, 127]. h holds s * scale: every chunk begins with s = rne(h / scale)
+  // (times the fp32 reciprocal, limited to +-2^20 so that fp32 h gives s back) and stores at its end.
   kGateQ7,
   // Ours (2.8.5 item 3): fp32 in registers, S' = fma(exp(a_last), S, DequantizeAcc(S_loc)); int8
   // copies for stage 5 with scales->state.
@@ -65,6 +66,8 @@ enum class StatePassing : uint8_t {
 //   4  CB[m, k] = C_m . B_k               for k <= m, once per group
 //   5  y_m = exp(a_m) (S_c C_m) + sum_{k <= m} CB[m, k] exp(min(a_m - a_k, 0)) dt_k x_k + D x_m
 //
+// Stage 1 rounds each product and each sum; X_s[k, p] = x[k, p] * (dt_k * exp(min(a_last - a_k, 0))).
+//
 // T tokens, H heads, P head_dim, N state_size, G groups; head h reads group h / (H / G).
 // Any T >= 1: decode is T = 1. `h` is read and written, never zeroed here. Chunks start at the first
 // token of the call; the last may be short.
@@ -75,9 +78,11 @@ enum class StatePassing : uint8_t {
 // codes. Order of the fp32 part of stage 5, fixed so that all int8 kernels give the same bits:
 //   y = D x_m;  y = fma(exp(a_m), DequantizeAcc(S_q . C_q, state, C), y);
 //   for k = 0..m:  y = fma(w_mk, x_k, y),  w_mk = (CB_q s_CB) * (exp(min(a_m - a_k, 0)) * dt_k).
-// T == 1 with `scales` set (decode): h' = fma(exp(dt A), h, (dt x) * B) with B, C decoded,
-// y = D x + sum_n C h', the sum in 16 virtual lanes as in RmsnormArgs, h' before rounding to its
-// format. exp is ExpF of kernels/math.h.
+// L and N are at most 2^15 there, so that every sum of products stays below 2^29.
+// T == 1 (decode), float and with `scales` set (B and C decoded): h' = fma(exp(dt A), h, (dt x) * B),
+// y = D x + sum_n C h', every other operation rounded; the sum in 16 virtual lanes as in RmsnormArgs,
+// h' before rounding to its format. `passing` plays no part and there are no inner sites to tap.
+// exp is ExpF of kernels/math.h.
 struct SsdArgs {
   int64_t T, H, P, N, G, L;        // L >= 1
   int64_t head_begin, head_end;    // heads to compute; the others' h and y are untouched
