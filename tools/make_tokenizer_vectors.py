@@ -69,17 +69,20 @@ def chunk(rng, added):
     if kind == 9:
         token = rng.choice(added)
         return rng.choice((token, token[:-1], token[1:], token * 2, token[:1] + token))
-    return rng.choice((" ", "\t", "a", "'", "\u00e9", "\u0301", "0", "!", "\u00a0", "\r\n")) * rng.choice(
-        (2, 3, 7, 23, 40))
+    unit = rng.choice((" ", "\t", "a", "'", "\u00e9", "\u0301", "0", "!", "\u00a0", "\r\n"))
+    return unit * rng.choice((2, 3, 7, 23, 40))
 
 
 FIXED = [
     "", " ", "  ", "\n", "'", "''s", "'S", " 's", "'s", "s's", "'re'", "'l", "'ll", "'v", "'ve",
     "a ", "a  ", "a  b", "a \n b", "\n\n\na", "  a", "\ta", "\u00a0a", "a\u2028b", "\u0085 a",
-    "a \u00a0 b", "a\u3000\u3000b", "1\u00bd\u00b2\u2163\u0663", "abc123!?def", "a" * 300, " " * 300,
-    "\u0301" * 64, "q\u0323\u0307", "q\u0307\u0323", "e\u0323\u0302", "\u1100\u1161\u11a8", "\u2126",
+    "a \u00a0 b", "a\u3000\u3000b",
+    "1\u00bd\u00b2\u2163\u0663", "abc123!?def", "a" * 300, " " * 300,
+    "\u0301" * 64, "q\u0323\u0307", "q\u0307\u0323", "e\u0323\u0302", "\u1100\u1161\u11a8",
+    "\u2126",
     "\ufb2a\ufb49", "\u202eabc\u202c", "\x00", "\x00\x01\x7f", "\ufffd", "\uffff", "\U0010ffff",
-    "<|endoftext|>", "a<|endoftext|>b", "<|endoftext|><|padding|>", "<|endoftext", "<<|endoftext|>>",
+    "<|endoftext|>", "a<|endoftext|>b", "<|endoftext|><|padding|>", "<|endoftext",
+    "<<|endoftext|>>",
     " <|endoftext|> ", "'<|endoftext|>s", "<|ENDOFTEXT|>",
 ]
 
