@@ -12,17 +12,18 @@
 namespace octet {
 
 // e^x for any x <= 88.37 (larger x gives e^88.37); below -87.33 the result is 0. Relative error
-// < 2e-7. x = n ln 2 + r, a degree-6 polynomial in r, 2^n through the exponent field.
+// < 2e-7. x = n ln 2 + r, a degree-6 polynomial in r (truncation error 1e-8), 2^n through the exponent
+// field.
 inline float ExpF(float x) {
   if (!(x >= -87.33f)) return x < 0.0f ? 0.0f : x;  // NaN stays NaN
   const float clamped = x > 88.37f ? 88.37f : x;
   const float n = std::nearbyintf(clamped * 1.44269504088896341f);
   float r = std::fma(n, -0.693145751953125f, clamped);
   r = std::fma(n, -1.428606765330187e-06f, r);
-  float p = 1.3888888889e-03f;
-  p = std::fma(p, r, 8.3333333333e-03f);
-  p = std::fma(p, r, 4.1666666667e-02f);
-  p = std::fma(p, r, 1.6666666667e-01f);
+  float p = 1.3926175889e-03f;
+  p = std::fma(p, r, 8.3631733432e-03f);
+  p = std::fma(p, r, 4.1666556150e-02f);
+  p = std::fma(p, r, 1.6666577756e-01f);
   p = std::fma(p, r, 0.5f);
   p = std::fma(p, r, 1.0f);
   p = std::fma(p, r, 1.0f);

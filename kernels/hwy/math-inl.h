@@ -38,10 +38,10 @@ HWY_INLINE V ExpV(DF df, V x) {
   const V n = hn::Round(hn::Mul(clamped, hn::Set(df, 1.44269504088896341f)));
   V r = hn::MulAdd(n, hn::Set(df, -0.693145751953125f), clamped);
   r = hn::MulAdd(n, hn::Set(df, -1.428606765330187e-06f), r);
-  V p = hn::Set(df, 1.3888888889e-03f);
-  p = hn::MulAdd(p, r, hn::Set(df, 8.3333333333e-03f));
-  p = hn::MulAdd(p, r, hn::Set(df, 4.1666666667e-02f));
-  p = hn::MulAdd(p, r, hn::Set(df, 1.6666666667e-01f));
+  V p = hn::Set(df, 1.3926175889e-03f);
+  p = hn::MulAdd(p, r, hn::Set(df, 8.3631733432e-03f));
+  p = hn::MulAdd(p, r, hn::Set(df, 4.1666556150e-02f));
+  p = hn::MulAdd(p, r, hn::Set(df, 1.6666577756e-01f));
   p = hn::MulAdd(p, r, hn::Set(df, 0.5f));
   p = hn::MulAdd(p, r, hn::Set(df, 1.0f));
   p = hn::MulAdd(p, r, hn::Set(df, 1.0f));

@@ -1,0 +1,137 @@
+// Contracts:
+// - Every kernel on every instruction set gives the bits of conv1d/ref, in y and in history.
+// - conv1d/ref equals the formula in double within a derived bound, with history as rows before x.
+// - Splitting the tokens over calls changes nothing: y and history keep their bits.
+#include "kernels/conv1d.h"
+
+#include <cmath>
+#include <limits>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+#include "kernels/each_kernel.h"
+
+namespace octet {
+namespace {
+
+struct Problem {
+  int64_t T, C, K, x_pad;
+  bool bias;
+};
+
+const Problem kProblems[] = {
+    {1, 1, 1, 0, false},  {1, 17, 4, 0, true},    {2, 16, 4, 3, true}, {3, 40, 4, 1, false},
+    {9, 33, 4, 0, true},  {5, 20, 2, 2, true},    {2, 7, 5, 0, true},  {4, 64, 3, 0, false},
+    {6, 100, 1, 4, true}, {17, 1792, 4, 8, true},
+};
+
+struct Conv {
+  Conv(const Problem& p, uint64_t seed) {
+    Rng rng(seed);
+    x = Random(p.T * (p.C + p.x_pad), &rng);
+    weight = Random(p.C * p.K, &rng);
+    bias = Random(p.C, &rng);
+    start = history = Random((p.K - 1) * p.C, &rng);
+    y.assign(static_cast<size_t>(p.T * p.C), std::numeric_limits<float>::quiet_NaN());
+    args = {p.T,
+            p.C,
+            p.K,
+            x.data(),
+            p.C + p.x_pad,
+            weight.data(),
+            p.bias ? bias.data() : nullptr,
+            history.data(),
+            y.data()};
+  }
+  static std::vector<float> Random(int64_t n, Rng* rng) {
+    std::vector<float> v(static_cast<size_t>(n));
+    for (float& e : v) {
+      e = rng->Uniform(-2.0f, 2.0f);
+    }
+    return v;
+  }
+  void Reset() {
+    history = start;
+    y.assign(y.size(), std::numeric_limits<float>::quiet_NaN());
+  }
+  // Row s of history ++ x; s = -(K - 1) is the oldest.
+  double X(int64_t s, int64_t c) const {
+    return s < 0 ? start[static_cast<size_t>((args.K - 1 + s) * args.C + c)]
+                 : x[static_cast<size_t>(s * args.x_stride + c)];
+  }
+  std::vector<float> x, weight, bias, start, history, y;
+  Conv1dArgs args;
+};
+
+const Kernel<Conv1dArgs>& Reference(const Conv1dArgs& args) {
+  return Kernels<Conv1dArgs>().Pick(args, kReferenceOnly);
+}
+
+TEST(Conv1d, ReferenceEqualsTheFormulaInDouble) {
+  for (const Problem& p : kProblems) {
+    Conv v(p, 31);
+    Reference(v.args).run(v.args, {});
+    for (int64_t t = 0; t < p.T; ++t) {
+      for (int64_t c = 0; c < p.C; ++c) {
+        double sum = p.bias ? static_cast<double>(v.bias[static_cast<size_t>(c)]) : 0.0;
+        double magnitude = std::fabs(sum);
+        for (int64_t j = 0; j < p.K; ++j) {
+          const double term = static_cast<double>(v.weight[static_cast<size_t>(c * p.K + j)]) *
+                              v.X(t - p.K + 1 + j, c);
+          sum += term;
+          magnitude += std::fabs(term);
+        }
+        const double exact = sum / (1.0 + std::exp(-sum));
+        // silu's slope is below 1.1; the sum has K roundings, silu itself errs by 4e-7.
+        const double bound =
+            1.1 * static_cast<double>(p.K) * magnitude * 0x1.0p-24 + std::fabs(exact) * 4e-7;
+        EXPECT_NEAR(v.y[static_cast<size_t>(t * p.C + c)], exact, bound) << t << " " << c;
+      }
+    }
+    for (int64_t s = -(p.K - 1); s < 0; ++s) {
+      for (int64_t c = 0; c < p.C; ++c) {
+        EXPECT_EQ(v.history[static_cast<size_t>((p.K - 1 + s) * p.C + c)], v.X(p.T + s, c));
+      }
+    }
+  }
+}
+
+TEST(Conv1d, EveryKernelHasTheReferenceBits) {
+  for (const Problem& p : kProblems) {
+    Conv v(p, 32);
+    Reference(v.args).run(v.args, {});
+    const std::vector<float> y = v.y;
+    const std::vector<float> history = v.history;
+    const int count = ForEachKernel<Conv1dArgs>(v.args, [&](const std::string& name, auto& run) {
+      v.Reset();
+      run();
+      EXPECT_EQ(v.y, y) << name << " T " << p.T << " C " << p.C << " K " << p.K;
+      EXPECT_EQ(v.history, history) << name << " T " << p.T << " C " << p.C << " K " << p.K;
+    });
+    EXPECT_GE(count, 2 * static_cast<int>(AvailableIsas().size()) - 1);
+  }
+}
+
+TEST(Conv1d, SplitsChangeNothing) {
+  Conv v({11, 35, 4, 2, true}, 33);
+  Reference(v.args).run(v.args, {});
+  const std::vector<float> y = v.y;
+  const std::vector<float> history = v.history;
+  for (const int64_t step : {1, 2, 3, 5, 10}) {
+    v.Reset();
+    for (int64_t t = 0; t < v.args.T; t += step) {
+      Conv1dArgs part = v.args;
+      part.T = std::min(step, v.args.T - t);
+      part.x += t * part.x_stride;
+      part.y += t * part.C;
+      Reference(part).run(part, {});
+    }
+    EXPECT_EQ(v.y, y) << step;
+    EXPECT_EQ(v.history, history) << step;
+  }
+}
+
+}  // namespace
+}  // namespace octet

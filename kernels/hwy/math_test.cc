@@ -1,0 +1,187 @@
+// Contracts: on every compiled target the machine has, ExpV, SiluV, QuantizeV, DequantizeV and the
+// folds of Lanes16 give the bits of ExpF, SiluF, QuantizeI8, DequantizeAcc and FoldLanes16.
+#include "kernels/hwy/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/hwy/math_test.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/hwy/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace octet {
+namespace HWY_NAMESPACE {
+
+void Elementary(const float* x, int64_t n, float* exp, float* silu) {
+  const hn::ScalableTag<float> d;
+  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
+    hn::StoreU(ExpV(d, hn::LoadU(d, x + i)), d, exp + i);
+    hn::StoreU(SiluV(d, hn::LoadU(d, x + i)), d, silu + i);
+  }
+}
+
+void Codes(const float* x, int64_t n, float inverse, int8_t* codes, float* back) {
+  const hn::ScalableTag<float> d;
+  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
+    StoreCodes(d, QuantizeV(d, hn::LoadU(d, x + i), hn::Set(d, inverse)), codes + i);
+    hn::StoreU(LoadCodes(d, codes + i), d, back + i);
+  }
+}
+
+void Dequantize(const int32_t* acc, int64_t n, double scale, float* y) {
+  const hn::ScalableTag<float> d;
+  const hn::ScalableTag<int32_t> di;
+  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
+    hn::StoreU(DequantizeV(d, hn::LoadU(di, acc + i), scale), d, y + i);
+  }
+}
+
+void Dot(const float* a, const float* b, int64_t n, float* y) {
+  Lanes16 sum;
+  int64_t i = 0;
+  for (; i + 16 <= n; i += 16) {
+    sum.MulAdd(a + i, b + i);
+  }
+  *y = n % 16 == 0 ? sum.Fold() : sum.Fold(a + i, b + i, n - i);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+#include <bit>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+#include "kernels/isa.h"
+#include "tensor/codecs/uniform.h"
+
+namespace octet {
+namespace {
+
+HWY_EXPORT(Elementary);
+HWY_EXPORT(Codes);
+HWY_EXPORT(Dequantize);
+HWY_EXPORT(Dot);
+
+void OnEachTarget(const std::function<void()>& check) {
+  for (const std::string& isa : AvailableIsas()) {
+    if (isa == "ref") continue;
+    SCOPED_TRACE(isa);
+    ASSERT_TRUE(ForceIsa(isa).ok());
+    check();
+  }
+  ASSERT_TRUE(ForceIsa("").ok());
+}
+
+uint32_t Bits(float v) {
+  return std::bit_cast<uint32_t>(v);
+}
+
+TEST(HwyMath, ExpAndSiluHaveTheScalarBits) {
+  std::vector<float> x = {0.0f,
+                          -0.0f,
+                          1e-30f,
+                          -87.33f,
+                          -87.330009f,
+                          88.37f,
+                          88.370009f,
+                          1e30f,
+                          -1e30f,
+                          std::numeric_limits<float>::infinity(),
+                          -std::numeric_limits<float>::infinity(),
+                          1e-40f};
+  Rng rng(11);
+  while (x.size() < 65536) {
+    x.push_back(rng.Uniform(-100.0f, 100.0f));
+  }
+  std::vector<float> e(x.size());
+  std::vector<float> s(x.size());
+  OnEachTarget([&] {
+    HWY_DYNAMIC_DISPATCH(Elementary)(x.data(), static_cast<int64_t>(x.size()), e.data(), s.data());
+    for (size_t i = 0; i < x.size(); ++i) {
+      ASSERT_EQ(Bits(e[i]), Bits(ExpF(x[i]))) << x[i];
+      if (!std::isfinite(x[i])) continue;
+      ASSERT_EQ(Bits(s[i]), Bits(SiluF(x[i]))) << x[i];
+    }
+  });
+}
+
+TEST(HwyMath, NanStaysNan) {
+  const std::vector<float> x(16, std::numeric_limits<float>::quiet_NaN());
+  std::vector<float> e(16);
+  std::vector<float> s(16);
+  OnEachTarget([&] {
+    HWY_DYNAMIC_DISPATCH(Elementary)(x.data(), 16, e.data(), s.data());
+    EXPECT_TRUE(std::isnan(e[0]) && std::isnan(s[0]));
+  });
+}
+
+TEST(HwyMath, CodesHaveTheScalarValues) {
+  std::vector<float> x;
+  for (int i = -600; i < 600; ++i) {
+    x.push_back(static_cast<float>(i) * 0.25f);  // halves at the scale 1/2 and 1
+  }
+  x.resize(1216, 1e30f);
+  std::vector<int8_t> codes(x.size());
+  std::vector<float> back(x.size());
+  OnEachTarget([&] {
+    for (const float inverse : {1.0f, 2.0f, 1.0f / 0.37f}) {
+      HWY_DYNAMIC_DISPATCH(Codes)
+      (x.data(), static_cast<int64_t>(x.size()), inverse, codes.data(), back.data());
+      for (size_t i = 0; i < x.size(); ++i) {
+        ASSERT_EQ(codes[i], QuantizeI8(x[i], inverse)) << x[i];
+        ASSERT_EQ(back[i], static_cast<float>(codes[i]));
+      }
+    }
+  });
+}
+
+TEST(HwyMath, DequantizeRoundsOnce) {
+  Rng rng(12);
+  std::vector<int32_t> acc(4096);
+  for (int32_t& v : acc) {
+    v = static_cast<int32_t>(rng.Next() >> (32 + rng.Below(24)));
+    if (rng.Below(2) == 0) v = -v;
+  }
+  std::vector<float> y(acc.size());
+  const float a = RoundScale(0.0123f);
+  const float b = RoundScale(0.777f);
+  OnEachTarget([&] {
+    HWY_DYNAMIC_DISPATCH(Dequantize)
+    (acc.data(), static_cast<int64_t>(acc.size()), static_cast<double>(a) * b, y.data());
+    for (size_t i = 0; i < acc.size(); ++i) {
+      ASSERT_EQ(Bits(y[i]), Bits(DequantizeAcc(acc[i], a, b))) << acc[i];
+    }
+  });
+}
+
+TEST(HwyMath, LanesFoldLikeTheScalars) {
+  Rng rng(13);
+  for (const int64_t n : {1, 7, 15, 16, 17, 31, 64, 100, 1000}) {
+    std::vector<float> a(static_cast<size_t>(n));
+    std::vector<float> b(static_cast<size_t>(n));
+    float lanes[16] = {};
+    for (size_t i = 0; i < a.size(); ++i) {
+      a[i] = rng.Uniform(-1.0f, 1.0f);
+      b[i] = rng.Uniform(-1.0f, 1.0f);
+      lanes[i % 16] = std::fma(a[i], b[i], lanes[i % 16]);
+    }
+    const float expected = FoldLanes16(lanes);
+    OnEachTarget([&] {
+      float y = 0;
+      HWY_DYNAMIC_DISPATCH(Dot)(a.data(), b.data(), n, &y);
+      EXPECT_EQ(Bits(y), Bits(expected)) << n;
+    });
+  }
+}
+
+}  // namespace
+}  // namespace octet
+#endif  // HWY_ONCE
