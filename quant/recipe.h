@@ -28,10 +28,8 @@ struct TokenDataset {
 // Told how far a long computation is; `what` is a short phrase ("calibrating"). May be empty.
 using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;
 
-// Absolute maxima by site and scale axis, and the means of block outputs: what Calibrate leaves for
-// later passes.
+// What Calibrate leaves for later passes: the float model's block outputs.
 struct Calibration {
-  std::map<std::string, std::vector<float>, std::less<>> absmax;
   // By layer, document and channel: mean over the document's tokens of the site "out".
   std::vector<std::vector<std::vector<double>>> block_means;
 };

@@ -1,0 +1,51 @@
+#include <fmt/format.h>
+
+#include "quant/passes/passes.h"
+
+namespace octet {
+
+Pass SetChunkSize(int64_t chunk_size) {
+  return {"chunk size", [chunk_size](QuantContext& c) -> Status {
+            for (Node& n : c.graph.nodes) {
+              if (n.op == Op::kSsd && chunk_size > 0) n.ssd.chunk_size = chunk_size;
+            }
+            return {};
+          }};
+}
+
+Pass SetStateFormat(const std::string& dtype) {
+  return {"state format", [dtype](QuantContext& c) -> Status {
+            for (const DType d : {DType::kF32, DType::kF16, DType::kI8}) {
+              if (dtype == DTypeName(d)) {
+                c.graph.state_dtype = d;
+                return {};
+              }
+            }
+            return InvalidArgument("the state format must be f32, f16 or i8");
+          }};
+}
+
+Pass EncodePerToken(const std::vector<std::string>& sites) {
+  return {"per-token activations", [sites](QuantContext& c) -> Status {
+            for (int layer = 0; layer < c.graph.layers; ++layer) {
+              for (const std::string& site : sites) {
+                c.graph.encodings[fmt::format("layers.{}.{}", layer, site)] = {
+                    DType::kI8, ScaleSource::kPerToken, {}};
+              }
+            }
+            return {};
+          }};
+}
+
+Pass UseInt8Ssd(bool gate_q7) {
+  return {"int8 ssd", [gate_q7](QuantContext& c) -> Status {
+            for (Node& n : c.graph.nodes) {
+              if (n.op != Op::kSsd) continue;
+              n.ssd.int8 = true;
+              n.ssd.gate_q7 = gate_q7;
+            }
+            return Verify(c.graph);
+          }};
+}
+
+}  // namespace octet

@@ -1,0 +1,68 @@
+// The building blocks of recipes. Each function returns a Pass; order is the recipe's business.
+#ifndef OCTET_QUANT_PASSES_PASSES_H_
+#define OCTET_QUANT_PASSES_PASSES_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "quant/observers/observer.h"
+#include "quant/recipe.h"
+
+namespace octet {
+
+// Rotates the residual stream by a Hadamard matrix H_D and prepares the out_proj input for an
+// online one, H_I (methods_mamba 2.2): head <- head diag(w_f) H_D^T, embedding <- embedding H_D^T,
+// in_proj <- in_proj diag(w) H_D^T, out_proj <- H_D out_proj [diag(gamma)] H_I^T, norm weights <-
+// 1, a Hadamard node before out_proj. Products in double. The function of the model is unchanged.
+struct RotateOptions {
+  std::string hadamard = "auto";  // or "block", for both orders
+  bool migrate_gamma = true;      // fold the gated norm's weight into out_proj as well
+};
+Pass Rotate(const RotateOptions& options);
+
+// Sets the SSD chunk length; 0 keeps the checkpoint's.
+Pass SetChunkSize(int64_t chunk_size);
+// Sets the storage of the recurrent state: "f32", "f16" or "i8".
+Pass SetStateFormat(const std::string& dtype);
+
+// Runs the model over the calibration data and encodes sites as static int8 with absmax scales.
+struct SiteRule {
+  std::string site;  // within its block: "u_norm", "B", "ssd.score"
+  ScaleAxis axis;
+  // Number of scales by name of the axis: 1, groups, or heads * head_dim.
+  enum class Count : uint8_t { kOne, kGroups, kHeadChannels } count;
+};
+struct CalibrateOptions {
+  std::vector<SiteRule> rules;
+  bool full_score = false;     // observe scores above the diagonal too, as the paper does
+  bool running_state = false;  // state scales cover carried states, not only local ones
+};
+Pass Calibrate(const CalibrateOptions& options);
+
+// Encodes a site of every block as int8 with a scale per token, computed at run time.
+Pass EncodePerToken(const std::vector<std::string>& sites);
+
+// Switches every Ssd to its int8 form; needs the encodings of B, C and the inner sites.
+Pass UseInt8Ssd(bool gate_q7);
+
+// in_proj and out_proj as int8 codes, absmax scales per tensor or per row.
+Pass QuantizeLinearsInt8(bool per_row);
+// in_proj and out_proj as 4-bit codes by rounding to nearest: per (row, `group` columns) the grid
+// 2 max|w| / 15 (methods_mamba 2.6), held as an integer multiple (1..127) of a row scale.
+Pass QuantizeLinearsInt4Rtn(int64_t group);
+// Small tensors of every block ("mixer.A_log", "mixer.D", "mixer.conv1d.weight", ...; absent ones
+// are skipped) as int8 with one scale each.
+Pass QuantizeVectorsInt8(const std::vector<std::string>& names);
+// Embedding and own head as fp16 (fp32 where fp16 would overflow).
+Pass StoreEmbeddingsF16();
+
+// Adds to each block's output the constant that makes its mean over the calibration data that of
+// the float model, layer by layer on corrected inputs (SSDi8; methods_mamba 2.8.4, 2.8.7).
+// `factor`: g in [0, 1]; nothing: per channel c^2 / (c^2 + tau^2), tau^2 the variance of the mean's
+// estimate between documents.
+Pass CorrectMeans(std::optional<double> factor);
+
+}  // namespace octet
+#endif  // OCTET_QUANT_PASSES_PASSES_H_

@@ -1,0 +1,24 @@
+// The naive baseline: one static scale per tensor, every edge of the block in int8, no rotation
+// (methods_mamba 2.1, 2.9).
+#include "quant/passes/passes.h"
+#include "quant/recipes/recipes.h"
+
+namespace octet {
+
+std::vector<RecipeOption> AbsmaxOptions() {
+  return {StateOption()};
+}
+
+std::vector<Pass> PlanAbsmax(const RecipeOptions& o) {
+  using enum SiteRule::Count;
+  CalibrateOptions sites;
+  for (const char* site : {"u_norm", "z", "xBC_in", "dt_in", "x", "B", "C", "y_norm"}) {
+    sites.rules.push_back({site, ScaleAxis::kTensor, kOne});
+  }
+  return {
+      Calibrate(sites), QuantizeLinearsInt8(/*per_row=*/false),
+      QuantizeVectorsInt8({"mixer.A_log", "mixer.D", "mixer.conv1d.weight", "mixer.conv1d.bias"}),
+      SetStateFormat(o.String("state"))};
+}
+
+}  // namespace octet

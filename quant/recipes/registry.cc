@@ -1,0 +1,42 @@
+#include <fmt/format.h>
+
+#include "quant/recipes/recipes.h"
+
+namespace octet {
+namespace {
+
+constexpr const char* kSsdi8Source = "SSDi8 (ICLR 2026, arXiv:2608.21952)";
+
+const Recipe kRecipes[] = {
+    {"absmax", "baseline", "static per-tensor W8A8 on every edge, no rotation", true, AbsmaxOptions,
+     PlanAbsmax},
+    {"w8a8-dynamic", "baseline", "int8 linears, scales per weight row and per token", false,
+     W8a8DynamicOptions, PlanW8a8Dynamic},
+    {"had", "Quamba2 / SSDi8 baseline", "Hadamard rotations, static W8A8 linears, float SSD", true,
+     HadOptions, PlanHad},
+    {"ssdi8-w8a8", kSsdi8Source, "int8 through the SSD, W8A8 linears, as published", true,
+     Ssdi8W8a8Options, PlanSsdi8W8a8},
+    {"ssdi8-w4a8", kSsdi8Source, "int8 through the SSD, W4A8 linears (RTN)", true, Ssdi8W4a8Options,
+     PlanSsdi8W4a8},
+    {"ssdi8-plus-w8a8", "Octet", "SSDi8 with wider state scales, fp32 passing, per-row weights",
+     true, Ssdi8PlusW8a8Options, PlanSsdi8PlusW8a8},
+    {"ssdi8-plus-w4a8", "Octet", "the same with W4A8 linears (RTN)", true, Ssdi8PlusW4a8Options,
+     PlanSsdi8PlusW4a8},
+};
+
+}  // namespace
+
+std::span<const Recipe> Recipes() {
+  return kRecipes;
+}
+
+Result<const Recipe*> FindRecipe(std::string_view name) {
+  std::string known;
+  for (const Recipe& r : kRecipes) {
+    if (name == r.name) return &r;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", r.name);
+  }
+  return InvalidArgument(fmt::format("unknown recipe {} (known: {})", name, known));
+}
+
+}  // namespace octet
