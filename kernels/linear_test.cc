@@ -1,0 +1,291 @@
+// Contracts, for every kernel on every instruction set:
+// - kI8 and kI4: the exact integer sum (int64 oracle), dequantized with one rounding (80-bit
+// oracle),
+//   then the bias in fp32, bit for bit: odd sizes, short groups, extremes, per-token scales.
+// - float weights: within K roundings of the double dot product; 16-bit weights widen exactly;
+//   bf16_compute within two bf16 roundings of the operands.
+// - Only columns [n_begin, n_end) of y are written.
+// - Pick prefers Highway for integers and few tokens, oneDNN for many float tokens.
+#include "kernels/linear.h"
+
+#include <cmath>
+#include <limits>
+#include <set>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+#include "kernels/each_kernel.h"
+#include "tensor/codecs/uniform.h"
+#include "tensor/dtype.h"
+
+namespace octet {
+namespace {
+
+constexpr float kUntouched = -12345.0f;
+
+struct Shape {
+  int64_t M, N, K, group;
+};
+
+std::vector<float> Random(int64_t n, Rng* rng, float lo, float hi) {
+  std::vector<float> v(static_cast<size_t>(n));
+  for (float& x : v) {
+    x = rng->Uniform(lo, hi);
+  }
+  return v;
+}
+
+// A problem with its oracle. `extreme`: every code at +-127 (or the ends of 4 bits), multiplier
+// 127.
+struct Integer {
+  Integer(DType dtype, const Shape& s, uint64_t seed, bool extreme, bool per_token, bool per_row)
+      : shape(s), groups((s.K + s.group - 1) / s.group) {
+    Rng rng(seed);
+    const bool i4 = dtype == DType::kI4;
+    for (int64_t i = 0; i < s.M * s.K; ++i) {
+      x.push_back(static_cast<int8_t>(extreme ? 127 : static_cast<int>(rng.Below(255)) - 127));
+    }
+    codes.resize(static_cast<size_t>(s.N * s.K));
+    for (int& c : codes) {
+      if (i4) {
+        c = extreme ? -8 : static_cast<int>(rng.Below(16)) - 8;
+      } else {
+        c = extreme ? -127 : static_cast<int>(rng.Below(255)) - 127;
+      }
+    }
+    for (int64_t i = 0; i < s.N * groups; ++i) {
+      multipliers.push_back(static_cast<uint8_t>(extreme ? 127 : 1 + rng.Below(127)));
+    }
+    Pack(i4);
+    for (int64_t t = 0; t < s.M; ++t) {
+      x_scale.push_back(RoundScale(rng.Uniform(0.001f, 0.1f)));
+    }
+    for (int64_t n = 0; n < s.N; ++n) {
+      row_scale.push_back(RoundScale(rng.Uniform(0.0001f, 0.01f)));
+    }
+    bias = Random(s.N, &rng, -1.0f, 1.0f);
+    y.assign(static_cast<size_t>(s.M * (s.N + 3)), kUntouched);
+    args.M = s.M;
+    args.N = args.n_end = s.N;
+    args.K = s.K;
+    args.n_begin = 0;
+    args.x_dtype = DType::kI8;
+    args.x = x.data();
+    args.x_scale = x_scale.data();
+    args.x_scale_stride = per_token ? 1 : 0;
+    args.w = {dtype,
+              packed.data(),
+              row_scale.data(),
+              per_row ? 1 : 0,
+              i4 ? multipliers.data() : nullptr,
+              i4 ? s.group : 0};
+    args.bias = bias.data();
+    args.y = y.data();
+    args.y_stride = s.N + 3;
+  }
+
+  void Pack(bool i4) {
+    const int64_t row_bytes = BytesOf(i4 ? DType::kI4 : DType::kI8, shape.K);
+    packed.assign(static_cast<size_t>(shape.N * row_bytes), 0);
+    for (int64_t n = 0; n < shape.N; ++n) {
+      for (int64_t k = 0; k < shape.K; ++k) {
+        const int code = codes[static_cast<size_t>(n * shape.K + k)];
+        if (i4) {
+          packed[static_cast<size_t>(n * row_bytes + k / 2)] |=
+              static_cast<uint8_t>((code + 8) << (k % 2 * 4));
+        } else {
+          packed[static_cast<size_t>(n * row_bytes + k)] = static_cast<uint8_t>(code);
+        }
+      }
+    }
+  }
+
+  float Expected(int64_t t, int64_t n) const {
+    int64_t acc = 0;
+    for (int64_t k = 0; k < shape.K; ++k) {
+      const int64_t multiplier =
+          args.w.dtype == DType::kI4
+              ? multipliers[static_cast<size_t>(n * groups + k / shape.group)]
+              : 1;
+      acc += multiplier * x[static_cast<size_t>(t * shape.K + k)] *
+             codes[static_cast<size_t>(n * shape.K + k)];
+    }
+    const long double scale =
+        static_cast<long double>(x_scale[static_cast<size_t>(t * args.x_scale_stride)]) *
+        static_cast<long double>(row_scale[static_cast<size_t>(n * args.w.row_scale_stride)]);
+    const float v = static_cast<float>(static_cast<long double>(acc) * scale);
+    return args.bias == nullptr ? v : v + bias[static_cast<size_t>(n)];
+  }
+
+  // Runs every kernel and compares; returns the number of (ISA, kernel) pairs.
+  int Check(int64_t n_begin, int64_t n_end) {
+    args.n_begin = n_begin;
+    args.n_end = n_end;
+    std::vector<float> expected(y.size(), kUntouched);
+    for (int64_t t = 0; t < shape.M; ++t) {
+      for (int64_t n = n_begin; n < n_end; ++n) {
+        expected[static_cast<size_t>(t * args.y_stride + n)] = Expected(t, n);
+      }
+    }
+    return ForEachKernel<LinearArgs>(args, [&](const std::string& name, auto& run) {
+      y.assign(y.size(), kUntouched);
+      run();
+      EXPECT_EQ(y, expected) << name << " " << DTypeName(args.w.dtype) << " M " << shape.M << " N "
+                             << shape.N << " K " << shape.K << " group " << shape.group << " ["
+                             << n_begin << ", " << n_end << ")";
+    });
+  }
+
+  Shape shape;
+  int64_t groups;
+  std::vector<int8_t> x;
+  std::vector<int> codes;
+  std::vector<uint8_t> packed, multipliers;
+  std::vector<float> x_scale, row_scale, bias, y;
+  LinearArgs args;
+};
+
+TEST(Linear, IntegersAreExact) {
+  const int pairs =
+      2 * static_cast<int>(AvailableIsas().size()) - 1;  // ref everywhere, hwy but on ref
+  uint64_t seed = 100;
+  for (const DType dtype : {DType::kI8, DType::kI4}) {
+    for (const int64_t M : {1, 2, 3, 4, 5, 17}) {
+      for (const Shape& s : {Shape{M, 1, 1, 32}, Shape{M, 3, 31, 32}, Shape{M, 16, 64, 32},
+                             Shape{M, 37, 100, 64}, Shape{M, 21, 200, 128}, Shape{M, 40, 256, 128},
+                             Shape{M, 5, 301, 96}, Shape{M, 18, 1100, 128}}) {
+        ++seed;
+        Integer p(dtype, s, seed, false, seed % 2 == 0, seed % 3 != 0);
+        if (seed % 5 == 0) p.args.bias = nullptr;
+        EXPECT_EQ(p.Check(0, s.N), pairs);
+        if (s.N > 2) {
+          EXPECT_EQ(p.Check(1, s.N - 1), pairs);
+        }
+        if (s.N > 20) {
+          EXPECT_EQ(p.Check(17, 18), pairs);
+        }
+      }
+    }
+  }
+}
+
+TEST(Linear, IntegerExtremesDoNotOverflow) {
+  // 64 groups of 128 columns, all at their ends: the largest sum that kernels/linear.h allows.
+  for (const int64_t M : {1, 4}) {
+    Integer p4(DType::kI4, {M, 5, 64 * 128, 128}, 7, true, true, true);
+    EXPECT_GE(p4.Check(0, 5), 1);
+    Integer p8(DType::kI8, {M, 5, 64 * 128, 128}, 8, true, true, true);
+    EXPECT_GE(p8.Check(0, 5), 1);
+  }
+}
+
+struct Float {
+  Float(DType dtype, const Shape& s, uint64_t seed) : shape(s) {
+    Rng rng(seed);
+    x = Random(s.M * s.K, &rng, -1.0f, 1.0f);
+    w = Random(s.N * s.K, &rng, -1.0f, 1.0f);
+    bias = Random(s.N, &rng, -1.0f, 1.0f);
+    for (float& v : w) {
+      if (dtype == DType::kBF16) {
+        half.push_back(F32ToBF16(v));
+        v = BF16ToF32(half.back());
+      } else if (dtype == DType::kF16) {
+        half.push_back(F32ToF16(v * (rng.Below(9) == 0 ? 0x1.0p-16f : 1.0f)));  // some subnormal
+        v = F16ToF32(half.back());
+      }
+    }
+    y.assign(static_cast<size_t>(s.M * (s.N + 3)), kUntouched);
+    args.M = s.M;
+    args.N = args.n_end = s.N;
+    args.K = s.K;
+    args.n_begin = 0;
+    args.x_dtype = DType::kF32;
+    args.x = x.data();
+    args.x_scale = nullptr;
+    args.x_scale_stride = 0;
+    args.w.dtype = dtype;
+    args.w.data = dtype == DType::kF32 ? static_cast<const void*>(w.data()) : half.data();
+    args.bias = bias.data();
+    args.y = y.data();
+    args.y_stride = s.N + 3;
+  }
+
+  void ExpectY(const std::string& name) const {
+    for (int64_t t = 0; t < shape.M; ++t) {
+      for (int64_t n = 0; n < args.y_stride; ++n) {
+        const float got = y[static_cast<size_t>(t * args.y_stride + n)];
+        if (n < args.n_begin || n >= args.n_end) {
+          ASSERT_EQ(got, kUntouched) << name << " wrote column " << n;
+          continue;
+        }
+        double sum = args.bias == nullptr ? 0.0 : static_cast<double>(bias[static_cast<size_t>(n)]);
+        double magnitude = std::fabs(sum);
+        for (int64_t k = 0; k < shape.K; ++k) {
+          const double term = static_cast<double>(x[static_cast<size_t>(t * shape.K + k)]) *
+                              static_cast<double>(w[static_cast<size_t>(n * shape.K + k)]);
+          sum += term;
+          magnitude += std::fabs(term);
+        }
+        const bool rounded = name.find("bf16") != std::string::npos;
+        const double unit = static_cast<double>(shape.K + 1) * 0x1.0p-24 + (rounded ? 0x1.0p-8 : 0);
+        ASSERT_NEAR(got, sum, magnitude * unit) << name << " t " << t << " n " << n;
+      }
+    }
+  }
+
+  Shape shape;
+  std::vector<float> x, w, bias, y;
+  std::vector<uint16_t> half;
+  LinearArgs args;
+};
+
+TEST(Linear, FloatsAreCloseToDouble) {
+  std::set<std::string> seen;
+  uint64_t seed = 200;
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (const int64_t M : {1, 2, 3, 4, 5, 17}) {
+      for (const Shape& s : {Shape{M, 1, 1, 0}, Shape{M, 3, 31, 0}, Shape{M, 16, 64, 0},
+                             Shape{M, 37, 100, 0}, Shape{M, 150, 256, 0}}) {
+        Float p(dtype, s, ++seed);
+        p.args.bf16_compute = seed % 2 == 0;
+        if (seed % 5 == 0) p.args.bias = nullptr;
+        if (s.N > 30) {
+          p.args.n_begin = 1;
+          p.args.n_end = s.N - 2;
+        }
+        ForEachKernel<LinearArgs>(p.args, [&](const std::string& name, auto& run) {
+          seen.insert(name.substr(0, name.find(' ')));
+          p.y.assign(p.y.size(), kUntouched);
+          run();
+          p.ExpectY(name);
+        });
+      }
+    }
+  }
+  EXPECT_TRUE(seen.count("linear/ref") == 1);
+  if (AvailableIsas().size() > 1) {
+    EXPECT_TRUE(seen.count("linear/hwy") == 1);
+  }
+  if (AvailableIsas().front() == "avx512") {
+    EXPECT_TRUE(seen.count("linear/onednn") == 1);
+  }
+}
+
+TEST(Linear, PickPrefersTheFittingKernel) {
+  if (AvailableIsas().size() == 1) GTEST_SKIP() << "only the reference kernels run here";
+  const auto pick = [](const LinearArgs& args) {
+    return std::string(Kernels<LinearArgs>().Pick(args, kAllIsas).name);
+  };
+  EXPECT_EQ(pick(Integer(DType::kI8, {17, 8, 64, 32}, 1, false, true, true).args),
+            "linear/hwy-integer");
+  EXPECT_EQ(pick(Float(DType::kBF16, {1, 8, 64, 0}, 1).args), "linear/hwy");
+  EXPECT_EQ(pick(Float(DType::kBF16, {17, 8, 64, 0}, 1).args), "linear/onednn");
+  const LinearArgs many = Float(DType::kF32, {17, 8, 64, 0}, 1).args;
+  EXPECT_EQ(std::string(Kernels<LinearArgs>().Pick(many, kReferenceOnly).name), "linear/ref");
+}
+
+}  // namespace
+}  // namespace octet
