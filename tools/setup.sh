@@ -32,7 +32,9 @@ missing_packages() {
 
 # apt_line NAME...: the command for a person to type.
 apt_line() {
-  say "sudo apt-get install --no-install-recommends -y $(echo $*)"
+  sudo="sudo "
+  [ "$(id -u)" != 0 ] || sudo=
+  say "${sudo}apt-get update && ${sudo}apt-get install --no-install-recommends -y $(echo $*)"
 }
 
 # Prints the command to put before NAME=value apt-get; fails when this user has no way to install.
