@@ -17,7 +17,7 @@ namespace HWY_NAMESPACE {
 using DF = hn::ScalableTag<float>;
 using VF = hn::Vec<DF>;
 
-constexpr int64_t kBlockRows = 32;  // rows that stay in cache while the tokens pass
+constexpr int64_t kBlockBytes = 48 << 10;  // of weights that stay in cache while the tokens pass
 // As many accumulators, 4 rows each, as the registers hold.
 constexpr int64_t kTileTokens = HWY_CAP_GE512 ? 4 : 2;
 
@@ -96,8 +96,10 @@ void Tile(const LinearArgs& a, int64_t t, int64_t n, int64_t count) {
 
 template <class W>
 void Rows(const LinearArgs& a) {
-  for (int64_t begin = a.n_begin; begin < a.n_end; begin += kBlockRows) {
-    const int64_t end = HWY_MIN(begin + kBlockRows, a.n_end);
+  const int64_t fours = kBlockBytes / (4 * a.K * static_cast<int64_t>(sizeof(W)));
+  const int64_t block_rows = 4 * HWY_MAX(int64_t{1}, fours);
+  for (int64_t begin = a.n_begin; begin < a.n_end; begin += block_rows) {
+    const int64_t end = HWY_MIN(begin + block_rows, a.n_end);
     for (int64_t t = 0; t < a.M; t += kTileTokens) {
       const int64_t tokens = HWY_MIN(kTileTokens, a.M - t);
       for (int64_t n = begin; n < end; n += 4) {

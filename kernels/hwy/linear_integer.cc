@@ -215,38 +215,61 @@ TokenI4 PrepareI4(const int8_t* x, int64_t K, int64_t group, int16_t* scratch) {
   return {even, odd, offset};
 }
 
+// sum_k x[k] (code[k] - 8) of bytes [begin, end) of one row, spread over the lanes; the bytes that
+// fill no vector go to `tail`. `start` is the group's offset.
+HWY_INLINE V32 GroupSumI4(const uint8_t* row, const TokenI4& x, int64_t begin, int64_t end,
+                          V32 start, int32_t* tail) {
+  const D32 d;
+  const D16 d16;
+  const hn::Rebind<uint8_t, D16> d8;
+  const auto N = static_cast<int64_t>(hn::Lanes(d16));
+  V32 low_sum = start;
+  V32 low_odd = hn::Zero(d);
+  V32 high_sum = hn::Zero(d);
+  V32 high_odd = hn::Zero(d);
+  int64_t b = begin;
+  for (; b + N <= end; b += N) {
+    const V16 bytes = hn::PromoteTo(d16, hn::LoadU(d8, row + b));
+    const V16 low = hn::And(bytes, hn::Set(d16, 15));
+    const V16 high = hn::ShiftRight<4>(bytes);
+    low_sum = hn::ReorderWidenMulAccumulate(d, low, LoadI16(x.even + b), low_sum, low_odd);
+    high_sum = hn::ReorderWidenMulAccumulate(d, high, LoadI16(x.odd + b), high_sum, high_odd);
+  }
+  *tail = 0;
+  for (; b < end; ++b) {
+    *tail += (row[b] & 15) * x.even[b] + (row[b] >> 4) * x.odd[b];
+  }
+  return hn::Add(hn::Add(low_sum, low_odd), hn::Add(high_sum, high_odd));
+}
+
 // acc[r] = sum_g multiplier_g sum_k x[k] (code[k] - 8) for 4 rows of 4-bit codes.
 void DotDirectI4(const LinearArgs& a, const TokenI4& x, const int64_t* n, int32_t* acc) {
   const D32 d;
-  const hn::Rebind<uint8_t, D16> d8;
-  const auto N = static_cast<int64_t>(hn::Lanes(D16()));
   const int64_t row_bytes = (a.K + 1) / 2;
+  const int64_t group_bytes = a.w.group / 2;
+  const uint8_t* rows[4];
+  const uint8_t* multipliers[4];
+  for (int r = 0; r < 4; ++r) {
+    rows[r] = Row(a, n[r]);
+    multipliers[r] = Multipliers(a, n[r]);
+  }
   V32 total[4] = {hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)};
-  int32_t tail[4] = {};
-  for (int64_t g = 0; g * a.w.group < a.K; ++g) {
-    const int64_t end = HWY_MIN((g + 1) * a.w.group / 2, row_bytes);
+  int32_t tails[4] = {};
+  int64_t g = 0;
+  for (int64_t begin = 0; begin < row_bytes; begin += group_bytes, ++g) {
+    const int64_t end = HWY_MIN(begin + group_bytes, row_bytes);
+    const V32 start = hn::LoadU(d, x.offset + g * static_cast<int64_t>(hn::Lanes(d)));
     for (int r = 0; r < 4; ++r) {
-      const uint8_t* row = Row(a, n[r]);
-      const int32_t multiplier = Multipliers(a, n[r])[g];
-      V32 sum = hn::LoadU(d, x.offset + g * static_cast<int64_t>(hn::Lanes(d)));
-      V32 odd = hn::Zero(d);
-      int64_t b = g * a.w.group / 2;
-      for (; b + N <= end; b += N) {
-        const V16 bytes = hn::PromoteTo(D16(), hn::LoadU(d8, row + b));
-        const V16 low = hn::And(bytes, hn::Set(D16(), 15));
-        const V16 high = hn::ShiftRight<4>(bytes);
-        sum = hn::ReorderWidenMulAccumulate(d, low, LoadI16(x.even + b), sum, odd);
-        sum = hn::ReorderWidenMulAccumulate(d, high, LoadI16(x.odd + b), sum, odd);
-      }
-      total[r] = hn::Add(total[r], hn::Mul(hn::Add(sum, odd), hn::Set(d, multiplier)));
-      for (; b < end; ++b) {
-        tail[r] += multiplier * ((row[b] & 15) * x.even[b] + (row[b] >> 4) * x.odd[b]);
-      }
+      const int32_t multiplier = multipliers[r][g];
+      int32_t tail = 0;
+      const V32 sum = GroupSumI4(rows[r], x, begin, end, start, &tail);
+      total[r] = hn::Add(total[r], hn::Mul(sum, hn::Set(d, multiplier)));
+      tails[r] += multiplier * tail;
     }
   }
   StoreSums4(d, total, acc);
   for (int r = 0; r < 4; ++r) {
-    acc[r] += tail[r];
+    acc[r] += tails[r];
   }
 }
 
