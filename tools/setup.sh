@@ -4,7 +4,7 @@
 # What the library and the program need.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev \
 libtbb-dev libhwy-dev libdnnl-dev libutf8proc-dev"
-TEST_PACKAGES="libgtest-dev libgmock-dev librapidcheck-dev"
+TEST_PACKAGES="libgtest-dev libgmock-dev librapidcheck-dev libpcre2-dev"
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
   RED=$(printf '\033[31m') GREEN=$(printf '\033[32m') YELLOW=$(printf '\033[33m')
