@@ -13,14 +13,15 @@ struct HadamardShape {
   int64_t n = 0;
   int64_t blocks = 1;
   int64_t k = 1;
-  int m = 0;                      // log2 of the power-of-two part
-  const int8_t* factor = nullptr;  // [k, k], entries +1 and -1, H H^T = k I; null when k == 1.
-                                   // Not symmetric in general: row i of the output is sum_j factor[i, j] v[j]
+  int m = 0;  // log2 of the power-of-two part
+  const int8_t* factor =
+      nullptr;  // [k, k], entries +1 and -1, H H^T = k I; null when k == 1.
+                // Not symmetric in general: row i of the output is sum_j factor[i, j] v[j]
 };
 
-// y[t] = H x[t] / sqrt(k 2^m). The butterfly order is fixed (stride 1, 2, 4, ...; a + b, a - b), the
-// factor sums j ascending from +-v[0], the scale float(1 / sqrt(double(k 2^m))) multiplies last: the
-// same bits from every kernel.
+// y[t] = H x[t] / sqrt(k 2^m). The butterfly order is fixed (stride 1, 2, 4, ...; a + b, a - b),
+// the factor sums j ascending from +-v[0], the scale float(1 / sqrt(double(k 2^m))) multiplies
+// last: the same bits from every kernel.
 struct HadamardArgs {
   int64_t T;
   HadamardShape shape;

@@ -37,7 +37,6 @@ bool Available(const Level& level) {
 void Restrict(const Level* level) {
   current = level;
   hwy::SetSupportedTargetsForTest(level == nullptr ? 0 : level->target);
-  hwy::GetChosenTarget().DeInit();  // the next dispatch looks again
 }
 
 }  // namespace

@@ -11,13 +11,14 @@
 
 namespace octet {
 
-// Names that ForceIsa accepts on this machine, best first, e.g. {"avx512", "avx2", "ref"}. "ref" means
-// the scalar reference kernels only. Below the widest level of an architecture oneDNN is left out too.
+// Names that ForceIsa accepts on this machine, best first, e.g. {"avx512", "avx2", "ref"}. "ref"
+// means the scalar reference kernels only. Below the widest level of an architecture oneDNN is left
+// out too.
 std::vector<std::string> AvailableIsas();
 
-// Restricts every later Pick and Highway dispatch of the process to `name`; "" or "native" lifts the
-// restriction. kUnsupported when this machine lacks it, kInvalidArgument when there is no such name.
-// Not thread-safe: call it before any kernel runs, or between runs in a test.
+// Restricts every later Pick and Highway dispatch of the process to `name`; "" or "native" lifts
+// the restriction. kUnsupported when this machine lacks it, kInvalidArgument when there is no such
+// name. Not thread-safe: call it before any kernel runs, or between runs in a test.
 Status ForceIsa(std::string_view name);
 
 // ForceIsa(OCTET_ISA) when the environment variable is set; programs call it once at start.

@@ -12,8 +12,8 @@
 namespace octet {
 
 // e^x for any x <= 88.37 (larger x gives e^88.37); below -87.33 the result is 0. Relative error
-// < 2e-7. x = n ln 2 + r, a degree-6 polynomial in r (truncation error 1e-8), 2^n through the exponent
-// field.
+// < 2e-7. x = n ln 2 + r, a degree-6 polynomial in r (truncation error 1e-8), 2^n through the
+// exponent field.
 inline float ExpF(float x) {
   if (!(x >= -87.33f)) return x < 0.0f ? 0.0f : x;  // NaN stays NaN
   const float clamped = x > 88.37f ? 88.37f : x;

@@ -62,18 +62,22 @@ TEST(Math, SoftplusIsAccurate) {
   EXPECT_EQ(SoftplusF(20.5f), 20.5f);
 }
 
+// The sum of lanes first, first + step, ...: the tree of FoldLanes16 from its root.
+float Tree(const float* lanes, int first, int step) {
+  if (step == 16) return lanes[first];
+  return Tree(lanes, first, 2 * step) + Tree(lanes, first + step, 2 * step);
+}
+
 TEST(Math, FoldIsPairwise) {
-  // 2^24 + 1 is lost in fp32, so the result tells which sums were formed first.
-  float lanes[16] = {};
-  lanes[0] = 0x1.0p24f;
-  lanes[1] = 1.0f;
-  lanes[9] = 1.0f;  // 1 + 9 first: the pair survives; any sequential order loses both
-  EXPECT_EQ(FoldLanes16(lanes), 0x1.0p24f + 2.0f);
-  float far[16] = {};
-  far[0] = 0x1.0p24f;
-  far[8] = 1.0f;  // joins lane 0 at once and is lost
-  far[1] = 1.0f;
-  EXPECT_EQ(FoldLanes16(far), 0x1.0p24f);
+  Rng rng(4);
+  for (int round = 0; round < 1000; ++round) {
+    float lanes[16];
+    for (float& v : lanes) {
+      v = rng.Uniform(-1.0f, 1.0f);
+    }
+    const float expected = Tree(lanes, 0, 1);
+    ASSERT_EQ(FoldLanes16(lanes), expected);
+  }
 }
 
 }  // namespace

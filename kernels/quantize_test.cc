@@ -97,6 +97,20 @@ TEST(Quantize, TokenScalesHoldTheLargestValue) {
   }
 }
 
+TEST(Quantize, TheLargestValueCountsWhereverItIs) {
+  for (int64_t at = 0; at < 35; ++at) {
+    std::vector<float> x(35, 0.5f);
+    x[static_cast<size_t>(at)] = -2.0f;
+    std::vector<int8_t> codes(35);
+    float token_scale = -1.0f;
+    ForEachKernel<QuantizeArgs>({1, 35, x.data(), 35, nullptr, 0, &token_scale, codes.data()},
+                                [&](const std::string& name, auto& run) {
+                                  run();
+                                  EXPECT_EQ(token_scale, ScaleForAbsMax(2.0f)) << name << " " << at;
+                                });
+  }
+}
+
 TEST(Quantize, EveryKernelHasTheReferenceCodes) {
   for (const Problem& p : kProblems) {
     Quantize q(p, 43);

@@ -13,13 +13,13 @@ namespace octet {
 // bits from every kernel (kernels/math.h).
 struct RmsnormArgs {
   int64_t T, C, groups;
-  const float* x;       // [T, C] with x_stride floats between rows
+  const float* x;  // [T, C] with x_stride floats between rows
   int64_t x_stride;
-  const float* gate;    // null, or [T, C] with gate_stride
+  const float* gate;  // null, or [T, C] with gate_stride
   int64_t gate_stride;
   const float* weight;  // [C], or null for all ones
   float eps;
-  float* y;             // [T, C] contiguous; may equal x when x_stride == C
+  float* y;  // [T, C] contiguous; may equal x when x_stride == C
 };
 
 }  // namespace octet

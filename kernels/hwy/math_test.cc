@@ -1,5 +1,6 @@
-// Contracts: on every compiled target the machine has, ExpV, SiluV, QuantizeV, DequantizeV and the
-// folds of Lanes16 give the bits of ExpF, SiluF, QuantizeI8, DequantizeAcc and FoldLanes16.
+// Contracts: ForceIsa decides which target is called; on every compiled target the machine has,
+// ExpV, SiluV, QuantizeV, DequantizeV and the folds of Lanes16 give the bits of ExpF, SiluF,
+// QuantizeI8, DequantizeAcc and FoldLanes16.
 #include "kernels/hwy/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -11,6 +12,10 @@
 HWY_BEFORE_NAMESPACE();
 namespace octet {
 namespace HWY_NAMESPACE {
+
+int64_t Target() {
+  return HWY_TARGET;
+}
 
 void Elementary(const float* x, int64_t n, float* exp, float* silu) {
   const hn::ScalableTag<float> d;
@@ -65,6 +70,7 @@ HWY_AFTER_NAMESPACE();
 namespace octet {
 namespace {
 
+HWY_EXPORT(Target);
 HWY_EXPORT(Elementary);
 HWY_EXPORT(Codes);
 HWY_EXPORT(Dequantize);
@@ -82,6 +88,16 @@ void OnEachTarget(const std::function<void()>& check) {
 
 uint32_t Bits(float v) {
   return std::bit_cast<uint32_t>(v);
+}
+
+TEST(HwyMath, ForceIsaDecidesTheDispatch) {
+  std::vector<int64_t> targets;
+  OnEachTarget([&] { targets.push_back(HWY_DYNAMIC_DISPATCH(Target)()); });
+  for (size_t i = 0; i < targets.size(); ++i) {
+    const std::string name = AvailableIsas()[i];
+    const int64_t expected = name == "avx512" ? HWY_AVX3 : name == "avx2" ? HWY_AVX2 : HWY_NEON;
+    EXPECT_EQ(targets[i], expected) << name;
+  }
 }
 
 TEST(HwyMath, ExpAndSiluHaveTheScalarBits) {
