@@ -203,7 +203,7 @@ Result<std::string> HeaderOf(const std::vector<std::pair<std::string, Weight>>& 
 }  // namespace
 
 Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
-                                   std::shared_ptr<const void> owner) {
+                                   const std::shared_ptr<const void>& owner) {
   if (file.size() < kPrefix) return Corrupt("the file is shorter than 8 bytes");
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data(), kPrefix);

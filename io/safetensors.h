@@ -21,7 +21,7 @@ namespace octet {
 // tensor's byte range without overflow, and the ranges cover the data section exactly, without
 // overlap or holes. kUnsupported for a dtype that Octet does not compute with.
 Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
-                                   std::shared_ptr<const void> owner);
+                                   const std::shared_ptr<const void>& owner);
 
 // Maps and parses the file; errors start with its path.
 Result<WeightMap> ReadSafetensors(const std::string& path);

@@ -137,7 +137,7 @@ Result<Bytes> FindPickle(const Entries& entries) {
 
 }  // namespace
 
-Result<WeightMap> ParseTorchFile(Bytes file, std::shared_ptr<const void> owner) {
+Result<WeightMap> ParseTorchFile(Bytes file, const std::shared_ptr<const void>& owner) {
   const auto* text = reinterpret_cast<const char*>(file.data());
   if (file.size() >= 2 && std::string_view(text, 2) == "\x80\x02") {
     return Unsupported("written by torch before 1.6, not a zip archive; load and save it again");

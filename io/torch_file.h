@@ -17,7 +17,7 @@ namespace octet {
 // Names and errors are those of io/pickle.h and io/zip.h; kUnsupported, naming the tensor, for an
 // element type that Octet does not compute with. Nothing in the file is executed.
 Result<WeightMap> ParseTorchFile(std::span<const std::byte> file,
-                                 std::shared_ptr<const void> owner);
+                                 const std::shared_ptr<const void>& owner);
 
 // Maps and parses the file; errors start with its path.
 Result<WeightMap> ReadTorchFile(const std::string& path);
