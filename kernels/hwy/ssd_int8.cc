@@ -1,0 +1,313 @@
+#include <algorithm>
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/hwy/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/hwy/ssd_int8.cc"
+#include "base/checked.h"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/hwy/math-inl.h"
+#include "kernels/hwy/ssd_scan-inl.h"
+#include "kernels/hwy/ssd_state-inl.h"
+#include "kernels/hwy/ssd_tile-inl.h"
+#include "kernels/kernel.h"
+#include "kernels/math.h"
+#include "kernels/ssd.h"
+#include "kernels/ssd_chunk.h"
+
+// Everything here is a template over T, the type of the packed codes: int8 where the processor
+// multiplies bytes, else int16 (kernels/hwy/ssd_tile-inl.h). The results are the same integers.
+
+HWY_BEFORE_NAMESPACE();
+namespace octet {
+namespace HWY_NAMESPACE {
+namespace {
+
+using DF = hn::ScalableTag<float>;
+using DI = hn::ScalableTag<int32_t>;
+constexpr int64_t kLanes = HWY_LANES(float);
+
+// What turns a code into its place in the right factor: code + 128 for int8, the code for int16.
+template <class T>
+constexpr uint32_t kRightMask = sizeof(T) == 1 ? 0x80808080u : 0u;
+
+// All matrices are padded to multiples of 16 in both dimensions; codes are stored as T and sized
+// for int16.
+struct Int8Layout {
+  Int8Layout(const SsdArgs& args, void* base) : scratch(base), head(args, &scratch) {
+    L16 = Pad16(LongestChunk(args));
+    P16 = Pad16(args.P);
+    N16 = Pad16(args.N);
+    B = scratch.Take<int32_t>(L16 * N16 / 2);
+    C = scratch.Take<int32_t>(L16 * N16 / 2);
+    B_words = scratch.Take<int32_t>(L16 * N16 / 2);
+    c_sums = scratch.Take<int32_t>(L16);
+    score = scratch.Take<float>(L16 * L16);
+    x_words = scratch.Take<int32_t>(L16 * P16 / 2);
+    x_sums = scratch.Take<int32_t>(P16);
+    x_inverse = scratch.Take<float>(P16);
+    state = scratch.Take<int32_t>(P16 * N16 / 2);
+    row = scratch.Take<float>(N16);
+    transposed = scratch.Take<int32_t>(N16 * std::max(L16, P16) / 2);
+    acc = scratch.Take<int32_t>(std::max({L16 * L16, P16 * N16, L16 * P16}));
+    carried = scratch.Take<float>(L16 * P16);
+    carried_scale = scratch.Take<double>(P16);
+  }
+  Scratch scratch;
+  HeadTile head;
+  int64_t L16, P16, N16;
+  int32_t* B;             // codes [L16, N16]
+  int32_t* C;             // codes [L16, N16]
+  int32_t* B_words;       // [L16 / kPerWord, N16], right factor of stage 2
+  int32_t* c_sums;        // [L16]
+  float* score;           // [L16, L16], decoded CB codes
+  int32_t* x_words;       // [L16 / kPerWord, P16], left factor of stage 2, transposed
+  int32_t* x_sums;        // [P16]
+  float* x_inverse;       // [P16], 1 / x_scaled scale
+  int32_t* state;         // codes [P16, N16]
+  float* row;             // [N16]
+  int32_t* transposed;    // [N16 / kPerWord, .]: right factor of stage 4, then of stage 5
+  int32_t* acc;           // product of the stage at work
+  float* carried;         // [L16, P16]
+  double* carried_scale;  // [P16]
+};
+
+// Rows of B or C of a group as T with zeros in the padding, and each row's sum if asked for.
+template <class T>
+void WidenRows(const SsdArgs& args, const void* data, int64_t t0, int64_t len, int64_t g,
+               int64_t N16, T* out, int32_t* sums) {
+  const auto* from = static_cast<const int8_t*>(data) + t0 * args.bc_stride + g * args.N;
+  for (int64_t k = 0; k < len; ++k) {
+    const int8_t* codes = from + k * args.bc_stride;
+    T* row = out + k * N16;
+    int32_t sum = 0;
+    for (int64_t n = 0; n < args.N; ++n) {
+      row[n] = codes[n];
+      sum += codes[n];
+    }
+    std::fill(row + args.N, row + N16, T{0});
+    if (sums != nullptr) sums[k] = sum;
+  }
+  std::fill(out + len * N16, out + Pad16(len) * N16, T{0});
+  if (sums != nullptr) std::fill(sums + len, sums + Pad16(len), 0);
+}
+
+// out[q, n] holds the values of rows q * kPerWord + i, i < kPerWord, at column n.
+template <class T>
+void InterleaveRows(const T* rows, int64_t len, int64_t N16, int32_t* out) {
+  constexpr auto kMask = static_cast<T>(kRightMask<T>);
+  for (int64_t q = 0; q * kPerWord<T> < len; ++q) {
+    T* words = reinterpret_cast<T*>(out + q * N16);
+    for (int64_t i = 0; i < kPerWord<T>; ++i) {
+      const T* row = rows + (q * kPerWord<T> + i) * N16;
+      for (int64_t n = 0; n < N16; ++n) {
+        words[n * kPerWord<T> + i] = static_cast<T>(row[n] ^ kMask);
+      }
+    }
+  }
+}
+
+// Stage 4, only up to the diagonal; also packs B and C for the other stages.
+template <class T>
+void Int8Score(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const Int8Layout& s) {
+  constexpr int64_t kPer = kPerWord<T>;
+  T* B = reinterpret_cast<T*>(s.B);
+  WidenRows(args, args.B, t0, len, g, s.N16, B, nullptr);
+  WidenRows(args, args.C, t0, len, g, s.N16, reinterpret_cast<T*>(s.C), s.c_sums);
+  InterleaveRows(B, len, s.N16, s.B_words);
+  TransposeWords(s.B, s.N16 / kPer, Pad16(len), s.N16 / kPer, s.transposed, s.L16, kRightMask<T>);
+  const double product_scale = static_cast<double>(args.scales->C[g]) * args.scales->B[g];
+  const DF d;
+  const auto scale = hn::Set(d, args.scales->score[g]);
+  const auto inverse = hn::Set(d, 1.0f / args.scales->score[g]);
+  for (int64_t m = 0; m < len; m += kPad) {
+    const int64_t rows = std::min(kPad, len - m);
+    const LeftFactor<int32_t> left = {s.C + m * s.N16 / kPer, s.N16 / kPer, 1, s.c_sums + m};
+    Multiply<T>(left, rows, 0, CeilDiv(args.N, kPer), {s.transposed, s.L16}, m + rows, s.acc,
+                s.L16);
+    for (int64_t r = 0; r < rows; ++r) {
+      for (int64_t k = 0; k <= m + r; k += kLanes) {
+        const auto acc = hn::LoadU(DI(), s.acc + r * s.L16 + k);
+        const auto code = QuantizeV(d, DequantizeV(d, acc, product_scale), inverse);
+        hn::StoreU(hn::Mul(hn::ConvertTo(d, code), scale), d, s.score + (m + r) * s.L16 + k);
+      }
+    }
+  }
+}
+
+// Quantizes X_s into s.x_words and s.x_sums. Returns the words of the inner dimension outside of
+// which all codes are zero: early tokens of a chunk decay below half a step.
+template <class T>
+HeadRange PackX(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
+  constexpr int64_t kPer = kPerWord<T>;
+  constexpr int kBits = 8 * sizeof(T);
+  const DF d;
+  const DI di;
+  const float* scales = args.scales->x_scaled + h * args.P;
+  for (int64_t p = 0; p < s.P16; ++p) {
+    s.x_inverse[p] = p < args.P ? 1.0f / scales[p] : 0.0f;
+    s.x_sums[p] = 0;
+  }
+  const auto mask = hn::Set(di, (1 << kBits) - 1);
+  HeadRange used = {CeilDiv(len, kPer), 0};
+  for (int64_t q = 0; q * kPer < len; ++q) {
+    auto any = hn::Zero(di);
+    for (int64_t p = 0; p < s.P16; p += kLanes) {
+      auto word = hn::Zero(di);
+      auto sum = hn::LoadU(di, s.x_sums + p);
+      const auto inverse = hn::LoadU(d, s.x_inverse + p);
+      for (int64_t i = std::min(kPer, len - q * kPer) - 1; i >= 0; --i) {
+        const int64_t k = q * kPer + i;
+        const auto x = hn::LoadU(d, s.head.x + k * s.P16 + p);
+        const auto code = QuantizeV(d, hn::Mul(x, hn::Set(d, s.head.factor[k])), inverse);
+        word = hn::Or(hn::ShiftLeft<kBits>(word), hn::And(code, mask));
+        sum = hn::Add(sum, code);
+      }
+      hn::StoreU(word, di, s.x_words + q * s.P16 + p);
+      hn::StoreU(sum, di, s.x_sums + p);
+      any = hn::Or(any, word);
+    }
+    if (hn::AllTrue(di, hn::Eq(any, hn::Zero(di)))) continue;
+    used.begin = std::min(used.begin, q);
+    used.end = q + 1;
+  }
+  return used;
+}
+
+// Vector form of StateCode.
+HWY_INLINE hn::Vec<DI> StateCodeV(hn::Vec<DF> value, hn::Vec<DF> inverse) {
+  const DF d;
+  const auto code = hn::Round(hn::Mul(value, inverse));
+  const auto limit = hn::Set(d, kMaxStateCode);
+  return hn::ConvertTo(DI(), hn::Min(hn::Max(code, hn::Neg(limit)), limit));
+}
+
+// Codes of the state row s.row into `codes`, and its stage 3 with `acc`, S_loc before its scale.
+template <class T>
+void PassRow(const SsdArgs& args, float a_last, float scale, double local_scale, int64_t N16,
+             const int32_t* acc, float* row, T* codes) {
+  const DF d;
+  const DI di;
+  const auto v_scale = hn::Set(d, scale);
+  const auto inverse = hn::Set(d, 1.0f / scale);
+  const auto decay = hn::Set(d, ExpF(a_last));
+  const auto gate = hn::Set(di, GateQ7(a_last));
+  for (int64_t n = 0; n < N16; n += kLanes) {
+    const auto value = hn::LoadU(d, row + n);
+    const auto local = DequantizeV(d, hn::LoadU(di, acc + n), local_scale);
+    const hn::Rebind<T, DF> dt;
+    hn::StoreU(hn::DemoteTo(dt, QuantizeV(d, value, inverse)), dt, codes + n);
+    if (args.passing == StatePassing::kFloat) {
+      hn::StoreU(hn::MulAdd(decay, value, local), d, row + n);
+    } else {
+      const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
+      const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
+      const auto passed = hn::Add(kept, QuantizeV(d, local, inverse));
+      hn::StoreU(hn::Mul(hn::ConvertTo(d, passed), v_scale), d, row + n);
+    }
+  }
+}
+
+// Stages 2 and 3; leaves the codes of the entering state in s.state.
+template <class T>
+void Int8Pass(const SsdArgs& args, int64_t len, int64_t g, int64_t h, const Int8Layout& s) {
+  const HeadRange used = PackX<T>(args, len, h, s);
+  Multiply<T>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
+              args.N, s.acc, s.N16);
+  std::fill(s.row, s.row + s.N16, 0.0f);
+  for (int64_t p = 0; p < args.P; ++p) {
+    const int64_t row = h * args.P + p;
+    const double local_scale = static_cast<double>(args.scales->x_scaled[row]) * args.scales->B[g];
+    LoadStateRowV(args.h, row, args.N, s.row);
+    PassRow(args, s.head.a[len - 1], args.scales->state[row], local_scale, s.N16, s.acc + p * s.N16,
+            s.row, reinterpret_cast<T*>(s.state) + p * s.N16);
+    StoreStateRowV(args.h, row, args.N, s.row);
+  }
+}
+
+// S_c C_m for all tokens of the chunk.
+template <class T>
+void Int8Carried(const SsdArgs& args, int64_t len, int64_t g, int64_t h, const Int8Layout& s) {
+  constexpr int64_t kPer = kPerWord<T>;
+  for (int64_t p = 0; p < s.P16; ++p) {
+    const float scale = p < args.P ? args.scales->state[h * args.P + p] : 0.0f;
+    s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
+  }
+  TransposeWords(s.state, s.N16 / kPer, s.P16, s.N16 / kPer, s.transposed, s.P16, kRightMask<T>);
+  Multiply<T>({s.C, s.N16 / kPer, 1, s.c_sums}, len, 0, CeilDiv(args.N, kPer),
+              {s.transposed, s.P16}, args.P, s.acc, s.P16);
+  const DF d;
+  const hn::Rebind<double, hn::Half<DF>> dd;
+  for (int64_t p = 0; p < s.P16; p += kLanes) {
+    const auto lower = hn::LoadU(dd, s.carried_scale + p);
+    const auto upper = hn::LoadU(dd, s.carried_scale + p + kLanes / 2);
+    for (int64_t m = 0; m < len; ++m) {
+      const auto acc = hn::LoadU(DI(), s.acc + m * s.P16 + p);
+      hn::StoreU(DequantizeV(d, acc, lower, upper), d, s.carried + m * s.P16 + p);
+    }
+  }
+}
+
+template <class T>
+void RunCodes(const SsdArgs& args, void* scratch) {
+  const Int8Layout s(args, scratch);
+  // Rows beyond P are read by TransposeWords and their products never used.
+  std::fill(s.state, s.state + s.P16 * s.N16 / 2, 0);
+  ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
+    Int8Score<T>(args, t0, len, g, s);
+    for (int64_t h = heads.begin; h < heads.end; ++h) {
+      LoadHead(args, t0, len, h, s.head);
+      Int8Pass<T>(args, len, g, h, s);
+      Int8Carried<T>(args, len, g, h, s);
+      Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
+    }
+  });
+}
+
+void SsdInt8(const SsdArgs& args, void* scratch) {
+  if (HaveQuads()) {
+    RunCodes<int8_t>(args, scratch);
+  } else {
+    RunCodes<int16_t>(args, scratch);
+  }
+}
+
+int64_t SsdInt8Scratch(const SsdArgs& args) {
+  return Int8Layout(args, nullptr).scratch.bytes();
+}
+
+}  // namespace
+}  // namespace HWY_NAMESPACE
+}  // namespace octet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace octet {
+namespace {
+
+HWY_EXPORT(SsdInt8);
+
+void Run(const SsdArgs& args, const Workspace& workspace) {
+  HWY_DYNAMIC_DISPATCH(SsdInt8)(args, workspace.scratch);
+}
+
+const char* WhyNot(const SsdArgs& args) {
+  const char* reason = HwyUnavailable();
+  return reason != nullptr ? reason : WhyNotInt8Chunks(args);
+}
+
+// The layout is the same on every target; the static one runs wherever one of them does.
+int64_t ScratchBytes(const SsdArgs& args) {
+  return HWY_STATIC_DISPATCH(SsdInt8Scratch)(args);
+}
+
+}  // namespace
+
+extern const Kernel<SsdArgs> kSsdInt8Hwy = {"ssd_int8/hwy", Isa::kHwy,   100, Run,
+                                            WhyNot,         ScratchBytes};
+
+}  // namespace octet
+#endif  // HWY_ONCE

@@ -1,0 +1,294 @@
+// Contracts:
+// 1. A simulated run, ssd_chunked/ref on decoded B and C whose tap replaces X_s, the scores and the
+//    state by FakeQuantizeI8 (in kGateQ7 the local state too), equals every int8 kernel bit for bit
+//    in y and h: for both ways of passing the state, all state formats, shapes with tails, and
+//    codes at their extremes.
+// 2. T = 1: the float form on decoded B and C equals the int8 form bit for bit.
+// 3. kGateQ7 follows s = ((s g + 64) >> 7) + local, written out here in integers.
+// 4. int8 results lie within the sum of the half steps of its quantizers around the recurrence.
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/isa.h"
+#include "kernels/ssd_testing.h"
+
+namespace octet {
+namespace {
+
+using testing::RunSsd;
+using testing::SsdKernel;
+using testing::SsdOutput;
+using testing::SsdProblem;
+using testing::SsdShape;
+
+struct Simulation {
+  const SsdScales* scales;
+  StatePassing passing;
+};
+
+void FakeQuantizeColumns(float* values, int64_t rows, int64_t cols, const float* scales) {
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    values[i] = FakeQuantizeI8(values[i], scales[i % cols]);
+  }
+}
+
+void FakeQuantizeRows(float* values, int64_t rows, int64_t cols, const float* scales) {
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    values[i] = FakeQuantizeI8(values[i], scales[i / cols]);
+  }
+}
+
+void At(void* context, SsdSite site, int64_t index, float* values, int64_t rows, int64_t cols) {
+  const Simulation& sim = *static_cast<const Simulation*>(context);
+  switch (site) {
+    case SsdSite::kXScaled:
+      FakeQuantizeColumns(values, rows, cols, sim.scales->x_scaled + index * cols);
+      return;
+    case SsdSite::kScore:
+      for (int64_t i = 0; i < rows * cols; ++i) {
+        values[i] = FakeQuantizeI8(values[i], sim.scales->score[index]);
+      }
+      return;
+    case SsdSite::kLocalState:
+      if (sim.passing == StatePassing::kFloat) return;
+      FakeQuantizeRows(values, rows, cols, sim.scales->state + index * rows);
+      return;
+    case SsdSite::kState:
+      FakeQuantizeRows(values, rows, cols, sim.scales->state + index * rows);
+      return;
+  }
+}
+
+SsdOutput Simulate(SsdProblem* problem, StatePassing passing) {
+  Simulation sim = {&problem->scales(), passing};
+  const SsdTap tap = {At, &sim};
+  SsdArgs args = problem->Float();
+  args.tap = &tap;
+  if (passing == StatePassing::kGateQ7) args.gate_q7_scale = problem->scales().state;
+  problem->Reset();
+  RunSsd(*SsdKernel("ssd_chunked/ref"), args);
+  return problem->Output();
+}
+
+class PerIsa : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { ASSERT_TRUE(ForceIsa(GetParam()).ok()); }
+  void TearDown() override { ASSERT_TRUE(ForceIsa("").ok()); }
+};
+INSTANTIATE_TEST_SUITE_P(Isas, PerIsa, ::testing::ValuesIn(AvailableIsas()),
+                         [](const auto& isa) { return isa.param; });
+
+std::vector<SsdShape> Shapes() {
+  std::vector<SsdShape> shapes;
+  uint64_t seed = 100;
+  for (const int64_t L : {1, 6, 16}) {
+    for (const int64_t T : {int64_t{2}, L - 1, L, L + 1, 3 * L + 5}) {
+      if (T < 2) continue;
+      for (const int64_t G : {1, 2, 4}) {
+        SsdShape s;
+        s.T = T;
+        s.L = L;
+        s.G = G;
+        s.H = G == 4 ? 8 : 4;
+        s.N = G == 1 ? 16 : 21;
+        s.P = G == 2 ? 20 : 5;
+        s.D_per_channel = G == 2;
+        s.seed = ++seed;
+        constexpr DType kStates[] = {DType::kF32, DType::kF16, DType::kI8};
+        s.state = kStates[seed % 3];
+        shapes.push_back(s);
+      }
+    }
+  }
+  return shapes;
+}
+
+void ExpectSimulationEqualsInt8(const SsdShape& shape) {
+  for (const StatePassing passing : {StatePassing::kFloat, StatePassing::kGateQ7}) {
+    SsdProblem problem(shape);
+    const SsdOutput simulated = Simulate(&problem, passing);
+    const SsdArgs args = problem.Codes(passing);
+    for (const auto* kernel : testing::Accepting(args)) {
+      if ((MaskOf(kernel->isa) & AllowedIsas()) == 0) continue;
+      problem.Reset();
+      RunSsd(*kernel, args);
+      EXPECT_TRUE(problem.Output() == simulated)
+          << kernel->name << " passing=" << static_cast<int>(passing) << " " << shape.Name();
+    }
+  }
+}
+
+TEST_P(PerIsa, SimulatedRunEqualsInt8RunOnOddShapes) {
+  for (const SsdShape& shape : Shapes()) {
+    ExpectSimulationEqualsInt8(shape);
+  }
+}
+
+TEST_P(PerIsa, SimulatedRunEqualsInt8RunOnModelShapes) {
+  for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+    SsdShape shape;
+    shape.T = 3 * 64 + 5;
+    shape.P = 64;
+    shape.N = 128;
+    shape.L = 64;
+    shape.state = state;
+    ExpectSimulationEqualsInt8(shape);
+  }
+}
+
+TEST_P(PerIsa, SimulatedRunEqualsInt8RunWithCodesAtTheirExtremes) {
+  SsdShape shape;
+  shape.T = 300;
+  shape.P = 5;
+  shape.N = 128;
+  shape.L = 256;
+  shape.extreme = true;
+  ExpectSimulationEqualsInt8(shape);
+}
+
+TEST_P(PerIsa, OneTokenEqualsInFloatAndInt8) {
+  for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+    for (const int64_t N : {16, 21, 128}) {
+      SsdShape shape;
+      shape.H = 4;
+      shape.G = 2;
+      shape.N = N;
+      shape.state = state;
+      SsdProblem problem(shape);
+      RunSsd(*SsdKernel("ssd_step/ref"), problem.Float());
+      const SsdOutput expected = problem.Output();
+      for (const StatePassing passing : {StatePassing::kFloat, StatePassing::kGateQ7}) {
+        for (const SsdArgs& args : {problem.Float(), problem.Codes(passing)}) {
+          for (const auto* kernel : testing::Accepting(args)) {
+            if ((MaskOf(kernel->isa) & AllowedIsas()) == 0) continue;
+            problem.Reset();
+            RunSsd(*kernel, args);
+            EXPECT_TRUE(problem.Output() == expected) << kernel->name << " " << shape.Name();
+          }
+        }
+      }
+    }
+  }
+}
+
+// One channel and one state entry: h and y follow from integers by hand.
+TEST(GateQ7, FollowsTheIntegerRecurrence) {
+  const float x[] = {1.0f, 1.0f, -1.0f, -1.0f, 1.0f, 1.0f};
+  const float dt[] = {0.5f, 0.5f, 0.5f, 0.5f, 0.5f, 0.5f};
+  const int8_t B[] = {127, 127, 127, 127, 127, 127};
+  const int8_t C[] = {0, 0, 0, 0, 0, 0};
+  const float A = -0.125f;
+  const float D = 0.0f;
+  const float one = 0x1.0p-7f;
+  const float x_scale = 0x1.0p-8f;
+  const float state_scale = 0x1.0p-9f;
+  float h = 300.0f * state_scale;
+  float y[6];
+  const SsdScales scales = {&one, &one, &x_scale, &one, &state_scale};
+  SsdArgs args = {};
+  args.T = 6;
+  args.H = args.P = args.N = args.G = 1;
+  args.L = 2;
+  args.head_end = 1;
+  args.x = x;
+  args.x_stride = args.bc_stride = 1;
+  args.bc_dtype = DType::kI8;
+  args.B = B;
+  args.C = C;
+  args.dt = dt;
+  args.A = &A;
+  args.D = &D;
+  args.h = {DType::kF32, &h, nullptr};
+  args.y = y;
+  args.scales = &scales;
+  args.passing = StatePassing::kGateQ7;
+  // exp(-0.125) * 128 = 112.96: gate 113. X_s of a chunk: sign * (0.5 exp(-1/16), 0.5), that is
+  // sign * (120.25 -> 120, 128 -> 127) steps; S_loc = 247 * 127 / 2^15 = 0.957, which is 490 steps
+  // of state_scale and saturates.
+  // s = 300 -> (300 * 113 + 64 >> 7) + 127 = 392 -> 346 - 127 = 219 -> 193 + 127 = 320.
+  const float initial = h;
+  for (const auto* kernel : testing::Accepting(args)) {
+    h = initial;
+    RunSsd(*kernel, args);
+    EXPECT_EQ(h, 320.0f * state_scale) << kernel->name;
+  }
+}
+
+struct MaxTap {
+  std::vector<float> x_scaled, score, state;
+};
+
+void Observe(void* context, SsdSite site, int64_t index, float* values, int64_t rows,
+             int64_t cols) {
+  MaxTap& most = *static_cast<MaxTap*>(context);
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    float* at = nullptr;
+    if (site == SsdSite::kXScaled)
+      at = &most.x_scaled[static_cast<size_t>(index * cols + i % cols)];
+    if (site == SsdSite::kScore) at = &most.score[static_cast<size_t>(index)];
+    if (site == SsdSite::kState) at = &most.state[static_cast<size_t>(index * rows + i / cols)];
+    if (at != nullptr) *at = std::fmax(*at, std::fabs(values[i]));
+  }
+}
+
+float Largest(const std::vector<float>& v) {
+  return *std::max_element(v.begin(), v.end());
+}
+
+// Scales of the observed maxima, so nothing saturates and every code errs by half a step at most:
+// |dX_s| <= s_X / 2, hence |dS| <= len |B| s_X / 2 per chunk, at most `chunks` times that, and
+//   |dy| <= N |C| (|dS| + s_S / 2) + len (s_CB / 2) max(dt |x|).
+TEST(Int8, StaysWithinHalfSteps) {
+  SsdShape shape;
+  shape.T = 53;
+  shape.H = 4;
+  shape.G = 2;
+  shape.L = 16;
+  SsdProblem problem(shape);
+  MaxTap most;
+  most.x_scaled.resize(20);
+  most.score.resize(2);
+  most.state.resize(20);
+  const SsdTap tap = {Observe, &most};
+  SsdArgs args = problem.Float();
+  args.tap = &tap;
+  RunSsd(*SsdKernel("ssd_chunked/ref"), args);
+  for (auto* maxima : {&most.x_scaled, &most.score, &most.state}) {
+    for (float& v : *maxima) {
+      v = ScaleForAbsMax(v);
+    }
+  }
+  const SsdScales scales = {problem.scales().B, problem.scales().C, most.x_scaled.data(),
+                            most.score.data(), most.state.data()};
+  args = problem.Codes(StatePassing::kFloat);
+  args.scales = &scales;
+  problem.Reset();
+  RunSsd(*SsdKernel("ssd/ref"), args);
+  const std::vector<float> exact = problem.y();
+  const double abs_bc = 127 * 0.01;  // |B|, |C| <= 127 steps of at most 0.01
+  const double d_state = 4 * 16 * abs_bc * Largest(most.x_scaled) / 2;
+  const double bound =
+      21 * abs_bc * (d_state + Largest(most.state) / 2) + 16 * Largest(most.score) / 2 * 0.1003 * 2;
+  for (const auto* kernel : testing::Accepting(args)) {
+    problem.Reset();
+    RunSsd(*kernel, args);
+    double error = 0.0;
+    double size = 0.0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      ASSERT_LE(std::fabs(problem.y()[i] - exact[i]), bound) << kernel->name;
+      error += std::pow(problem.y()[i] - exact[i], 2);
+      size += std::pow(exact[i], 2);
+    }
+    // Independent roundings: the worst case is far away. A scale applied twice or left out is not.
+    EXPECT_LT(std::sqrt(error / size), 0.02) << kernel->name;
+    EXPECT_GT(error, 0.0) << kernel->name;
+  }
+}
+
+}  // namespace
+}  // namespace octet

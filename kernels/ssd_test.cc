@@ -1,0 +1,551 @@
+// Contracts:
+// 1. The five stages equal the token recurrence: in double, both written here from the formulas, to
+//    1e-12; initial state nonzero, T not a multiple of L, several groups.
+// 2. Every kernel of the float form lies within a derived bound of that recurrence, y and h.
+// 3. A run equals two runs split at a multiple of L bit for bit, for every kernel, state format and
+//    form; split anywhere, float kernels stay within the bound of 2.
+// 4. The step kernels and the int8 kernels give the same bits on every instruction set.
+// 5. Runs over disjoint head ranges give the bits of one run and touch nothing else.
+// 6. Decays that underflow, steep cumulative sums and tiny states give finite results.
+// 7. Taps see the sites and shapes that ssd.h states, and what they write is what later stages
+// read.
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <gtest/gtest.h>
+
+#include "kernels/isa.h"
+#include "kernels/ssd_testing.h"
+
+namespace octet {
+namespace {
+
+using testing::Accepting;
+using testing::RunSsd;
+using testing::SsdKernel;
+using testing::SsdOutput;
+using testing::SsdProblem;
+using testing::SsdShape;
+
+constexpr double kEps = 0x1.0p-24;
+constexpr DType kStates[] = {DType::kF32, DType::kF16, DType::kI8};
+
+size_t At(int64_t i) {
+  return static_cast<size_t>(i);
+}
+
+// y and h of the recurrence in double, and the same sums over absolute values.
+struct Truth {
+  std::vector<double> y, h, y_size, h_size;
+};
+
+double BcValue(const SsdArgs& args, const void* data, int64_t t, int64_t head, int64_t n) {
+  const int64_t g = head * args.G / args.H;
+  return static_cast<const float*>(data)[t * args.bc_stride + g * args.N + n];
+}
+
+double SkipValue(const SsdArgs& args, int64_t head, int64_t p) {
+  return args.D_per_channel ? args.D[head * args.P + p] : args.D[head];
+}
+
+Truth Recurrence(const SsdArgs& args, const std::vector<float>& initial) {
+  Truth out;
+  out.h.assign(initial.begin(), initial.end());
+  for (const double v : out.h) {
+    out.h_size.push_back(std::fabs(v));
+  }
+  for (int64_t t = 0; t < args.T; ++t) {
+    for (int64_t i = 0; i < args.H * args.P; ++i) {
+      const int64_t head = i / args.P;
+      const double dt = args.dt[t * args.H + head];
+      const double x = args.x[t * args.x_stride + i];
+      const double decay = std::exp(dt * args.A[head]);
+      double y = SkipValue(args, head, i % args.P) * x;
+      double size = std::fabs(y);
+      for (int64_t n = 0; n < args.N; ++n) {
+        const double input = dt * x * BcValue(args, args.B, t, head, n);
+        const double c = BcValue(args, args.C, t, head, n);
+        double& h = out.h[At(i * args.N + n)];
+        double& h_size = out.h_size[At(i * args.N + n)];
+        h = decay * h + input;
+        h_size = decay * h_size + std::fabs(input);
+        y += c * h;
+        size += std::fabs(c) * h_size;
+      }
+      out.y.push_back(y);
+      out.y_size.push_back(size);
+    }
+  }
+  return out;
+}
+
+// One head in five stages, in double, straight from the formulas; h [P, N] is updated.
+void FiveStages(const SsdArgs& args, int64_t head, std::vector<double>* h, std::vector<double>* y) {
+  const int64_t P = args.P;
+  const int64_t N = args.N;
+  for (int64_t t0 = 0; t0 < args.T; t0 += args.L) {
+    const int64_t len = std::min(args.L, args.T - t0);
+    std::vector<double> a;
+    for (int64_t k = 0; k < len; ++k) {
+      a.push_back((k == 0 ? 0.0 : a.back()) +
+                  static_cast<double>(args.dt[(t0 + k) * args.H + head]) * args.A[head]);
+    }
+    const auto dt = [&](int64_t k) { return double{args.dt[(t0 + k) * args.H + head]}; };
+    const auto x = [&](int64_t k, int64_t p) {
+      return double{args.x[(t0 + k) * args.x_stride + head * P + p]};
+    };
+    for (int64_t m = 0; m < len; ++m) {
+      for (int64_t p = 0; p < P; ++p) {
+        double carried = 0.0;
+        for (int64_t n = 0; n < N; ++n) {
+          carried += (*h)[At(p * N + n)] * BcValue(args, args.C, t0 + m, head, n);
+        }
+        double sum = std::exp(a[At(m)]) * carried + SkipValue(args, head, p) * x(m, p);
+        for (int64_t k = 0; k <= m; ++k) {
+          double score = 0.0;
+          for (int64_t n = 0; n < N; ++n) {
+            score +=
+                BcValue(args, args.C, t0 + m, head, n) * BcValue(args, args.B, t0 + k, head, n);
+          }
+          sum += score * std::exp(a[At(m)] - a[At(k)]) * dt(k) * x(k, p);
+        }
+        (*y)[At(((t0 + m) * args.H + head) * P + p)] = sum;
+      }
+    }
+    for (int64_t i = 0; i < P * N; ++i) {
+      double local = 0.0;
+      for (int64_t k = 0; k < len; ++k) {
+        local += x(k, i / N) * std::exp(a.back() - a[At(k)]) * dt(k) *
+                 BcValue(args, args.B, t0 + k, head, i % N);
+      }
+      (*h)[At(i)] = std::exp(a.back()) * (*h)[At(i)] + local;
+    }
+  }
+}
+
+TEST(SsdFormulas, FiveStagesEqualTheRecurrenceInDouble) {
+  for (const int64_t G : {1, 2, 4}) {
+    for (const int64_t L : {1, 16, 64, 256}) {
+      SsdShape shape;
+      shape.T = 150;
+      shape.H = 4;
+      shape.P = 3;
+      shape.N = 7;
+      shape.G = G;
+      shape.L = L;
+      SsdProblem problem(shape);
+      const SsdArgs args = problem.Float();
+      const std::vector<float> initial = problem.StateValues();
+      const Truth truth = Recurrence(args, initial);
+      std::vector<double> y(truth.y.size());
+      for (int64_t head = 0; head < args.H; ++head) {
+        const auto begin = initial.begin() + head * args.P * args.N;
+        std::vector<double> h(begin, begin + args.P * args.N);
+        FiveStages(args, head, &h, &y);
+        for (int64_t i = 0; i < args.P * args.N; ++i) {
+          const size_t at = At(head * args.P * args.N + i);
+          ASSERT_NEAR(h[At(i)], truth.h[at], 1e-12 * truth.h_size[at]) << shape.Name();
+        }
+      }
+      for (size_t i = 0; i < y.size(); ++i) {
+        ASSERT_NEAR(y[i], truth.y[i], 1e-12 * truth.y_size[i]) << shape.Name();
+      }
+    }
+  }
+}
+
+// Relative rounding of any term of y or h, in units of 2^-24, to first order. Per chunk: L
+// roundings of a, each below half an ulp of |a_last|, enter exp twice; ExpF errs by 2e-7 = 3.4
+// units, three times; the sums of stage 2, the store and stage 3 add L + 8. Within the last chunk:
+// sums over n (stages 4 and 5a) and k, with 8 for the products.
+double RoundingUnits(const SsdArgs& args) {
+  const int64_t L = std::min(args.L, args.T);
+  double a_last = 0.0;
+  for (int64_t head = 0; head < args.H; ++head) {
+    double most = 0.0;
+    for (int64_t t = 0; t < args.T; ++t) {
+      most = std::max(most, -double{args.dt[t * args.H + head]} * args.A[head]);
+    }
+    a_last = std::max(a_last, most * static_cast<double>(L));
+  }
+  const auto chunks = static_cast<double>((args.T + L - 1) / L);
+  const auto length = static_cast<double>(L);
+  return (chunks + 1) * (2.0 * length * a_last + 3 * 3.4 + length + 8.0) +
+         static_cast<double>(args.N) + length + 8.0;
+}
+
+void ExpectWithinBound(const SsdProblem& problem, const Truth& truth, double units,
+                       const std::string& who) {
+  for (size_t i = 0; i < truth.y.size(); ++i) {
+    ASSERT_NEAR(problem.y()[i], truth.y[i], units * kEps * truth.y_size[i])
+        << who << " y " << i << " " << problem.shape().Name();
+  }
+  const std::vector<float> h = problem.StateValues();
+  for (size_t i = 0; i < h.size(); ++i) {
+    ASSERT_NEAR(h[i], truth.h[i], units * kEps * truth.h_size[i])
+        << who << " h " << i << " " << problem.shape().Name();
+  }
+}
+
+std::vector<SsdShape> Shapes() {
+  std::vector<SsdShape> shapes;
+  uint64_t seed = 0;
+  for (const int64_t L : {1, 16, 24}) {
+    for (const int64_t T : {int64_t{1}, int64_t{2}, L - 1, L, L + 1, 3 * L + 5}) {
+      if (T < 1) continue;
+      for (const int64_t G : {1, 2, 4}) {
+        SsdShape s;
+        s.T = T;
+        s.L = L;
+        s.G = G;
+        s.H = G == 4 ? 8 : 4;
+        s.N = seed % 3 == 0 ? 16 : seed % 3 == 1 ? 21 : 128;
+        s.P = seed % 2 == 0 ? 5 : 64;
+        s.D_per_channel = seed % 5 < 2;
+        s.seed = ++seed;
+        shapes.push_back(s);
+      }
+    }
+  }
+  return shapes;
+}
+
+class PerIsa : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override { ASSERT_TRUE(ForceIsa(GetParam()).ok()); }
+  void TearDown() override { ASSERT_TRUE(ForceIsa("").ok()); }
+  // Kernels for `args` on the instruction set under test.
+  static std::vector<const Kernel<SsdArgs>*> Allowed(const SsdArgs& args) {
+    std::vector<const Kernel<SsdArgs>*> kernels = Accepting(args);
+    std::erase_if(kernels, [](const auto* k) { return (MaskOf(k->isa) & AllowedIsas()) == 0; });
+    return kernels;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Isas, PerIsa, ::testing::ValuesIn(AvailableIsas()),
+                         [](const auto& isa) { return isa.param; });
+
+TEST_P(PerIsa, FloatKernelsLieWithinTheBoundOfTheRecurrence) {
+  for (const SsdShape& shape : Shapes()) {
+    SsdProblem problem(shape);
+    const SsdArgs args = problem.Float();
+    const Truth truth = Recurrence(args, problem.StateValues());
+    std::vector<const Kernel<SsdArgs>*> kernels = Allowed(args);
+    ASSERT_FALSE(kernels.empty());
+    kernels.push_back(SsdKernel("ssd/ref"));
+    for (const auto* kernel : kernels) {
+      problem.Reset();
+      RunSsd(*kernel, args);
+      ExpectWithinBound(problem, truth, RoundingUnits(args), kernel->name);
+    }
+  }
+}
+
+// The forms of one problem.
+std::vector<SsdArgs> Forms(SsdProblem* problem) {
+  return {problem->Float(), problem->Codes(StatePassing::kFloat),
+          problem->Codes(StatePassing::kGateQ7)};
+}
+
+TEST_P(PerIsa, RunsSplitAtChunksGiveTheSameBits) {
+  for (const DType state : kStates) {
+    SsdShape shape;
+    shape.T = 53;
+    shape.H = 4;
+    shape.G = 2;
+    shape.state = state;
+    SsdProblem problem(shape);
+    for (const SsdArgs& args : Forms(&problem)) {
+      std::vector<const Kernel<SsdArgs>*> kernels = Allowed(args);
+      kernels.push_back(SsdKernel("ssd/ref"));
+      ASSERT_GE(kernels.size(), 2u);
+      for (const auto* kernel : kernels) {
+        problem.Reset();
+        RunSsd(*kernel, args);
+        const SsdOutput whole = problem.Output();
+        for (const int64_t split : {16, 32, 48}) {
+          problem.Reset();
+          RunSsd(*kernel, problem.Tokens(args, 0, split));
+          RunSsd(*kernel, problem.Tokens(args, split, shape.T));
+          EXPECT_TRUE(problem.Output() == whole)
+              << kernel->name << " split=" << split << " " << shape.Name();
+        }
+      }
+    }
+  }
+}
+
+TEST_P(PerIsa, RunsSplitAnywhereStayWithinTheBound) {
+  SsdShape shape;
+  shape.T = 53;
+  shape.H = 4;
+  shape.G = 2;
+  SsdProblem problem(shape);
+  const SsdArgs args = problem.Float();
+  const Truth truth = Recurrence(args, problem.StateValues());
+  for (const int64_t split : {1, 2, 15, 17, 31, 51, 52}) {
+    problem.Reset();
+    for (const SsdArgs& part :
+         {problem.Tokens(args, 0, split), problem.Tokens(args, split, shape.T)}) {
+      RunSsd(Kernels<SsdArgs>().Pick(part, AllowedIsas()), part);
+    }
+    ExpectWithinBound(problem, truth, 2.0 * RoundingUnits(args), "split");
+  }
+}
+
+TEST_P(PerIsa, StepAndInt8KernelsGiveTheSameBits) {
+  for (SsdShape shape : Shapes()) {
+    shape.state = kStates[shape.seed % 3];
+    SsdProblem problem(shape);
+    for (const SsdArgs& args : Forms(&problem)) {
+      if (shape.T > 1 && args.scales == nullptr) continue;
+      RunSsd(*SsdKernel(shape.T == 1 ? "ssd_step/ref" : "ssd_int8/ref"), args);
+      const SsdOutput expected = problem.Output();
+      for (const auto* kernel : Allowed(args)) {
+        problem.Reset();
+        RunSsd(*kernel, args);
+        EXPECT_TRUE(problem.Output() == expected) << kernel->name << " " << shape.Name();
+      }
+      problem.Reset();
+    }
+  }
+}
+
+TEST_P(PerIsa, HeadRangesPartitionTheWork) {
+  for (const int64_t T : {1, 37}) {
+    SsdShape shape;
+    shape.T = T;
+    shape.H = 8;
+    shape.G = 2;
+    shape.state = DType::kI8;
+    SsdProblem problem(shape);
+    for (const SsdArgs& args : Forms(&problem)) {
+      std::vector<const Kernel<SsdArgs>*> kernels = Allowed(args);
+      kernels.push_back(SsdKernel("ssd/ref"));
+      for (const auto* kernel : kernels) {
+        problem.Reset();
+        const SsdOutput before = problem.Output();
+        RunSsd(*kernel, args);
+        const SsdOutput whole = problem.Output();
+        problem.Reset();
+        const std::pair<int64_t, int64_t> ranges[] = {{3, 6}, {0, 3}, {6, 8}};
+        for (const auto& [begin, end] : ranges) {
+          SsdArgs part = args;
+          part.head_begin = begin;
+          part.head_end = end;
+          RunSsd(*kernel, part);
+          if (begin != 3) continue;
+          const SsdOutput now = problem.Output();
+          for (int64_t i = 0; i < T * shape.H * shape.P; ++i) {
+            const int64_t head = i / shape.P % shape.H;
+            const auto& expected = head >= 3 && head < 6 ? whole.y : before.y;
+            ASSERT_EQ(now.y[At(i)], expected[At(i)]) << kernel->name << " head " << head;
+          }
+          for (int64_t i = 0; i < shape.H * shape.P * shape.N; ++i) {
+            const int64_t head = i / shape.N / shape.P;
+            const auto& expected = head >= 3 && head < 6 ? whole.h : before.h;
+            ASSERT_EQ(now.h[At(i)], expected[At(i)]) << kernel->name << " head " << head;
+          }
+        }
+        EXPECT_TRUE(problem.Output() == whole) << kernel->name << " T=" << T;
+      }
+    }
+  }
+}
+
+TEST_P(PerIsa, UnderflowAndSteepSumsStayFinite) {
+  SsdShape shape;
+  shape.T = 70;
+  shape.H = 4;
+  shape.L = 64;
+  SsdProblem problem(shape);
+  // Decay to zero within one token; a = -640 at the end of a chunk, exp(-a) overflows; none at all;
+  // denormal products.
+  *problem.mutable_A() = {-1e4f, -100.0f, -1e-30f, -13.0f};
+  std::fill(problem.mutable_dt()->begin(), problem.mutable_dt()->end(), 0.1f);
+  const Truth truth = Recurrence(problem.Float(), problem.StateValues());
+  const SsdArgs args = problem.Float();
+  for (const auto* kernel : Allowed(args)) {
+    problem.Reset();
+    RunSsd(*kernel, args);
+    // Below the smallest normal number, or where ExpF is 0, errors are absolute.
+    for (size_t i = 0; i < truth.y.size(); ++i) {
+      const double bound = RoundingUnits(args) * kEps * truth.y_size[i] + 1e-36;
+      ASSERT_NEAR(problem.y()[i], truth.y[i], bound) << kernel->name << " " << i;
+    }
+  }
+  for (const StatePassing passing : {StatePassing::kFloat, StatePassing::kGateQ7}) {
+    const SsdArgs codes = problem.Codes(passing);
+    for (const auto* kernel : Allowed(codes)) {
+      problem.Reset();
+      RunSsd(*kernel, codes);
+      for (const float v : problem.y()) {
+        ASSERT_TRUE(std::isfinite(v)) << kernel->name;
+      }
+      for (const float v : problem.StateValues()) {
+        ASSERT_TRUE(std::isfinite(v)) << kernel->name;
+      }
+    }
+  }
+}
+
+TEST(SsdKernels, EachProblemHasOneKindOfKernel) {
+  const auto names = [](const SsdArgs& args) {
+    std::vector<std::string> list;
+    for (const auto* kernel : Accepting(args)) {
+      if (kernel->isa == Isa::kScalar) list.emplace_back(kernel->name);
+    }
+    return list;
+  };
+  SsdShape shape;
+  SsdProblem one(shape);
+  shape.T = 2;
+  SsdProblem two(shape);
+  const SsdTap tap = {};
+  SsdArgs tapped = two.Float();
+  tapped.tap = &tap;
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names(one.Float()), Names{"ssd_step/ref"});
+  EXPECT_EQ(names(one.Codes(StatePassing::kGateQ7)), Names{"ssd_step/ref"});
+  EXPECT_EQ(names(two.Float()), Names{"ssd_chunked/ref"});
+  EXPECT_EQ(names(two.Codes(StatePassing::kFloat)), Names{"ssd_int8/ref"});
+  EXPECT_EQ(std::string(Kernels<SsdArgs>().Pick(tapped, kAllIsas).name), "ssd_chunked/ref");
+}
+
+struct Site {
+  SsdSite site;
+  int64_t index, rows, cols;
+  std::vector<float> values;
+};
+
+void Record(void* context, SsdSite site, int64_t index, float* values, int64_t rows, int64_t cols) {
+  auto* sites = static_cast<std::vector<Site>*>(context);
+  sites->push_back({site, index, rows, cols, {values, values + rows * cols}});
+}
+
+std::vector<Site> Of(const std::vector<Site>& sites, SsdSite site, int64_t index) {
+  std::vector<Site> found;
+  for (const Site& s : sites) {
+    if (s.site == site && s.index == index) found.push_back(s);
+  }
+  return found;
+}
+
+class Taps : public ::testing::Test {
+ protected:
+  static SsdShape Shape() {
+    SsdShape shape;
+    shape.T = 21;
+    shape.H = 4;
+    shape.G = 2;
+    return shape;
+  }
+  std::vector<Site> Run(bool full_score) {
+    std::vector<Site> sites;
+    const SsdTap tap = {Record, &sites};
+    SsdArgs args = problem_.Float();
+    args.tap = &tap;
+    args.full_score = full_score;
+    problem_.Reset();
+    RunSsd(*SsdKernel("ssd_chunked/ref"), args);
+    return sites;
+  }
+  SsdProblem problem_{Shape()};
+};
+
+TEST_F(Taps, SeeEverySiteOnceAndChangeNothing) {
+  RunSsd(*SsdKernel("ssd_chunked/ref"), problem_.Float());
+  const SsdOutput untapped = problem_.Output();
+  const std::vector<Site> sites = Run(false);
+  EXPECT_TRUE(problem_.Output() == untapped);
+  EXPECT_EQ(sites.size(), size_t{2 * (2 + 4 * 3) + 4});
+  problem_.Reset();
+  const std::vector<float> initial = problem_.StateValues();
+  RunSsd(*SsdKernel("ssd_chunked/ref"), problem_.Float());
+  const std::vector<float> last = problem_.StateValues();
+  for (int64_t head = 0; head < 4; ++head) {
+    const std::vector<Site> x = Of(sites, SsdSite::kXScaled, head);
+    ASSERT_EQ(x.size(), 2u);
+    EXPECT_EQ(std::pair(x[0].rows, x[0].cols), std::pair(int64_t{16}, int64_t{5}));
+    EXPECT_EQ(std::pair(x[1].rows, x[1].cols), std::pair(int64_t{5}, int64_t{5}));
+    EXPECT_EQ(Of(sites, SsdSite::kLocalState, head).size(), 2u);
+    const std::vector<Site> state = Of(sites, SsdSite::kState, head);
+    ASSERT_EQ(state.size(), 3u);
+    const int64_t count = state[0].rows * state[0].cols;
+    EXPECT_EQ(count, 5 * 21);
+    const auto begin = head * count;
+    EXPECT_EQ(state[0].values,
+              std::vector<float>(initial.begin() + begin, initial.begin() + begin + count));
+    EXPECT_EQ(state[2].values,
+              std::vector<float>(last.begin() + begin, last.begin() + begin + count));
+  }
+}
+
+TEST_F(Taps, ScoresAreDotProductsAndZeroAboveTheDiagonalUnlessFull) {
+  const SsdArgs args = problem_.Float();
+  for (const bool full : {false, true}) {
+    const std::vector<Site> sites = Run(full);
+    for (int64_t g = 0; g < 2; ++g) {
+      const std::vector<Site> score = Of(sites, SsdSite::kScore, g);
+      ASSERT_EQ(score.size(), 2u);
+      const Site& second = score[1];
+      ASSERT_EQ(std::pair(second.rows, second.cols), std::pair(int64_t{5}, int64_t{5}));
+      for (int64_t i = 0; i < 25; ++i) {
+        double dot = 0.0;
+        for (int64_t n = 0; n < args.N; ++n) {
+          dot += BcValue(args, args.C, 16 + i / 5, g * 2, n) *
+                 BcValue(args, args.B, 16 + i % 5, g * 2, n);
+        }
+        if (!full && i % 5 > i / 5) dot = 0.0;
+        EXPECT_EQ(second.values[At(i)], static_cast<float>(dot)) << "g=" << g << " i=" << i;
+      }
+    }
+  }
+}
+
+void Zero(void* context, SsdSite site, int64_t, float* values, int64_t rows, int64_t cols) {
+  if (site == *static_cast<const SsdSite*>(context)) std::fill(values, values + rows * cols, 0.0f);
+}
+
+TEST_F(Taps, WhatTheyWriteIsWhatLaterStagesRead) {
+  const auto run = [&](SsdSite site) {
+    const SsdTap tap = {Zero, &site};
+    SsdArgs args = problem_.Float();
+    args.tap = &tap;
+    problem_.Reset();
+    RunSsd(*SsdKernel("ssd_chunked/ref"), args);
+    return problem_.StateValues();
+  };
+  problem_.Reset();
+  const std::vector<float> initial = problem_.StateValues();
+  const SsdArgs args = problem_.Float();
+  // Without X_s the state only decays.
+  const std::vector<float> decayed = run(SsdSite::kXScaled);
+  for (size_t i = 0; i < decayed.size(); ++i) {
+    const int64_t head = static_cast<int64_t>(i) / (5 * 21);
+    double sum = 0.0;
+    for (int64_t t = 0; t < args.T; ++t) {
+      sum += double{args.dt[t * args.H + head]} * args.A[head];
+    }
+    ASSERT_NEAR(decayed[i], initial[i] * std::exp(sum), 1e-5 * std::fabs(initial[i]));
+  }
+  EXPECT_EQ(run(SsdSite::kLocalState), decayed);
+  // Without scores and entering state only D x is left; the carried state is not the tapped copy.
+  const std::vector<float> kept = run(SsdSite::kState);
+  problem_.Reset();
+  RunSsd(*SsdKernel("ssd_chunked/ref"), args);
+  EXPECT_EQ(kept, problem_.StateValues());
+  run(SsdSite::kScore);
+  const float decay = std::exp(args.dt[0] * args.A[0]);
+  double carried = 0.0;
+  for (int64_t n = 0; n < args.N; ++n) {
+    carried += initial[At(n)] * BcValue(args, args.C, 0, 0, n);
+  }
+  EXPECT_NEAR(problem_.y()[0], decay * carried + double{args.D[0]} * args.x[0], 1e-5);
+}
+
+}  // namespace
+}  // namespace octet
