@@ -1,0 +1,171 @@
+#include "eval/compare.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "base/rng.h"
+#include "eval/logits.h"
+#include "runtime/session.h"
+
+namespace octet {
+namespace {
+
+constexpr int kResamples = 2000;
+constexpr int64_t kBlock = 64;
+constexpr int64_t kMinBlocks = 20;
+constexpr uint64_t kBootstrapSeed = 0x6f63746574;
+constexpr int64_t kPiece = 256;
+
+int64_t ChunkSize(const Model& model) {
+  for (const Node& n : model.graph().nodes) {
+    if (n.op == Op::kSsd) return n.ssd.chunk_size;
+  }
+  return 1;
+}
+
+// Cutting a window there changes no result of either model (runtime/session.h).
+int64_t PieceLength(const Model& a, const Model& b, int64_t window) {
+  const int64_t step = std::lcm(ChunkSize(a), ChunkSize(b));
+  return step >= window ? window : CeilDiv(kPiece, step) * step;
+}
+
+Status CompareWindow(const std::shared_ptr<const Model>& reference,
+                     const std::shared_ptr<const Model>& candidate, std::span<const TokenId> tokens,
+                     const Window& w, const std::shared_ptr<ThreadPool>& pool, RowComparison* out) {
+  Session reference_session(reference, pool);
+  Session candidate_session(candidate, pool);
+  const auto part = tokens.subspan(static_cast<size_t>(w.begin), static_cast<size_t>(w.length));
+  const size_t vocab = static_cast<size_t>(reference->vocab_rows());
+  const int64_t piece = PieceLength(*reference, *candidate, w.length);
+  std::vector<float> want;
+  for (int64_t t = 0; t < w.length; t += piece) {
+    const auto now =
+        part.subspan(static_cast<size_t>(t), static_cast<size_t>(std::min(piece, w.length - t)));
+    want.resize(now.size() * vocab);
+    OCTET_TRY(reference_session.FeedAll(now, [&](int64_t first, int64_t rows, const float* logits) {
+      std::copy_n(logits, static_cast<size_t>(rows) * vocab,
+                  want.data() + static_cast<size_t>(first) * vocab);
+    }));
+    OCTET_TRY(candidate_session.FeedAll(now, [&](int64_t first, int64_t rows, const float* logits) {
+      for (int64_t r = 0; r < rows; ++r) {
+        const int64_t p = t + first + r;
+        if (p < w.first_scored || p + 1 >= w.length) continue;
+        const std::span<const float> a(want.data() + static_cast<size_t>(first + r) * vocab, vocab);
+        const std::span<const float> b(logits + static_cast<size_t>(r) * vocab, vocab);
+        *out++ = CompareRows(a, b, part[static_cast<size_t>(p + 1)]);
+      }
+    }));
+  }
+  return {};
+}
+
+Status CheckFinite(std::span<const RowComparison> rows) {
+  for (const RowComparison& r : rows) {
+    if (!std::isfinite(r.reference_nll)) {
+      return Internal("the reference model gives logits that are not finite");
+    }
+    if (!std::isfinite(r.candidate_nll) || !std::isfinite(r.kl)) {
+      return Internal("the candidate model gives logits that are not finite");
+    }
+  }
+  return {};
+}
+
+CompareReport Summarize(std::span<const RowComparison> rows) {
+  CompareReport report;
+  std::vector<double> kl, log_ratio;
+  double reference_nll = 0, candidate_nll = 0;
+  int64_t agreed = 0;
+  for (const RowComparison& r : rows) {
+    kl.push_back(r.kl);
+    log_ratio.push_back(r.candidate_nll - r.reference_nll);
+    reference_nll += r.reference_nll;
+    candidate_nll += r.candidate_nll;
+    agreed += r.same_top;
+  }
+  report.tokens = static_cast<int64_t>(rows.size());
+  const double n = static_cast<double>(rows.size());
+  const int64_t block = std::clamp<int64_t>(report.tokens / kMinBlocks, 1, kBlock);
+  report.kl_mean = BootstrapMean(kl, block, kBootstrapSeed);
+  const Estimate log = BootstrapMean(log_ratio, block, kBootstrapSeed);
+  report.perplexity_ratio = {std::exp(log.value), std::exp(log.low), std::exp(log.high)};
+  std::ranges::sort(kl);
+  report.kl_p50 = Quantile(kl, 0.5);
+  report.kl_p99 = Quantile(kl, 0.99);
+  report.kl_max = kl.back();
+  report.top1_agreement = static_cast<double>(agreed) / n;
+  report.reference_perplexity = std::exp(reference_nll / n);
+  report.candidate_perplexity = std::exp(candidate_nll / n);
+  return report;
+}
+
+}  // namespace
+
+double Quantile(std::span<const double> sorted, double q) {
+  const double place = q * static_cast<double>(sorted.size() - 1);
+  const size_t below = static_cast<size_t>(place);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (place - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+Estimate BootstrapMean(std::span<const double> values, int64_t block, uint64_t seed) {
+  std::vector<std::pair<double, int64_t>> blocks;  // sum, count
+  for (size_t i = 0; i < values.size(); i += static_cast<size_t>(block)) {
+    const auto part = values.subspan(i, std::min(static_cast<size_t>(block), values.size() - i));
+    blocks.emplace_back(std::accumulate(part.begin(), part.end(), 0.0),
+                        static_cast<int64_t>(part.size()));
+  }
+  Rng rng(seed);
+  std::vector<double> means(kResamples);
+  for (double& mean : means) {
+    double sum = 0;
+    int64_t count = 0;
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      const auto& drawn = blocks[rng.Below(blocks.size())];
+      sum += drawn.first;
+      count += drawn.second;
+    }
+    mean = sum / static_cast<double>(count);
+  }
+  std::ranges::sort(means);
+  const double total = std::accumulate(values.begin(), values.end(), 0.0);
+  return {total / static_cast<double>(values.size()), Quantile(means, 0.025),
+          Quantile(means, 0.975)};
+}
+
+Result<CompareReport> Compare(const std::shared_ptr<const Model>& reference,
+                              const std::shared_ptr<const Model>& candidate,
+                              std::span<const TokenId> tokens, const std::string& name,
+                              const WindowOptions& options, const Progress& progress) {
+  if (reference->vocab_rows() != candidate->vocab_rows()) {
+    return InvalidArgument(
+        fmt::format("the models have vocabularies of {} and {} rows; they cannot be compared",
+                    reference->vocab_rows(), candidate->vocab_rows()));
+  }
+  OCTET_ASSIGN(const std::vector<Window> windows,
+               CutWindows(static_cast<int64_t>(tokens.size()), options, name));
+  std::vector<size_t> offsets;
+  size_t scored = 0;
+  for (const Window& w : windows) {
+    offsets.push_back(scored);
+    scored += static_cast<size_t>(w.scored());
+  }
+  std::vector<RowComparison> rows(scored);
+  OCTET_TRY(ForEachWindow(static_cast<int64_t>(windows.size()), options.threads,
+                          "comparing the models", progress,
+                          [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) {
+                            const size_t k = static_cast<size_t>(i);
+                            return CompareWindow(reference, candidate, tokens, windows[k], pool,
+                                                 rows.data() + offsets[k]);
+                          }));
+  OCTET_TRY(CheckFinite(rows));
+  CompareReport report = Summarize(rows);
+  report.windows = static_cast<int64_t>(windows.size());
+  return report;
+}
+
+}  // namespace octet

@@ -1,0 +1,57 @@
+// How much a candidate model (a quantized one) departs from a reference (the float one).
+#ifndef OCTET_EVAL_COMPARE_H_
+#define OCTET_EVAL_COMPARE_H_
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/status.h"
+#include "eval/progress.h"
+#include "eval/windows.h"
+#include "runtime/model.h"
+
+namespace octet {
+
+// An estimate and its 95 % confidence interval.
+struct Estimate {
+  double value = 0, low = 0, high = 0;
+};
+
+// Mean of `values` with an interval by the block bootstrap: consecutive values form blocks of
+// `block` (the last may be shorter), blocks are drawn with replacement 2000 times, and the interval
+// is the 2.5 % and 97.5 % quantiles of the resampled means. Blocks keep neighbouring tokens, which
+// are not independent, together. At least one value; deterministic for a seed.
+Estimate BootstrapMean(std::span<const double> values, int64_t block, uint64_t seed);
+
+// Quantile q in [0, 1] with linear interpolation between order statistics (numpy's default).
+// `sorted` is ascending and not empty.
+double Quantile(std::span<const double> sorted, double q);
+
+struct CompareReport {
+  // KL(reference || candidate) per scored token, nats.
+  Estimate kl_mean;
+  double kl_p50 = 0, kl_p99 = 0, kl_max = 0;
+  double top1_agreement = 0;  // share of tokens where both find the same one most likely
+  double reference_perplexity = 0, candidate_perplexity = 0;
+  Estimate
+      perplexity_ratio;  // candidate / reference: exp of the mean difference of log-likelihoods
+  int64_t tokens = 0;
+  int64_t windows = 0;
+};
+
+// Feeds the windows of eval/windows.h to both models. Softmax in double over all vocabulary rows.
+// Intervals: BootstrapMean over blocks of 64 scored tokens, fewer when that leaves less than 20
+// blocks. Memory: the reference's logits of one piece, the least common multiple of both chunk
+// sizes and at least 256 tokens, for each thread. kInvalidArgument when the vocabularies differ in
+// size; kInternal for logits that are not finite, naming the model.
+Result<CompareReport> Compare(const std::shared_ptr<const Model>& reference,
+                              const std::shared_ptr<const Model>& candidate,
+                              std::span<const TokenId> tokens, const std::string& name,
+                              const WindowOptions& options, const Progress& progress);
+
+}  // namespace octet
+#endif  // OCTET_EVAL_COMPARE_H_
