@@ -12,13 +12,21 @@
 
 namespace octet {
 
+namespace {
+
+// TBB caps every arena at the core count otherwise; a request for more threads is the caller's
+// choice.
+constexpr size_t kMaxThreads = 256;
+
+}  // namespace
+
 struct ThreadPool::Impl {
-  explicit Impl(int n)
-      : threads(n),
-        limit(tbb::global_control::max_allowed_parallelism, static_cast<size_t>(std::max(n, 2))),
-        arena(n) {}
+  explicit Impl(int n) : threads(n) {
+    static const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
+                                           kMaxThreads);
+    if (n > 1) arena.initialize(n);
+  }
   int threads;
-  tbb::global_control limit;  // TBB caps arenas at the core count otherwise
   tbb::task_arena arena;
 };
 

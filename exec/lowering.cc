@@ -275,7 +275,7 @@ class Lowering {
     base.scales = int8 ? scales.get() : nullptr;
     base.passing = n_.ssd.gate_q7 ? StatePassing::kGateQ7 : StatePassing::kFloat;
     base.h.dtype = c_.graph.state_dtype;
-    const auto choice = Pick(base, &SsdArgs::T, base.L);
+    const auto choice = Pick(base, &SsdArgs::T, 2 * base.L);
     // Scores are shared by the heads of a group: few enough tasks that computing them again in each
     // costs little, enough to occupy the cores.
     const int64_t block = std::max<int64_t>(1, base.H / base.G / 4);

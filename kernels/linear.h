@@ -25,8 +25,8 @@ struct WeightView {
 
 // Accepted combinations: float weights with f32 x; kI8 and kI4 weights with i8 x (codes within
 // [-127, 127]).
-//   float: y = sum_k x W (+ bias), fp32 accumulation in a kernel-specific order (fp64 in ref/).
-//          16-bit weights are widened exactly.
+//   float: y = sum_k x W, fp32 accumulation in a kernel-specific order (ref/: fp64, rounded once),
+//          then + bias in fp32 (a kernel may start from the bias). 16-bit weights are widened exactly.
 //   integer: acc = sum_k x_code * w_code (kI4: sum_g group_scale * sum_k), exact in int32;
 //          y = DequantizeAcc(acc, x_scale, row_scale) (codecs/uniform.h), then + bias in fp32: the
 //          same bits from every kernel.

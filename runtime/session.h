@@ -14,8 +14,8 @@ namespace octet {
 
 // Owns the state and the scratch memory of one stream. Not thread-safe; sessions of one model run
 // concurrently. Feeding a text in one call or in several, split anywhere, gives the same logits up
-// to float rounding; for a quantized model, exactly the same when split at multiples of the chunk
-// size.
+// to float rounding; a model with an int8 SSD has exactly the same state when split at multiples of
+// the chunk size.
 class Session {
  public:
   // `pool` may be shared by sessions that do not run at the same time.

@@ -24,11 +24,13 @@ void RunFloat(const LinearArgs& a) {
   const auto* x = static_cast<const float*>(a.x);
   for (int64_t n = a.n_begin; n < a.n_end; ++n) {
     for (int64_t t = 0; t < a.M; ++t) {
-      double sum = a.bias == nullptr ? 0.0 : static_cast<double>(a.bias[n]);
+      double sum = 0;
       for (int64_t k = 0; k < a.K; ++k) {
         sum += static_cast<double>(x[t * a.K + k]) * static_cast<double>(FloatAt(a.w, n * a.K + k));
       }
-      a.y[t * a.y_stride + n] = static_cast<float>(sum);
+      // The bias is added in fp32, as in the integer form, so that simulated and integer runs agree.
+      const auto y = static_cast<float>(sum);
+      a.y[t * a.y_stride + n] = a.bias == nullptr ? y : y + a.bias[n];
     }
   }
 }

@@ -1,0 +1,93 @@
+// Small models for tests: made in memory with random weights, or loaded from tests/golden.
+#ifndef OCTET_TESTS_MODELS_H_
+#define OCTET_TESTS_MODELS_H_
+
+#include <cmath>
+#include <limits>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "arch/mamba2.h"
+#include "base/rng.h"
+#include "runtime/model.h"
+
+namespace octet {
+
+inline constexpr const char* kBooksModel = "models/books-mamba2-5m";
+
+inline std::vector<float> RandomVector(Rng* rng, int64_t n, float lo, float hi) {
+  std::vector<float> v(static_cast<size_t>(n));
+  for (float& e : v) {
+    e = rng->Uniform(lo, hi);
+  }
+  return v;
+}
+
+struct RandomModel {
+  Graph graph;
+  WeightMap weights;
+};
+
+// A Mamba-2 of the given shape whose activations have the scale of a trained model's.
+inline RandomModel MakeRandomModel(const Mamba2Config& c, uint64_t seed) {
+  Rng rng(seed);
+  RandomModel m;
+  const auto set = [&](const std::string& name, std::vector<int64_t> shape, float lo, float hi) {
+    int64_t n = 1;
+    for (const int64_t d : shape) {
+      n *= d;
+    }
+    m.weights.Set(name, MakeWeight(RandomVector(&rng, n, lo, hi), std::move(shape)));
+  };
+  set("backbone.embeddings.weight", {c.vocab_rows, c.d_model}, -1, 1);
+  set("backbone.norm_f.weight", {c.d_model}, 0.5f, 1.5f);
+  if (!c.tied) set("lm_head.weight", {c.vocab_rows, c.d_model}, -0.2f, 0.2f);
+  for (int64_t i = 0; i < c.layers; ++i) {
+    const std::string block = fmt::format("backbone.layers.{}.", i);
+    const std::string mixer = block + "mixer.";
+    const float in = std::sqrt(3.0f / static_cast<float>(c.d_model));
+    const float out = std::sqrt(3.0f / static_cast<float>(c.d_inner()));
+    set(block + "norm.weight", {c.d_model}, 0.5f, 1.5f);
+    set(mixer + "in_proj.weight", {c.d_in_proj(), c.d_model}, -in, in);
+    set(mixer + "conv1d.weight", {c.d_xbc(), 1, c.conv_kernel}, -0.8f, 0.8f);
+    set(mixer + "conv1d.bias", {c.d_xbc()}, -0.2f, 0.2f);
+    set(mixer + "dt_bias", {c.heads}, -4, 0);
+    set(mixer + "A_log", {c.heads}, -1, 2);
+    set(mixer + "D", {c.heads}, 0.5f, 1.5f);
+    set(mixer + "norm.weight", {c.d_inner()}, 0.5f, 1.5f);
+    set(mixer + "out_proj.weight", {c.d_model, c.d_inner()}, -out, out);
+  }
+  m.graph = Mamba2Graph(c, m.weights);
+  return m;
+}
+
+inline Mamba2Config SmallConfig(int64_t groups) {
+  Mamba2Config c;
+  c.d_model = 48;  // Hadamard order 12 x 4
+  c.layers = 2;
+  c.vocab_rows = 61;
+  c.heads = 4;
+  c.head_dim = 10;  // d_inner 40: factor 20 x 2, whose matrix is not symmetric
+  c.state_size = 16;
+  c.groups = groups;
+  c.conv_kernel = 4;
+  c.chunk_size = 16;
+  c.dt_hi = std::numeric_limits<float>::infinity();
+  c.tied = true;
+  return c;
+}
+
+inline std::vector<TokenId> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
+  Rng rng(seed);
+  std::vector<TokenId> ids(static_cast<size_t>(n));
+  for (TokenId& id : ids) {
+    id = static_cast<TokenId>(rng.Below(static_cast<uint64_t>(vocab)));
+  }
+  return ids;
+}
+
+}  // namespace octet
+#endif  // OCTET_TESTS_MODELS_H_

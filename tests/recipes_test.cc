@@ -1,0 +1,331 @@
+// Contracts, for every recipe, state format and a range of shapes:
+//  1. The simulated run (floats that hold decoded codes) and the integer run agree bit for bit on
+//  the
+//     reference kernels, in prefill and in decode.
+//  2. On every ISA the integer run gives the same bits as on the reference kernels, where the float
+//     head is left out (hidden states before the head), or stays close where it is not.
+//  3. Save, load, run: the same logits bit for bit; writing twice gives the same bytes.
+//  4. Splitting at multiples of the chunk length changes no bit; threads change no bit.
+//  5. Prefill and decode agree within the rounding of the states.
+//  6. Rotation leaves the float function unchanged; outlier channels do not disturb rotating
+//  recipes.
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "exec/program.h"
+#include "exec/quantized_format.h"
+#include "exec/simulate.h"
+#include "kernels/isa.h"
+#include "quant/passes/passes.h"
+#include "quant/recipe.h"
+#include "tests/models.h"
+
+namespace octet {
+namespace {
+
+using Logits = std::vector<float>;
+
+TokenDataset RandomData(int64_t documents, int64_t length, int64_t vocab) {
+  TokenDataset data;
+  for (int64_t i = 0; i < documents; ++i) {
+    data.documents.push_back(RandomTokens(length, vocab, 100 + static_cast<uint64_t>(i)));
+  }
+  return data;
+}
+
+QuantizedModel QuantizeWith(const RandomModel& m, const std::string& recipe, const Json& options,
+                            int threads = 2) {
+  const Result<const Recipe*> found = FindRecipe(recipe);
+  const RecipeOptions parsed = *RecipeOptions::Parse((*found)->options(), options);
+  ThreadPool pool(threads);
+  Result<QuantizedModel> q = Quantize(**found, parsed, m.graph, m.weights,
+                                      RandomData(6, 90, m.graph.vocab_rows), Json(), &pool, {});
+  EXPECT_TRUE(q.ok()) << q.status().message();
+  return *std::move(q);
+}
+
+Logits RunProgram(const Graph& graph, const WeightMap& weights, IsaMask isas,
+                  std::span<const TokenId> ids, const std::vector<size_t>& cuts, int threads = 1) {
+  const auto program = Program::Lower(graph, weights, {isas, false});
+  EXPECT_TRUE(program.ok()) << program.status().message();
+  ThreadPool pool(threads);
+  ProgramWorkspace workspace(&pool);
+  State state(graph);
+  Logits all;
+  size_t begin = 0;
+  for (size_t i = 0; i <= cuts.size(); ++i) {
+    const size_t end = i < cuts.size() ? cuts[i] : ids.size();
+    const Status s =
+        (*program)->Run(ids.subspan(begin, end - begin), &state, &workspace,
+                        [&](int64_t, int64_t rows, const float* logits) {
+                          all.insert(all.end(), logits, logits + rows * graph.vocab_rows);
+                        });
+    EXPECT_TRUE(s.ok()) << s.message();
+    begin = end;
+  }
+  return all;
+}
+
+Logits RunSimulated(const QuantizedModel& q, std::span<const TokenId> ids,
+                    const std::vector<size_t>& cuts) {
+  const Interpreter interpreter(q.graph, q.weights, kReferenceOnly);
+  SimulationTap tap(q.graph);
+  State state(q.graph);
+  Logits all, part;
+  size_t begin = 0;
+  for (size_t i = 0; i <= cuts.size(); ++i) {
+    const size_t end = i < cuts.size() ? cuts[i] : ids.size();
+    EXPECT_TRUE(interpreter.Run(ids.subspan(begin, end - begin), &state, &tap, &part).ok());
+    all.insert(all.end(), part.begin(), part.end());
+    begin = end;
+  }
+  return all;
+}
+
+int64_t BitDifferences(const Logits& a, const Logits& b) {
+  EXPECT_EQ(a.size(), b.size());
+  int64_t n = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    n += std::bit_cast<uint32_t>(a[i]) != std::bit_cast<uint32_t>(b[i]);
+  }
+  return n;
+}
+
+double RelativeError(const Logits& got, const Logits& want) {
+  double error = 0, norm = 0;
+  for (size_t i = 0; i < std::min(got.size(), want.size()); ++i) {
+    error += std::pow(static_cast<double>(got[i]) - static_cast<double>(want[i]), 2);
+    norm += std::pow(static_cast<double>(want[i]), 2);
+  }
+  return std::sqrt(error / norm);
+}
+
+struct Case {
+  const char* recipe;
+  const char* state;
+  int64_t groups;
+};
+
+std::vector<Case> AllCases() {
+  std::vector<Case> cases;
+  for (const Recipe& r : Recipes()) {
+    for (const char* state : {"f32", "f16", "i8"}) {
+      for (const int64_t groups : {1, 2}) {
+        cases.push_back({r.name, state, groups});
+      }
+    }
+  }
+  return cases;
+}
+
+class RecipeTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    model_ = MakeRandomModel(SmallConfig(GetParam().groups), 7);
+    ids_ = RandomTokens(75, model_.graph.vocab_rows, 9);
+    Json options = Json::MakeObject();
+    options.Set("state", GetParam().state);
+    q_ = QuantizeWith(model_, GetParam().recipe, options);
+  }
+  // Chunk length of the quantized graph; every recipe here keeps or sets one.
+  size_t Chunk() const {
+    for (const Node& n : q_.graph.nodes) {
+      if (n.op == Op::kSsd) return static_cast<size_t>(n.ssd.chunk_size);
+    }
+    return 1;
+  }
+  RandomModel model_;
+  std::vector<TokenId> ids_;
+  QuantizedModel q_;
+};
+
+TEST_P(RecipeTest, SimulatedEqualsIntegerBitForBit) {
+  // Prefill, a short piece, then single tokens.
+  const std::vector<size_t> cuts = {64, 70, 71, 72, 73, 74};
+  const Logits integer = RunProgram(q_.graph, q_.weights, kReferenceOnly, ids_, cuts);
+  EXPECT_EQ(BitDifferences(integer, RunSimulated(q_, ids_, cuts)), 0);
+}
+
+TEST_P(RecipeTest, EveryIsaAgreesWithTheReference) {
+  const Logits want = RunProgram(q_.graph, q_.weights, kReferenceOnly, ids_, {64, 70, 71});
+  for (const std::string& isa : AvailableIsas()) {
+    ASSERT_TRUE(ForceIsa(isa).ok());
+    const Logits got = RunProgram(q_.graph, q_.weights, AllowedIsas(), ids_, {64, 70, 71});
+    // Only the float head may round differently: its dot products are short, its inputs identical.
+    // Recipes whose SSD stays in float round there as well, which can flip codes downstream.
+    const bool int8_ssd = std::string(GetParam().recipe).starts_with("ssdi8");
+    EXPECT_LT(RelativeError(got, want), int8_ssd ? 1e-6 : 5e-3) << isa;
+  }
+  ASSERT_TRUE(ForceIsa("native").ok());
+}
+
+TEST_P(RecipeTest, SaveLoadRunIsExact) {
+  const auto stored = StoredTensors(q_.graph, q_.weights);
+  WeightMap map, encodings;
+  for (const auto& [name, w] : stored) {
+    Weight plain = w;  // what a file keeps of it
+    plain.row_scale = nullptr;
+    plain.group_scale = nullptr;
+    if (plain.dtype == DType::kI4) {
+      plain.shape[1] = BytesOf(DType::kI4, plain.shape[1]);
+      plain.dtype = DType::kU8;
+    }
+    map.Set(name, plain);
+  }
+  const Json description = *q_.config.Find("graph");
+  const Result<WeightMap> weights = AttachScales(description, map, &encodings);
+  ASSERT_TRUE(weights.ok()) << weights.status().message();
+  Mamba2Config c = SmallConfig(GetParam().groups);
+  c.tied = weights->Find("lm_head.weight") == nullptr;
+  Graph graph = Mamba2Graph(c, *weights);
+  const Status applied = ApplyQuantization(description, encodings, &graph);
+  ASSERT_TRUE(applied.ok()) << applied.message();
+  EXPECT_EQ(ToText(graph), ToText(q_.graph));
+  EXPECT_EQ(BitDifferences(RunProgram(graph, *weights, kAllIsas, ids_, {}),
+                           RunProgram(q_.graph, q_.weights, kAllIsas, ids_, {})),
+            0);
+}
+
+TEST_P(RecipeTest, ChunkSplitsAndThreadsChangeNoBit) {
+  const std::vector<TokenId> ids = RandomTokens(static_cast<int64_t>(Chunk()) * 3 + 5, 61, 21);
+  // oneDNN's float products depend on the number of rows, so the head stays out of its hands here.
+  const IsaMask own = kAllIsas & ~MaskOf(Isa::kOneDnn);
+  const Logits want = RunProgram(q_.graph, q_.weights, own, ids, {});
+  const Logits split = RunProgram(q_.graph, q_.weights, own, ids, {Chunk(), 3 * Chunk()});
+  EXPECT_EQ(BitDifferences(split, want), 0);
+  EXPECT_EQ(BitDifferences(RunProgram(q_.graph, q_.weights, own, ids, {}, 3), want), 0);
+  EXPECT_LT(RelativeError(RunProgram(q_.graph, q_.weights, kAllIsas, ids, {Chunk()}), want), 1e-6);
+}
+
+TEST_P(RecipeTest, DecodeAgreesWithPrefill) {
+  const auto ids = std::span(ids_).first(40);
+  std::vector<size_t> steps;
+  for (size_t t = 1; t < ids.size(); ++t) {
+    steps.push_back(t);
+  }
+  const Logits prefill = RunProgram(q_.graph, q_.weights, kAllIsas, ids, {});
+  const Logits decode = RunProgram(q_.graph, q_.weights, kAllIsas, ids, steps);
+  // int8 states and scores are rounded in prefill, per step in decode: two roundings of one
+  // function.
+  EXPECT_LT(RelativeError(decode, prefill), 0.06);
+}
+
+TEST_P(RecipeTest, ThreadsAndRepetitionGiveTheSameBytes) {
+  Json options = Json::MakeObject();
+  options.Set("state", GetParam().state);
+  const QuantizedModel again = QuantizeWith(model_, GetParam().recipe, options, 5);
+  EXPECT_EQ(again.config.Dump(), q_.config.Dump());
+  const auto a = StoredTensors(q_.graph, q_.weights), b = StoredTensors(again.graph, again.weights);
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_EQ(a[i].first, b[i].first);
+    EXPECT_EQ(ToF32(a[i].second.dtype == DType::kU8 ? MakeWeight({0}, {1}) : a[i].second),
+              ToF32(b[i].second.dtype == DType::kU8 ? MakeWeight({0}, {1}) : b[i].second))
+        << a[i].first;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
+                         [](const testing::TestParamInfo<Case>& c) {
+                           std::string name = c.param.recipe;
+                           std::ranges::replace(name, '-', '_');
+                           return fmt::format("{}_{}_G{}", name, c.param.state, c.param.groups);
+                         });
+
+Status RunPass(const Pass& pass, RandomModel* m) {
+  const TokenDataset data;
+  ThreadPool pool(1);
+  const Progress progress;
+  QuantContext context{m->graph, m->weights, data, pool, progress, {}};
+  return pass.run(context);
+}
+
+Logits FloatLogits(const RandomModel& m, std::span<const TokenId> ids) {
+  const Interpreter interpreter(m.graph, m.weights, kReferenceOnly);
+  State state(m.graph);
+  Logits logits;
+  EXPECT_TRUE(interpreter.Run(ids, &state, nullptr, &logits).ok());
+  return logits;
+}
+
+TEST(Rotation, LeavesTheFloatFunctionUnchanged) {
+  for (const char* hadamard : {"auto", "block"}) {
+    for (const bool gamma : {true, false}) {
+      RandomModel m = MakeRandomModel(SmallConfig(2), 3);
+      const std::vector<TokenId> ids = RandomTokens(40, 61, 4);
+      const Logits want = FloatLogits(m, ids);
+      ASSERT_TRUE(RunPass(Rotate({hadamard, gamma}), &m).ok());
+      EXPECT_LT(RelativeError(FloatLogits(m, ids), want), 2e-6) << hadamard << gamma;
+      EXPECT_TRUE(Verify(m.graph).ok());
+    }
+  }
+}
+
+// Moves scale between norm weights and the columns that read them: the same function, with outlier
+// channels at the inputs of in_proj and out_proj.
+RandomModel WithOutliers(RandomModel m) {
+  Rng rng(77);
+  for (int layer = 0; layer < m.graph.layers; ++layer) {
+    const std::string block = fmt::format("backbone.layers.{}.", layer);
+    for (const auto& [norm, matrix] :
+         {std::pair{block + "norm.weight", block + "mixer.in_proj.weight"},
+          {block + "mixer.norm.weight", block + "mixer.out_proj.weight"}}) {
+      std::vector<float> w = ToF32(*m.weights.Find(norm)), columns = ToF32(*m.weights.Find(matrix));
+      const auto width = w.size();
+      for (int i = 0; i < 3; ++i) {
+        const size_t c = rng.Below(width);
+        const float factor = std::exp2(static_cast<float>(3 + i * 2));
+        w[c] *= factor;
+        for (size_t r = 0; r < columns.size() / width; ++r) {
+          columns[r * width + c] /= factor;
+        }
+      }
+      const std::vector<int64_t> shape = m.weights.Find(matrix)->shape;
+      m.weights.Set(norm, MakeWeight(std::move(w), {static_cast<int64_t>(width)}));
+      m.weights.Set(matrix, MakeWeight(std::move(columns), shape));
+    }
+  }
+  return m;
+}
+
+TEST(Outliers, BreakAbsmaxAndNotTheRotatingRecipes) {
+  const RandomModel plain = MakeRandomModel(SmallConfig(1), 13);
+  const RandomModel spiked = WithOutliers(plain);
+  const std::vector<TokenId> ids = RandomTokens(60, 61, 31);
+  const Logits want = FloatLogits(plain, ids);
+  ASSERT_LT(RelativeError(FloatLogits(spiked, ids), want), 1e-5);
+  const auto error = [&](const RandomModel& m, const char* recipe) {
+    const QuantizedModel q = QuantizeWith(m, recipe, Json());
+    return RelativeError(RunProgram(q.graph, q.weights, kAllIsas, ids, {}), want);
+  };
+  EXPECT_GT(error(spiked, "absmax"), 3 * error(plain, "absmax"));
+  for (const char* recipe : {"had", "ssdi8-w8a8", "ssdi8-plus-w8a8"}) {
+    EXPECT_LT(error(spiked, recipe), 1.3 * error(plain, recipe)) << recipe;
+  }
+}
+
+TEST(Options, AreTypedAndChecked) {
+  const Recipe* recipe = *FindRecipe("ssdi8-plus-w4a8");
+  const auto parse = [&](const char* key, Json value) {
+    Json o = Json::MakeObject();
+    o.Set(key, std::move(value));
+    return RecipeOptions::Parse(recipe->options(), o);
+  };
+  EXPECT_EQ(parse("group", "64")->Int("group"), 64);
+  EXPECT_THAT(parse("groups", 64).status().message(), testing::HasSubstr("unknown option groups"));
+  EXPECT_THAT(parse("group", "x").status().message(), testing::HasSubstr("between 32 and 1024"));
+  EXPECT_THAT(parse("state", "i4").status().message(), testing::HasSubstr("f32, f16, i8"));
+  EXPECT_THAT(FindRecipe("gptq9").status().message(), testing::HasSubstr("ssdi8-w8a8"));
+  const RandomModel m = MakeRandomModel(SmallConfig(1), 1);
+  ThreadPool pool(1);
+  const Result<QuantizedModel> none =
+      Quantize(*recipe, *parse("group", 64), m.graph, m.weights, {}, Json(), &pool, {});
+  EXPECT_THAT(none.status().message(), testing::HasSubstr("needs calibration text"));
+}
+
+}  // namespace
+}  // namespace octet
