@@ -128,6 +128,7 @@ TEST(FileWriter, ReplacesOnCommitOnly) {
     EXPECT_TRUE(writer->Write(std::as_bytes(std::span("new", 3))).ok());
   }
   EXPECT_EQ(ReadBytes(path), "old");
+  EXPECT_THAT(scratch.List(), ElementsAre("f"));
   auto writer = FileWriter::Create(path);
   ASSERT_TRUE(writer.ok());
   EXPECT_TRUE(writer->Write(std::as_bytes(std::span("new", 3))).ok());

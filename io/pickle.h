@@ -20,7 +20,8 @@ struct PickledTensor {
   std::string storage_type;  // torch's name: "FloatStorage", "BFloat16Storage", ...
   int64_t storage_count = 0;
   int64_t offset = 0;
-  std::vector<int64_t> shape, strides;  // at most 8 dimensions, equally many
+  // At most 8 dimensions, equally many; the stride of a dimension without a second index is 0.
+  std::vector<int64_t> shape, strides;
 };
 
 // Interprets `pickle` (protocols 2 to 5), whose value must be a dict or OrderedDict with string
