@@ -47,11 +47,12 @@ TEST(TorchFile, ReadsWhatTorchSaved) {
     ASSERT_TRUE(r.ok()) << r.status().message();
     const auto values = [&](std::string_view name) { return ToF32(*r->Find(name)); };
     const auto shape = [&](std::string_view name) { return r->Find(name)->shape; };
-    EXPECT_EQ(r->all().size(), 14u);
+    EXPECT_EQ(r->all().size(), 15u);
     EXPECT_THAT(values("model.f32"), ElementsAre(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11));
     EXPECT_THAT(values("model.transposed"), ElementsAre(0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11));
     EXPECT_THAT(shape("model.transposed"), ElementsAre(4, 3));
     EXPECT_THAT(values("model.window"), ElementsAre(5, 6, 9, 10));
+    EXPECT_THAT(values("model.rows"), ElementsAre(4, 5, 6, 7, 8, 9, 10, 11));
     EXPECT_THAT(values("model.expanded"), ElementsAre(7, 8, 7, 8, 7, 8));
     EXPECT_THAT(values("model.scalar"), ElementsAre(1.5f));
     EXPECT_TRUE(shape("model.scalar").empty());

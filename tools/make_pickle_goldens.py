@@ -13,6 +13,7 @@ def state_dict():
     model["f32"] = base
     model["transposed"] = base.t()
     model["window"] = base[1:, 1:3]
+    model["rows"] = base[1:]
     model["expanded"] = torch.tensor([7.0, 8.0]).expand(3, 2)
     model["scalar"] = torch.tensor(1.5)
     model["empty"] = torch.zeros(0, 5)
