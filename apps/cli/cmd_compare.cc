@@ -1,0 +1,69 @@
+#include <fmt/format.h>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/shared.h"
+#include "eval/compare.h"
+
+namespace octet::cli {
+namespace {
+
+Json Interval(const Estimate& e) {
+  return Json(Json::Array{Json(e.low), Json(e.high)});
+}
+
+Json ToJson(const CompareReport& r) {
+  Json j = Json::MakeObject();
+  j.Set("kl_mean", r.kl_mean.value);
+  j.Set("kl_mean_ci95", Interval(r.kl_mean));
+  j.Set("kl_p50", r.kl_p50);
+  j.Set("kl_p99", r.kl_p99);
+  j.Set("kl_max", r.kl_max);
+  j.Set("top1_agreement", r.top1_agreement);
+  j.Set("perplexity_ratio", r.perplexity_ratio.value);
+  j.Set("perplexity_ratio_ci95", Interval(r.perplexity_ratio));
+  j.Set("reference_perplexity", r.reference_perplexity);
+  j.Set("candidate_perplexity", r.candidate_perplexity);
+  j.Set("tokens", r.tokens);
+  j.Set("windows", r.windows);
+  return j;
+}
+
+// Token ids mean the same in both models only when the tokenizers agree on the text.
+Status CheckSameTokens(const std::vector<TokenId>& tokens, const CompareCommand& c,
+                       const Model& candidate) {
+  if (!candidate.tokenizer().ok()) return {};
+  OCTET_ASSIGN(const std::vector<TokenId> other, LoadTokens(c.text, candidate));
+  if (other == tokens) return {};
+  return InvalidArgument(fmt::format("{} and {} have different tokenizers; they cannot be compared",
+                                     c.reference, c.candidate));
+}
+
+}  // namespace
+
+Status Run(const CompareCommand& c) {
+  OCTET_ASSIGN(const auto reference, LoadModel(c.reference, c.chunk_size));
+  OCTET_ASSIGN(const auto candidate, LoadModel(c.candidate, c.chunk_size));
+  OCTET_ASSIGN(const std::vector<TokenId> tokens, LoadTokens(c.text, *reference));
+  OCTET_TRY(CheckSameTokens(tokens, c, *candidate));
+  ProgressBar bar;
+  OCTET_ASSIGN(const CompareReport r,
+               Compare(reference, candidate, tokens, c.text.path,
+                       MakeWindowOptions(c.text, c.threads), bar.Callback()));
+  if (c.json) {
+    PrintJson("compare", ToJson(r));
+    return {};
+  }
+  Print(fmt::format(
+      "KL(reference || candidate)  mean {} nats [{}, {}], median {}, 99 % {}, max {}\n"
+      "same most likely token      {}\n"
+      "perplexity                  {:.4f} -> {:.4f}, ratio {:.5f} [{:.5f}, {:.5f}]\n"
+      "scored                      {} tokens in {} windows; intervals: 95 %\n",
+      FormatDecimals(r.kl_mean.value), FormatDecimals(r.kl_mean.low),
+      FormatDecimals(r.kl_mean.high), FormatDecimals(r.kl_p50), FormatDecimals(r.kl_p99),
+      FormatDecimals(r.kl_max), FormatPercent(r.top1_agreement), r.reference_perplexity,
+      r.candidate_perplexity, r.perplexity_ratio.value, r.perplexity_ratio.low,
+      r.perplexity_ratio.high, FormatCount(r.tokens), FormatCount(r.windows)));
+  return {};
+}
+
+}  // namespace octet::cli

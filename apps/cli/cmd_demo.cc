@@ -1,0 +1,212 @@
+#include <filesystem>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/continuation.h"
+#include "apps/cli/demo_folder.h"
+#include "apps/cli/shared.h"
+#include "eval/bench.h"
+#include "eval/compare.h"
+
+namespace octet::cli {
+namespace {
+
+constexpr int64_t kCalibrationSamples = 16;
+constexpr int64_t kEvaluationSamples = 16;
+constexpr int64_t kLength = 512;
+constexpr uint64_t kCalibrationSeed = 1, kEvaluationSeed = 2;
+constexpr const char* kPrompt = "It was a dark night, and the old man";
+constexpr int64_t kSampleTokens = 48;
+
+struct Contestant {
+  const char* name;
+  const char* recipe;  // null: the float model itself
+};
+constexpr Contestant kContestants[] = {{"float", nullptr},
+                                       {"absmax W8A8", "absmax"},
+                                       {"SSDi8 W8A8", "ssdi8-w8a8"},
+                                       {"SSDi8 W4A8", "ssdi8-w4a8"}};
+
+struct Row {
+  std::string name, folder;
+  std::shared_ptr<const Model> model;
+  int64_t bytes_on_disk = 0;
+  CompareReport quality;  // against float
+  BenchRow speed;
+};
+
+void Step(std::string_view what) {
+  fmt::print(stderr, "{} ...\n", what);
+}
+
+int64_t WeightFileBytes(const std::string& folder) {
+  int64_t bytes = 0;
+  std::error_code error;
+  for (std::filesystem::directory_iterator it(folder, error), end; !error && it != end;
+       it.increment(error)) {
+    const std::string extension = it->path().extension().string();
+    if (extension != ".safetensors" && extension != ".bin") continue;
+    const uintmax_t size = it->file_size(error);
+    if (!error) bytes += static_cast<int64_t>(size);
+  }
+  return bytes;
+}
+
+// Quantizes and loads back what was written, so that the rows are what a user would get.
+Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folder,
+                    const FloatCheckpoint& source, const CalibrationText& text,
+                    const DemoFolder& output, int threads, ProgressBar* bar) {
+  Row row;
+  row.name = contestant.name;
+  row.folder = float_folder;
+  if (contestant.recipe != nullptr) {
+    Step(fmt::format("Quantizing: {}", row.name));
+    OCTET_ASSIGN(const Recipe* recipe, FindRecipe(contestant.recipe));
+    OCTET_ASSIGN(const RecipeOptions options, RecipeOptions::Parse(recipe->options(), Json()));
+    OCTET_ASSIGN(const CheckedModel checked,
+                 QuantizeAndCheck(*recipe, options, source, text, threads, bar->Callback()));
+    for (const std::string& f : checked.check.Failures()) {
+      PrintWarning(row.name + ": " + f);
+    }
+    row.folder = output.PathOf(contestant.recipe);
+    OCTET_TRY(WriteModelFolder(checked.model, source, float_folder, row.folder));
+  }
+  OCTET_ASSIGN(row.model, LoadModel(row.folder, 0));
+  row.bytes_on_disk = WeightFileBytes(row.folder);
+  return row;
+}
+
+Status MeasureQuality(int threads, ProgressBar* bar, std::span<Row> rows) {
+  Step("Comparing with the float model on text that calibration did not see");
+  const std::shared_ptr<const Model>& reference = rows.front().model;
+  OCTET_ASSIGN(const std::vector<TokenDocument> documents,
+               GenerateText(reference, {kEvaluationSamples, kLength, kEvaluationSeed, threads},
+                            bar->Callback()));
+  TokenDocument tokens;
+  for (const TokenDocument& d : documents) {
+    tokens.insert(tokens.end(), d.begin(), d.end());
+  }
+  for (Row& row : rows) {
+    OCTET_ASSIGN(row.quality, Compare(reference, row.model, tokens, "generated text",
+                                      {kLength, kLength, 0, threads}, bar->Callback()));
+  }
+  return {};
+}
+
+Status MeasureSpeed(ProgressBar* bar, std::span<Row> rows) {
+  Step("Measuring speed, the models in turn");
+  std::vector<std::shared_ptr<const Model>> models;
+  for (const Row& row : rows) {
+    models.push_back(row.model);
+  }
+  OCTET_ASSIGN(const BenchReport report, Bench(models, BenchOptions{}, bar->Callback()));
+  for (size_t i = 0; i < rows.size(); ++i) {
+    rows[i].speed = report.rows[i];
+  }
+  return {};
+}
+
+std::string TableText(std::span<const Row> rows) {
+  Table table({"model", "size on disk", "state", "perplexity ratio", "mean KL", "top-1 agreement",
+               "prefill tok/s", "decode tok/s"});
+  for (const Row& r : rows) {
+    table.Add({r.name, FormatBytes(r.bytes_on_disk), FormatBytes(r.speed.state_bytes),
+               fmt::format("{:.4f}", r.quality.perplexity_ratio.value),
+               fmt::format("{:.5f}", r.quality.kl_mean.value),
+               FormatPercent(r.quality.top1_agreement),
+               fmt::format("{:.0f}", r.speed.prefill_tokens_per_s.median),
+               fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)});
+  }
+  return table.Text() + fmt::format(R"(
+size on disk      the weight files.
+state             what one stream of text remembers between tokens, however long the text.
+perplexity ratio  perplexity over that of float, on {} tokens that the float model wrote; 1 is equal.
+mean KL           how far predictions depart from float, in nats per token; 0 is equal.
+top-1 agreement   how often the most likely next token is the same as with float.
+prefill tok/s     reading a prompt of 512 tokens in one call, 1 thread, median of 5.
+decode tok/s      one token at a time, as when writing, 1 thread, median of 5.
+)",
+                                    rows.front().quality.tokens);
+}
+
+Json ToJson(std::span<const Row> rows) {
+  Json array = Json::MakeArray();
+  for (const Row& r : rows) {
+    Json j = Json::MakeObject();
+    j.Set("name", r.name);
+    j.Set("bytes_on_disk", r.bytes_on_disk);
+    j.Set("state_bytes", r.speed.state_bytes);
+    j.Set("perplexity_ratio", r.quality.perplexity_ratio.value);
+    j.Set("kl_mean", r.quality.kl_mean.value);
+    j.Set("top1_agreement", r.quality.top1_agreement);
+    j.Set("prefill_tokens_per_s", r.speed.prefill_tokens_per_s.median);
+    j.Set("decode_tokens_per_s", r.speed.decode_tokens_per_s.median);
+    array.Append(std::move(j));
+  }
+  Json j = Json::MakeObject();
+  j.Set("tokens", rows.front().quality.tokens);
+  j.Set("rows", std::move(array));
+  return j;
+}
+
+// The same prompt and seed through float and int8.
+Result<std::string> Samples(std::span<const Row> rows) {
+  std::string text = "\nThe same prompt and seed:\n";
+  for (const Row* row : {&rows[0], &rows[2]}) {
+    const Result<Tokenizer> tokenizer = row->model->tokenizer();
+    if (!tokenizer.ok()) return std::string();
+    OCTET_ASSIGN(Sampler sampler, Sampler::Create({0.8, 40, 1.0, 1}));
+    OCTET_ASSIGN(const Continuation out,
+                 Continue(row->model, tokenizer->Encode(kPrompt), kSampleTokens, &sampler, 1, {}));
+    text += fmt::format("\n[{}] {}{}\n", row->name, kPrompt, out.text);
+  }
+  return text;
+}
+
+std::string NextCommands(const std::string& model) {
+  const std::string program = ProgramName();
+  return fmt::format(R"(
+Next:
+  {0} quantize {1} --recipe ssdi8-plus-w8a8 --output books-w8a8
+  {0} compare {1} books-w8a8 --text YOUR_TEXT.txt
+  {0} generate books-w8a8 --prompt "{2}" -n 100
+)",
+                     program, model, kPrompt);
+}
+
+}  // namespace
+
+Status Run(const DemoCommand& c) {
+  std::string folder = c.model;
+  if (folder.empty()) {
+    OCTET_ASSIGN(folder, FindDemoModel());
+  }
+  OCTET_ASSIGN(DemoFolder output, DemoFolder::Create(c.output));
+  OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
+  OCTET_ASSIGN(const auto reference, LoadModel(folder, 0));
+  ProgressBar bar;
+  Step(fmt::format("{} writes text to calibrate on", folder));
+  OCTET_ASSIGN(const CalibrationText text,
+               LoadCalibration("self", kCalibrationSamples, kLength, kCalibrationSeed, reference,
+                               c.threads, bar.Callback()));
+  std::vector<Row> rows;
+  for (const Contestant& contestant : kContestants) {
+    OCTET_ASSIGN(rows.emplace_back(),
+                 MakeRow(contestant, folder, source, text, output, c.threads, &bar));
+  }
+  OCTET_TRY(MeasureQuality(c.threads, &bar, rows));
+  OCTET_TRY(MeasureSpeed(&bar, rows));
+  if (c.json) {
+    PrintJson("demo", ToJson(rows));
+  } else {
+    OCTET_ASSIGN(const std::string samples, Samples(rows));
+    Print("\n" + TableText(rows) + samples + NextCommands(folder));
+  }
+  OCTET_TRY(Flush());
+  if (!c.output.empty()) output.Keep();
+  return {};
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,134 @@
+#include <fmt/format.h>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/shared.h"
+#include "io/output_folder.h"
+
+namespace octet::cli {
+namespace {
+
+Result<Json> ParseOptions(const std::vector<std::string>& options) {
+  Json given = Json::MakeObject();
+  for (const std::string& o : options) {
+    const size_t equals = o.find('=');
+    if (equals == o.npos || equals == 0) {
+      return InvalidArgument(fmt::format("--option {}: must be KEY=VALUE", o));
+    }
+    given.Set(o.substr(0, equals), o.substr(equals + 1));
+  }
+  return given;
+}
+
+// Fails now, rather than after minutes of work, when the folder could not be written.
+Status ProbeOutput(const std::string& output) {
+  return OutputFolder::Create(output).status();
+}
+
+Json Strings(const std::vector<std::string>& texts) {
+  Json array = Json::MakeArray();
+  for (const std::string& t : texts) {
+    array.Append(t);
+  }
+  return array;
+}
+
+struct Summary {
+  const QuantizeCommand& command;
+  const CheckedModel& checked;
+  const std::vector<std::string>& warnings;
+  int64_t bytes_before, bytes_after;
+  bool written;
+};
+
+Json ToJson(const Summary& s) {
+  const SelfCheckReport& check = s.checked.check;
+  Json j = Json::MakeObject();
+  j.Set("output", s.written ? Json(s.command.output) : Json());
+  for (const char* key : {"recipe", "options", "calibration"}) {
+    j.Set(key, *s.checked.model.config.Find(key));
+  }
+  j.Set("bytes_before", s.bytes_before);
+  j.Set("bytes_after", s.bytes_after);
+  j.Set("kl_mean", check.kl_mean);
+  j.Set("top1_agreement", check.top1_agreement);
+  j.Set("self_check", check.ToJson());
+  j.Set("saturated_sites", Strings(check.SaturatedSites()));
+  j.Set("warnings", Strings(s.warnings));
+  j.Set("failures", Strings(check.Failures()));
+  return j;
+}
+
+std::string ToText(const Summary& s) {
+  const SelfCheckReport& check = s.checked.check;
+  std::string text;
+  const auto line = [&](std::string_view name, const std::string& value) {
+    text += fmt::format("{:<22} {}\n", name, value);
+  };
+  line("recipe", s.command.recipe);
+  line("size of the weights",
+       fmt::format("{} -> {} ({:.2f} times smaller)", FormatBytes(s.bytes_before),
+                   FormatBytes(s.bytes_after),
+                   static_cast<double>(s.bytes_before) / static_cast<double>(s.bytes_after)));
+  line("mean KL from float", fmt::format("{} nats per token over {} tokens",
+                                         FormatDecimals(check.kl_mean), check.tokens));
+  line("same most likely token", FormatPercent(check.top1_agreement));
+  line("simulated mismatches", fmt::format("{} in {} tokens (integers against the simulation)",
+                                           check.simulated_mismatches, check.simulated_tokens));
+  const std::vector<std::string> saturated = check.SaturatedSites();
+  line("saturated sites", saturated.empty() ? "none" : fmt::format("{}", saturated.size()));
+  if (s.written) line("written to", s.command.output);
+  return text;
+}
+
+Status Broken(const SelfCheckReport& check) {
+  return {Code::kQualityGate,
+          fmt::format("the quantized model is broken and was not written (--force writes it): {}",
+                      fmt::join(check.Failures(), "; "))};
+}
+
+void PrintWarnings(const SelfCheckReport& check) {
+  if (const std::vector<std::string> sites = check.SaturatedSites(); !sites.empty()) {
+    PrintWarning(fmt::format("more than 1 value in 1000 is beyond the scale at {} sites, first {}",
+                             sites.size(), sites.front()));
+  }
+  for (const std::string& f : check.Failures()) {
+    PrintWarning(f);
+  }
+}
+
+}  // namespace
+
+Status Run(const QuantizeCommand& c) {
+  OCTET_ASSIGN(const Recipe* recipe, FindRecipe(c.recipe));
+  OCTET_ASSIGN(const Json given, ParseOptions(c.options));
+  const Result<RecipeOptions> options = RecipeOptions::Parse(recipe->options(), given);
+  if (!options.ok()) return options.status().Annotate("recipe " + c.recipe);
+  OCTET_TRY(ProbeOutput(c.output));
+  OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
+  OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
+  ProgressBar bar;
+  OCTET_ASSIGN(const CalibrationText text,
+               LoadCalibration(c.calibration, c.samples, c.length, c.seed, model, c.threads,
+                               bar.Callback()));
+  OCTET_ASSIGN(const CheckedModel checked,
+               QuantizeAndCheck(*recipe, *options, source, text, c.threads, bar.Callback()));
+  const bool written = checked.check.Failures().empty() || c.force;
+  if (written) OCTET_TRY(WriteModelFolder(checked.model, source, c.model, c.output));
+  const Summary summary{c,
+                        checked,
+                        source.warnings,
+                        StoredBytes(source.graph, source.weights),
+                        StoredBytes(checked.model.graph, checked.model.weights),
+                        written};
+  if (c.json) {
+    PrintJson("quantize", ToJson(summary));
+  } else {
+    Print(ToText(summary));
+  }
+  OCTET_TRY(Flush());
+  if (!written) return Broken(checked.check);
+  PrintWarnings(checked.check);
+  return {};
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,76 @@
+#include <fmt/format.h>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/term.h"
+#include "quant/recipe.h"
+
+namespace octet::cli {
+namespace {
+
+Json ToJson(const RecipeOption& o) {
+  Json j = Json::MakeObject();
+  j.Set("name", o.name);
+  j.Set("default", o.fallback);
+  if (!o.fallback.is_string()) {
+    j.Set("low", o.low);
+    j.Set("high", o.high);
+  }
+  if (!o.choices.empty()) {
+    Json choices = Json::MakeArray();
+    for (const char* c : o.choices) {
+      choices.Append(c);
+    }
+    j.Set("choices", std::move(choices));
+  }
+  j.Set("help", o.help);
+  return j;
+}
+
+Json ToJson(const Recipe& r) {
+  Json j = Json::MakeObject();
+  j.Set("name", r.name);
+  j.Set("source", r.source);
+  j.Set("summary", r.summary);
+  j.Set("needs_calibration", r.needs_calibration);
+  Json options = Json::MakeArray();
+  for (const RecipeOption& o : r.options()) {
+    options.Append(ToJson(o));
+  }
+  j.Set("options", std::move(options));
+  return j;
+}
+
+std::string Allowed(const RecipeOption& o) {
+  if (!o.choices.empty()) return fmt::format(" ({})", fmt::join(o.choices, " | "));
+  if (o.fallback.is_string()) return "";
+  return fmt::format(" ({} .. {})", o.low, o.high);
+}
+
+}  // namespace
+
+Status Run(const RecipesCommand& c) {
+  if (c.json) {
+    Json recipes = Json::MakeArray();
+    for (const Recipe& r : Recipes()) {
+      recipes.Append(ToJson(r));
+    }
+    Json j = Json::MakeObject();
+    j.Set("recipes", std::move(recipes));
+    PrintJson("recipes", std::move(j));
+    return {};
+  }
+  std::string text;
+  for (const Recipe& r : Recipes()) {
+    text += fmt::format("{}\n  {}\n  source: {}\n", r.name, r.summary, r.source);
+    for (const RecipeOption& o : r.options()) {
+      const std::string value =
+          o.fallback.is_string() ? o.fallback.AsString() : o.fallback.Dump(-1);
+      text += fmt::format("  --option {}={}{}\n      {}\n", o.name, value, Allowed(o), o.help);
+    }
+    text += "\n";
+  }
+  Print(text + "The value after = is the default.\n");
+  return {};
+}
+
+}  // namespace octet::cli

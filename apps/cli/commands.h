@@ -1,0 +1,22 @@
+// The commands. Each prints its result to standard output and everything else to standard error;
+// the Status it returns becomes the exit code (main.cc).
+#ifndef OCTET_APPS_CLI_COMMANDS_H_
+#define OCTET_APPS_CLI_COMMANDS_H_
+
+#include "apps/cli/options.h"
+#include "base/status.h"
+
+namespace octet::cli {
+
+Status Run(const ShowText& c);
+Status Run(const QuantizeCommand& c);
+Status Run(const PerplexityCommand& c);
+Status Run(const CompareCommand& c);
+Status Run(const GenerateCommand& c);
+Status Run(const InspectCommand& c);
+Status Run(const RecipesCommand& c);
+Status Run(const BenchCommand& c);
+Status Run(const DemoCommand& c);
+
+}  // namespace octet::cli
+#endif  // OCTET_APPS_CLI_COMMANDS_H_

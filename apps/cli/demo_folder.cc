@@ -1,0 +1,68 @@
+#include "apps/cli/demo_folder.h"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+
+#include "io/output_folder.h"
+
+namespace octet::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr const char* kDemoModel = "models/books-mamba2-5m";
+
+fs::path ProgramPath() {
+  std::error_code error;
+  return fs::read_symlink("/proc/self/exe", error);
+}
+
+}  // namespace
+
+Result<DemoFolder> DemoFolder::Create(const std::string& path) {
+  std::error_code error;
+  if (!path.empty()) {
+    OCTET_TRY(OutputFolder::Create(path).status());
+    fs::create_directories(path, error);
+    if (error) return IoError(path + ": " + error.message());
+    return DemoFolder(path);
+  }
+  const fs::path base = fs::temp_directory_path(error);
+  if (error) return IoError("the folder for temporary files: " + error.message());
+  std::string name = (base / "octet-demo-XXXXXX").string();
+  if (mkdtemp(name.data()) == nullptr) return IoError(name + ": " + std::strerror(errno));
+  return DemoFolder(std::move(name));
+}
+
+DemoFolder::DemoFolder(DemoFolder&& other) noexcept
+    : path_(std::move(other.path_)), remove_(std::exchange(other.remove_, false)) {}
+
+DemoFolder::~DemoFolder() {
+  if (!remove_) return;
+  std::error_code ignored;
+  fs::remove_all(path_, ignored);
+}
+
+Result<std::string> FindDemoModel() {
+  std::error_code error;
+  if (fs::is_directory(kDemoModel, error)) return std::string(kDemoModel);
+  for (fs::path p = ProgramPath(); p.has_relative_path(); p = p.parent_path()) {
+    const fs::path model = p.parent_path() / kDemoModel;
+    if (fs::is_directory(model, error)) return model.string();
+  }
+  return NotFound(std::string(kDemoModel) +
+                  ": not found here nor beside the program; name a model folder");
+}
+
+std::string ProgramName() {
+  std::error_code error;
+  const fs::path path = fs::proximate(ProgramPath(), error);
+  return error || path.empty() ? "octet" : path.string();
+}
+
+}  // namespace octet::cli

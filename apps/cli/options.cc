@@ -1,0 +1,263 @@
+#include "apps/cli/options.h"
+
+#include <algorithm>
+#include <limits>
+
+#include <fmt/format.h>
+#include <CLI/CLI.hpp>
+
+#include "base/parallel.h"
+#include "base/version.h"
+
+namespace octet::cli {
+namespace {
+
+constexpr int64_t kManyTokens = int64_t{1} << 40;
+
+constexpr const char* kExamples = R"(
+Examples:
+  octet demo                                    what Octet does, on a small model, in 2 minutes
+  octet quantize mamba2-130m --recipe ssdi8-plus-w8a8 --output mamba2-130m-w8a8
+  octet compare mamba2-130m mamba2-130m-w8a8 --text wiki.test.raw
+  octet generate mamba2-130m-w8a8 --prompt "Once upon a time" -n 64
+  octet bench mamba2-130m mamba2-130m-w8a8 --threads 2
+
+A MODEL is a folder as downloaded from Hugging Face (config.json, model.safetensors or
+pytorch_model.bin, tokenizer.json) or one that "octet quantize" wrote.
+
+Results go to standard output, progress and warnings to standard error; --json prints one object.
+Exit codes: 0 success, 1 failure of the system, 2 bad input or usage, 4 a result of bad quality.
+Environment: OCTET_ISA=ref|avx2|... restricts the instruction set, NO_COLOR switches colour off.)";
+
+// Declares the options of all commands; the values land in the members.
+class Parser {
+ public:
+  Parser() : app_("Quantizes Mamba-2 language models to 8 and 4 bits and runs them on CPUs.") {
+    app_.name("octet");
+    app_.set_version_flag("--version", fmt::format("octet {}", kVersion), "print the version");
+    app_.footer(kExamples);
+    app_.require_subcommand(1);
+    app_.set_help_flag("-h,--help", "print this text");
+    Quantize();
+    Perplexity();
+    Compare();
+    Generate();
+    Inspect();
+    ListRecipes();
+    Bench();
+    Demo();
+  }
+
+  Result<Command> Parse(int argc, const char* const* argv) {
+    try {
+      app_.parse(argc, argv);
+    } catch (const CLI::CallForHelp&) {
+      return Command(ShowText{Innermost()->help()});
+    } catch (const CLI::CallForVersion& e) {
+      return Command(ShowText{std::string(e.what()) + "\n"});
+    } catch (const CLI::ParseError& e) {
+      return InvalidArgument(fmt::format("{}; see: {} --help", e.what(), NameOf(Innermost())));
+    }
+    return Chosen();
+  }
+
+ private:
+  CLI::App* Command_(const char* name, const char* help, bool* json) {
+    CLI::App* c = app_.add_subcommand(name, help);
+    c->add_flag("--json", *json, "print one JSON object");
+    return c;
+  }
+
+  static void Model(CLI::App* c, const char* name, const char* help, std::string* value) {
+    c->add_option(name, *value, help)->required()->type_name("");
+  }
+
+  static void Threads(CLI::App* c, int* threads, int fallback) {
+    *threads = fallback;
+    c->add_option("--threads", *threads, "threads; results do not depend on it")
+        ->check(CLI::Range(1, 1024))
+        ->capture_default_str()
+        ->type_name("N");
+  }
+
+  static void ChunkSize(CLI::App* c, int64_t* chunk_size) {
+    c->add_option("--chunk-size", *chunk_size,
+                  "tokens per SSD chunk; default: what the model says, and a model with int8 SSD "
+                  "runs with no other")
+        ->check(CLI::Range(int64_t{1}, int64_t{65536}))
+        ->type_name("N");
+  }
+
+  static void Count(CLI::App* c, const char* name, const char* help, int64_t* value, int64_t low) {
+    c->add_option(name, *value, help)
+        ->check(CLI::Range(low, kManyTokens))
+        ->capture_default_str()
+        ->type_name("N");
+  }
+
+  static void Seed(CLI::App* c, uint64_t* seed) {
+    c->add_option("--seed", *seed, "seed of random numbers")->capture_default_str()->type_name("N");
+  }
+
+  static void Text(CLI::App* c, TextFlags* t) {
+    c->add_option("--text", t->path, "plain text, or .jsonl with a \"text\" per line")
+        ->required()
+        ->type_name("FILE");
+    Count(c, "--window", "tokens that a fresh state sees", &t->window, 2);
+    c->add_option("--stride", t->stride, "tokens from one window to the next; default: the window")
+        ->check(CLI::Range(int64_t{1}, kManyTokens))
+        ->type_name("N");
+    c->add_option("--max-tokens", t->max_tokens, "use only the first tokens of the text")
+        ->check(CLI::Range(int64_t{1}, kManyTokens))
+        ->type_name("N");
+  }
+
+  void Quantize() {
+    QuantizeCommand& q = quantize_;
+    CLI::App* c = Command_("quantize", "quantize a float model", &q.json);
+    Model(c, "MODEL", "folder of the float model", &q.model);
+    c->add_option("--recipe", q.recipe, "how; see \"octet recipes\"")
+        ->required()
+        ->type_name("NAME");
+    c->add_option("--output", q.output, "folder to write; must not exist or be empty")
+        ->required()
+        ->type_name("DIR");
+    c->add_option("--calibration", q.calibration,
+                  "text to calibrate on (plain or .jsonl), or self: the model writes it")
+        ->capture_default_str()
+        ->type_name("FILE");
+    c->add_option("--samples", q.samples, "pieces of text; default: 512 of a file, 32 of its own")
+        ->check(CLI::Range(1, 1 << 24))
+        ->type_name("N");
+    c->add_option("--length", q.length, "tokens of a piece")
+        ->check(CLI::Range(2, 1 << 24))
+        ->capture_default_str()
+        ->type_name("T");
+    c->add_option("--option", q.options, "option of the recipe, repeatable")
+        ->type_name("KEY=VALUE")
+        ->allow_extra_args(false);
+    Seed(c, &q.seed);
+    c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
+    Threads(c, &q.threads, AvailableThreads());
+  }
+
+  void Perplexity() {
+    CLI::App* group = app_.add_subcommand("evaluate", "measure a model");
+    group->require_subcommand(1);
+    PerplexityCommand& p = perplexity_;
+    CLI::App* c = group->add_subcommand("perplexity", "perplexity of a text");
+    c->add_flag("--json", p.json, "print one JSON object");
+    Model(c, "MODEL", "model folder", &p.model);
+    Text(c, &p.text);
+    ChunkSize(c, &p.chunk_size);
+    Threads(c, &p.threads, AvailableThreads());
+  }
+
+  void Compare() {
+    CompareCommand& o = compare_;
+    CLI::App* c = Command_("compare", "how far a model departs from another", &o.json);
+    Model(c, "REFERENCE", "folder of the reference, usually the float model", &o.reference);
+    Model(c, "CANDIDATE", "folder of the other, usually a quantized model", &o.candidate);
+    Text(c, &o.text);
+    ChunkSize(c, &o.chunk_size);
+    Threads(c, &o.threads, AvailableThreads());
+  }
+
+  void Generate() {
+    GenerateCommand& g = generate_;
+    CLI::App* c = Command_("generate", "continue a text", &g.json);
+    Model(c, "MODEL", "model folder", &g.model);
+    c->add_option("--prompt", g.prompt, "text to continue; -: standard input")
+        ->capture_default_str()
+        ->type_name("TEXT");
+    Count(c, "-n,--tokens", "tokens to write at most", &g.count, 1);
+    c->add_option("--temperature", g.temperature, "0: always the most likely token")
+        ->capture_default_str()
+        ->type_name("T");
+    Count(c, "--top-k", "sample from the K most likely tokens; 0: all", &g.top_k, 0);
+    c->add_option("--top-p", g.top_p, "sample from the most likely tokens of total probability P")
+        ->capture_default_str()
+        ->type_name("P");
+    Seed(c, &g.seed);
+    ChunkSize(c, &g.chunk_size);
+    Threads(c, &g.threads, AvailableThreads());
+  }
+
+  void Inspect() {
+    InspectCommand& i = inspect_;
+    CLI::App* c = Command_("inspect", "what a model folder or a .safetensors file holds", &i.json);
+    Model(c, "PATH", "model folder or .safetensors file", &i.path);
+    c->add_flag("--graph", i.graph, "print every operation");
+  }
+
+  void ListRecipes() { Command_("recipes", "list the quantization recipes", &recipes_.json); }
+
+  void Bench() {
+    BenchCommand& b = bench_;
+    CLI::App* c = Command_("bench", "measure the speed of models, interleaved", &b.json);
+    c->add_option("MODEL", b.models, "model folders")->required()->type_name("");
+    Count(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0);
+    Count(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0);
+    c->add_option("--repeats", b.repeats, "measurements of each")
+        ->check(CLI::Range(1, 100000))
+        ->capture_default_str()
+        ->type_name("N");
+    ChunkSize(c, &b.chunk_size);
+    c->add_flag("--explain", b.explain, "print the kernel of every step");
+    Threads(c, &b.threads, 1);
+  }
+
+  void Demo() {
+    DemoCommand& d = demo_;
+    CLI::App* c = Command_("demo", "quantize a small model three ways and compare", &d.json);
+    c->add_option("MODEL", d.model, "float model folder; default: models/books-mamba2-5m")
+        ->type_name("");
+    c->add_option("--output", d.output, "keep the quantized models in this new folder")
+        ->type_name("DIR");
+    Threads(c, &d.threads, AvailableThreads());
+  }
+
+  // The subcommand that the arguments reached.
+  CLI::App* Innermost() {
+    CLI::App* c = &app_;
+    while (!c->get_subcommands().empty()) {
+      c = c->get_subcommands().front();
+    }
+    return c;
+  }
+
+  static std::string NameOf(const CLI::App* c) {
+    return c->get_parent() == nullptr ? c->get_name()
+                                      : NameOf(c->get_parent()) + " " + c->get_name();
+  }
+
+  Result<Command> Chosen() {
+    const std::string name = Innermost()->get_name();
+    if (name == "quantize") return Command(quantize_);
+    if (name == "perplexity") return Command(perplexity_);
+    if (name == "compare") return Command(compare_);
+    if (name == "generate") return Command(generate_);
+    if (name == "inspect") return Command(inspect_);
+    if (name == "recipes") return Command(recipes_);
+    if (name == "bench") return Command(bench_);
+    return Command(demo_);
+  }
+
+  CLI::App app_;
+  QuantizeCommand quantize_;
+  PerplexityCommand perplexity_;
+  CompareCommand compare_;
+  GenerateCommand generate_;
+  InspectCommand inspect_;
+  RecipesCommand recipes_;
+  BenchCommand bench_;
+  DemoCommand demo_;
+};
+
+}  // namespace
+
+Result<Command> ParseCommandLine(int argc, const char* const* argv) {
+  return Parser().Parse(argc, argv);
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,101 @@
+// What the user asked for: the command line as plain structs. Parsing is in options.cc, the only
+// file that includes CLI11.
+#ifndef OCTET_APPS_CLI_OPTIONS_H_
+#define OCTET_APPS_CLI_OPTIONS_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/status.h"
+
+namespace octet::cli {
+
+struct QuantizeCommand {
+  std::string model, recipe, output;
+  std::string calibration = "self";  // a file, or "self": the float model writes the text
+  int64_t samples = 0;               // 0: 512 of a file, 32 of its own
+  int64_t length = 512;
+  std::vector<std::string> options;  // "key=value"
+  uint64_t seed = 0;
+  bool force = false;
+  int threads = 1;
+  bool json = false;
+};
+
+// Text and windows of `evaluate perplexity` and `compare`.
+struct TextFlags {
+  std::string path;
+  int64_t window = 2048, stride = 0, max_tokens = 0;  // stride 0: the window
+};
+
+struct PerplexityCommand {
+  std::string model;
+  TextFlags text;
+  int64_t chunk_size = 0;
+  int threads = 1;
+  bool json = false;
+};
+
+struct CompareCommand {
+  std::string reference, candidate;
+  TextFlags text;
+  int64_t chunk_size = 0;
+  int threads = 1;
+  bool json = false;
+};
+
+struct GenerateCommand {
+  std::string model;
+  std::string prompt = "-";  // "-": standard input
+  int64_t count = 128;
+  double temperature = 0.8;
+  int64_t top_k = 0;
+  double top_p = 1.0;
+  uint64_t seed = 0;
+  int64_t chunk_size = 0;
+  int threads = 1;
+  bool json = false;
+};
+
+struct InspectCommand {
+  std::string path;
+  bool graph = false;
+  bool json = false;
+};
+
+struct RecipesCommand {
+  bool json = false;
+};
+
+struct BenchCommand {
+  std::vector<std::string> models;
+  int64_t prefill = 512, decode = 64;
+  int repeats = 5;
+  int64_t chunk_size = 0;
+  bool explain = false;
+  int threads = 1;
+  bool json = false;
+};
+
+struct DemoCommand {
+  std::string model;   // "": models/books-mamba2-5m of the source tree
+  std::string output;  // "": quantized models are removed at the end
+  int threads = 1;
+  bool json = false;
+};
+
+struct ShowText {
+  std::string text;  // --help, --version
+};
+
+using Command =
+    std::variant<ShowText, QuantizeCommand, PerplexityCommand, CompareCommand, GenerateCommand,
+                 InspectCommand, RecipesCommand, BenchCommand, DemoCommand>;
+
+// kInvalidArgument, in one sentence, for a command line that makes no sense.
+Result<Command> ParseCommandLine(int argc, const char* const* argv);
+
+}  // namespace octet::cli
+#endif  // OCTET_APPS_CLI_OPTIONS_H_

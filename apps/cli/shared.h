@@ -1,0 +1,61 @@
+// What several commands do.
+#ifndef OCTET_APPS_CLI_SHARED_H_
+#define OCTET_APPS_CLI_SHARED_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "apps/cli/options.h"
+#include "apps/cli/term.h"
+#include "base/json.h"
+#include "base/status.h"
+#include "eval/text_data.h"
+#include "eval/windows.h"
+#include "quant/recipe.h"
+#include "quant/self_check.h"
+#include "runtime/model.h"
+
+namespace octet::cli {
+
+// Model::Load with the flag of that name (0: not given); prints the model's warnings.
+Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size);
+
+WindowOptions MakeWindowOptions(const TextFlags& text, int threads);
+
+// The text of `text.path` as tokens, one stream.
+Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& model);
+
+// Bytes of all tensors of a model, scales included, as they are stored.
+int64_t StoredBytes(const Graph& graph, const WeightMap& weights);
+
+// Text to calibrate on, a slice that calibration does not see, and the record of where it is from:
+// "name", "sha256", "tokens", "samples".
+struct CalibrationText {
+  TokenDataset data;
+  TokenDocument check;
+  Json record;
+};
+// Of a file, or with "self" written by `model`. `samples` 0: the default for either.
+Result<CalibrationText> LoadCalibration(const std::string& source, int64_t samples, int64_t length,
+                                        uint64_t seed, const std::shared_ptr<const Model>& model,
+                                        int threads, const Progress& progress);
+
+// A quantized model that was checked, in memory.
+struct CheckedModel {
+  QuantizedModel model;
+  SelfCheckReport check;
+};
+Result<CheckedModel> QuantizeAndCheck(const Recipe& recipe, const RecipeOptions& options,
+                                      const FloatCheckpoint& source, const CalibrationText& text,
+                                      int threads, const Progress& progress);
+
+// Writes the model folder: config.json of `source` with quantization_config, model.safetensors, and
+// the tokenizer files of `source_folder`. Nothing is left at `output` or beside it on an error.
+Status WriteModelFolder(const QuantizedModel& model, const FloatCheckpoint& source,
+                        const std::string& source_folder, const std::string& output);
+
+}  // namespace octet::cli
+#endif  // OCTET_APPS_CLI_SHARED_H_

@@ -1,0 +1,182 @@
+#include "apps/cli/term.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+
+#include <fmt/format.h>
+
+namespace octet::cli {
+namespace {
+
+constexpr double kQuietSeconds = 2;  // what takes less is not worth a bar
+constexpr double kRedrawSeconds = 0.1;
+constexpr double kLineSeconds = 10;  // between lines when there is no terminal
+constexpr int kBarWidth = 24;
+
+double Since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+bool IsTerminal(int fd) {
+  const char* term = std::getenv("TERM");
+  return isatty(fd) == 1 && term != nullptr && std::string_view(term) != "dumb";
+}
+
+// Bold when `on`; NO_COLOR (no-color.org) switches it off.
+std::string Bold(std::string_view text) {
+  const char* no_color = std::getenv("NO_COLOR");
+  const bool on = IsTerminal(STDOUT_FILENO) && (no_color == nullptr || *no_color == '\0');
+  return on ? fmt::format("\033[1m{}\033[0m", text) : std::string(text);
+}
+
+void PrintMessage(std::string_view kind, std::string_view message) {
+  std::string line = fmt::format("octet: {}{}", kind, message);
+  for (char& c : line) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
+  }
+  line += '\n';
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+std::string FormatSeconds(double s) {
+  const int64_t n = std::llround(s);
+  return n < 90 ? fmt::format("{} s", n) : fmt::format("{} min", (n + 30) / 60);
+}
+
+}  // namespace
+
+void Print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+Status Flush() {
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  return IoError("standard output could not be written");
+}
+
+void PrintJson(std::string_view command, Json object) {
+  Json all = Json::MakeObject();
+  all.Set("schema", fmt::format("octet.{}/1", command));
+  for (auto& [key, value] : object.AsObject()) {
+    all.Set(key, std::move(value));
+  }
+  Print(all.Dump(2) + "\n");
+}
+
+void PrintError(std::string_view message) {
+  PrintMessage("", message);
+}
+
+void PrintWarning(std::string_view message) {
+  PrintMessage("warning: ", message);
+}
+
+ProgressBar::ProgressBar() : terminal_(IsTerminal(STDERR_FILENO)) {}
+
+ProgressBar::~ProgressBar() {
+  Erase();
+}
+
+void ProgressBar::Erase() {
+  if (drawn_) std::fputs("\r\033[K", stderr);
+  drawn_ = false;
+}
+
+void ProgressBar::Update(std::string_view what, int64_t done, int64_t total) {
+  const std::lock_guard lock(mutex_);
+  if (what != what_) {
+    Erase();
+    what_ = what;
+    started_ = shown_ = Clock::now();
+  }
+  if (done >= total) return Erase();
+  const double elapsed = Since(started_);
+  const double fraction = static_cast<double>(done) / static_cast<double>(total);
+  const bool slow = elapsed > kQuietSeconds ||
+                    (elapsed > kQuietSeconds / 4 && elapsed / fraction > 2 * kQuietSeconds);
+  if (!slow || Since(shown_) < (terminal_ ? kRedrawSeconds : kLineSeconds)) return;
+  shown_ = Clock::now();
+  Draw(fraction, elapsed);
+}
+
+void ProgressBar::Draw(double fraction, double elapsed) {
+  std::string left;
+  if (fraction > 0) {
+    left = fmt::format(", {} left", FormatSeconds(elapsed / fraction * (1 - fraction)));
+  }
+  if (!terminal_) {
+    fmt::print(stderr, "{}: {:.0f} %{}\n", what_, 100 * fraction, left);
+    return;
+  }
+  const int full = static_cast<int>(fraction * kBarWidth);
+  fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {:.0f} %{}", what_, "", full, "",
+             kBarWidth - full, 100 * fraction, left);
+  std::fflush(stderr);
+  drawn_ = true;
+}
+
+Progress ProgressBar::Callback(std::string prefix) {
+  return [this, prefix = std::move(prefix)](std::string_view what, int64_t done, int64_t total) {
+    Update(prefix + std::string(what), done, total);
+  };
+}
+
+std::string Table::Text() const {
+  std::vector<size_t> widths;
+  for (const auto& row : rows_) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (size_t i = 0; i < row.size(); ++i) {
+      widths[i] = std::max(widths[i], row[i].size());
+    }
+  }
+  std::string text;
+  for (const auto& row : rows_) {
+    std::string line;
+    for (size_t i = 0; i < row.size(); ++i) {
+      line += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
+                     : fmt::format("  {:>{}}", row[i], widths[i]);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    text += (&row == &rows_.front() ? Bold(line) : line) + "\n";
+  }
+  return text;
+}
+
+std::string FormatBytes(int64_t bytes) {
+  const char* const units[] = {"kB", "MB", "GB", "TB"};
+  if (bytes < 1000) return fmt::format("{} B", bytes);
+  double value = static_cast<double>(bytes) / 1000;
+  size_t unit = 0;
+  while (value >= 999.5 && unit + 1 < std::size(units)) {
+    value /= 1000;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", value, value < 9.995 ? 2 : value < 99.95 ? 1 : 0, units[unit]);
+}
+
+std::string FormatCount(int64_t n) {
+  const std::string digits = fmt::format("{}", n);
+  std::string text;
+  for (size_t i = 0; i < digits.size(); ++i) {
+    if (i > 0 && (digits.size() - i) % 3 == 0 && digits[i - 1] != '-') text += ',';
+    text += digits[i];
+  }
+  return text;
+}
+
+std::string FormatPercent(double share) {
+  return fmt::format("{:.2f} %", 100 * share);
+}
+
+std::string FormatDecimals(double value) {
+  const double size = std::abs(value);
+  if (size >= 100) return fmt::format("{:.1f}", value);
+  if (size >= 0.1 || size == 0) return fmt::format("{:.4f}", value);
+  return fmt::format("{:.3g}", value);
+}
+
+}  // namespace octet::cli

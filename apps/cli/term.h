@@ -1,0 +1,72 @@
+// What a person sees: progress, tables, messages.
+#ifndef OCTET_APPS_CLI_TERM_H_
+#define OCTET_APPS_CLI_TERM_H_
+
+#include <chrono>
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "base/status.h"
+#include "eval/progress.h"
+
+namespace octet::cli {
+
+// Writes to standard output. Errors show when Flush is called.
+void Print(std::string_view text);
+// kIo when something printed so far could not be written.
+Status Flush();
+// One object to standard output, with "schema": "octet.<command>/1" in front.
+void PrintJson(std::string_view command, Json object);
+
+// "octet: <message>" on one line of standard error; control characters become '?'.
+void PrintError(std::string_view message);
+void PrintWarning(std::string_view message);
+
+// A bar on standard error, redrawn in place when it is a terminal, else a line now and then. Shows
+// nothing for what takes less than about two seconds. Thread-safe.
+class ProgressBar {
+ public:
+  ProgressBar();
+  ~ProgressBar();  // removes the bar
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
+
+  void Update(std::string_view what, int64_t done, int64_t total);
+  // For the library; the bar must outlive it. `prefix` goes before each phrase ("absmax: ").
+  Progress Callback(std::string prefix = "");
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  void Draw(double fraction, double elapsed);
+  void Erase();
+
+  std::mutex mutex_;
+  const bool terminal_;
+  bool drawn_ = false;
+  std::string what_;
+  Clock::time_point started_, shown_;
+};
+
+// Columns as wide as their content: the first to the left, the others to the right. The header is
+// bold on a terminal.
+class Table {
+ public:
+  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
+  void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  std::string Text() const;
+
+ private:
+  std::vector<std::vector<std::string>> rows_;
+};
+
+std::string FormatBytes(int64_t bytes);    // "9.55 MB": powers of 1000
+std::string FormatCount(int64_t n);        // "4,773,888"
+std::string FormatPercent(double share);   // "97.31 %"
+std::string FormatDecimals(double value);  // "1.0234", "0.000123": about 4 significant digits
+
+}  // namespace octet::cli
+#endif  // OCTET_APPS_CLI_TERM_H_
