@@ -75,12 +75,12 @@ SsdOutput Simulate(SsdProblem* problem, StatePassing passing) {
   return problem->Output();
 }
 
-class PerIsa : public ::testing::TestWithParam<std::string> {
+class SimulationPerIsa : public ::testing::TestWithParam<std::string> {
  protected:
   void SetUp() override { ASSERT_TRUE(ForceIsa(GetParam()).ok()); }
   void TearDown() override { ASSERT_TRUE(ForceIsa("").ok()); }
 };
-INSTANTIATE_TEST_SUITE_P(Isas, PerIsa, ::testing::ValuesIn(AvailableIsas()),
+INSTANTIATE_TEST_SUITE_P(Isas, SimulationPerIsa, ::testing::ValuesIn(AvailableIsas()),
                          [](const auto& isa) { return isa.param; });
 
 std::vector<SsdShape> Shapes() {
@@ -123,13 +123,13 @@ void ExpectSimulationEqualsInt8(const SsdShape& shape) {
   }
 }
 
-TEST_P(PerIsa, SimulatedRunEqualsInt8RunOnOddShapes) {
+TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunOnOddShapes) {
   for (const SsdShape& shape : Shapes()) {
     ExpectSimulationEqualsInt8(shape);
   }
 }
 
-TEST_P(PerIsa, SimulatedRunEqualsInt8RunOnModelShapes) {
+TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunOnModelShapes) {
   for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
     SsdShape shape;
     shape.T = 3 * 64 + 5;
@@ -141,7 +141,7 @@ TEST_P(PerIsa, SimulatedRunEqualsInt8RunOnModelShapes) {
   }
 }
 
-TEST_P(PerIsa, SimulatedRunEqualsInt8RunWithCodesAtTheirExtremes) {
+TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunWithCodesAtTheirExtremes) {
   SsdShape shape;
   shape.T = 300;
   shape.P = 5;
@@ -151,7 +151,7 @@ TEST_P(PerIsa, SimulatedRunEqualsInt8RunWithCodesAtTheirExtremes) {
   ExpectSimulationEqualsInt8(shape);
 }
 
-TEST_P(PerIsa, OneTokenEqualsInFloatAndInt8) {
+TEST_P(SimulationPerIsa, OneTokenEqualsInFloatAndInt8) {
   for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
     for (const int64_t N : {16, 21, 128}) {
       SsdShape shape;
