@@ -99,10 +99,11 @@ class [[nodiscard]] Result {
   Status status_;
 };
 
+// NOLINTBEGIN(bugprone-macro-parentheses): `lhs` is a declaration.
 // Returns from the enclosing function if `expr`, a Status, is an error.
-#define OCTET_TRY(expr)                                            \
-  do {                                                             \
-    if (::octet::Status s_ = (expr); !s_.ok()) return s_;          \
+#define OCTET_TRY(expr)                                                                 \
+  do {                                                                                  \
+    if (::octet::Status status_or_ok = (expr); !status_or_ok.ok()) return status_or_ok; \
   } while (false)
 
 // Declares `lhs` from the Result `expr`, or returns its error.
@@ -113,6 +114,7 @@ class [[nodiscard]] Result {
   auto tmp = (expr);                       \
   if (!tmp.ok()) return tmp.status();      \
   lhs = *std::move(tmp)
+// NOLINTEND(bugprone-macro-parentheses)
 
 }  // namespace octet
 #endif  // OCTET_BASE_STATUS_H_

@@ -30,8 +30,9 @@ enum class SsdSite : uint8_t {
 
 // Sees, and may overwrite, the values of one inner site. `index` is the head, or the group for
 // kScore; values [rows, cols] are contiguous: [len, P], [len, len], [P, N], [P, N] for a chunk of
-// len tokens. kScore holds zeros above the diagonal unless SsdArgs::full_score. kState is also shown
-// once for the state after the last chunk of the call; what the callee writes then is discarded.
+// len tokens. kScore holds zeros above the diagonal unless SsdArgs::full_score. kState is also
+// shown once for the state after the last chunk of the call; what the callee writes then is
+// discarded.
 struct SsdTap {
   void (*at)(void* context, SsdSite site, int64_t index, float* values, int64_t rows, int64_t cols);
   void* context;
@@ -48,10 +49,11 @@ struct SsdScales {
 
 // How the state moves from chunk to chunk in the int8 form.
 enum class StatePassing : uint8_t {
-  // The paper's: S_loc is requantized to int8 with scales->state; the running state is an int32 code:
-  // s = ((s * g + 64) >> 7) + S_loc_code with the gate g = min(127, rne(128 exp(a_last))); copies for
-  // stage 5 are clamped to [-127, 127]. h holds s * scale: every chunk begins with s = rne(h / scale)
-  // (times the fp32 reciprocal, limited to +-2^20 so that fp32 h gives s back) and stores at its end.
+  // The paper's: S_loc is requantized to int8 with scales->state; the running state is an int32
+  // code, s = ((s * g + 64) >> 7) + S_loc_code with the gate g = min(127, rne(128 exp(a_last)));
+  // copies for stage 5 are clamped to [-127, 127]. h holds s * scale: every chunk begins with
+  // s = rne(h / scale) (times the fp32 reciprocal, limited to +-2^20 so that fp32 h gives s back)
+  // and stores at its end.
   kGateQ7,
   // Ours (2.8.5 item 3): fp32 in registers, S' = fma(exp(a_last), S, DequantizeAcc(S_loc)); int8
   // copies for stage 5 with scales->state.
@@ -66,43 +68,46 @@ enum class StatePassing : uint8_t {
 //   4  CB[m, k] = C_m . B_k               for k <= m, once per group
 //   5  y_m = exp(a_m) (S_c C_m) + sum_{k <= m} CB[m, k] exp(min(a_m - a_k, 0)) dt_k x_k + D x_m
 //
-// Stage 1 rounds each product and each sum; X_s[k, p] = x[k, p] * (dt_k * exp(min(a_last - a_k, 0))).
+// Stage 1 rounds each product and each sum.
+// X_s[k, p] = x[k, p] * (dt_k * exp(min(a_last - a_k, 0))).
 //
 // T tokens, H heads, P head_dim, N state_size, G groups; head h reads group h / (H / G).
-// Any T >= 1: decode is T = 1. `h` is read and written, never zeroed here. Chunks start at the first
-// token of the call; the last may be short.
+// Any T >= 1: decode is T = 1. `h` is read and written, never zeroed here. Chunks start at the
+// first token of the call; the last may be short.
 //
-// Int8 form (`scales` set; B and C are int8 codes): B_q and C_q are used by stages 2, 4 and 5 alike;
-// X_s, CB and S_c are quantized with `scales` (QuantizeI8), every dot product of two int8 operands
-// is exact in int32 and dequantized by DequantizeAcc, and requantized where the next stage needs
-// codes. Order of the fp32 part of stage 5, fixed so that all int8 kernels give the same bits:
+// Int8 form (`scales` set; B and C are int8 codes): B_q and C_q are used by stages 2, 4 and 5
+// alike; X_s, CB and S_c are quantized with `scales` (QuantizeI8), every dot product of two int8
+// operands is exact in int32 and dequantized by DequantizeAcc, and requantized where the next stage
+// needs codes. Order of the fp32 part of stage 5, fixed so that all int8 kernels give the same
+// bits:
 //   y = D x_m;  y = fma(exp(a_m), DequantizeAcc(S_q . C_q, state, C), y);
 //   for k = 0..m:  y = fma(w_mk, x_k, y),  w_mk = (CB_q s_CB) * (exp(min(a_m - a_k, 0)) * dt_k).
 // L and N are at most 2^15 there, so that every sum of products stays below 2^29.
-// T == 1 (decode), float and with `scales` set (B and C decoded): h' = fma(exp(dt A), h, (dt x) * B),
-// y = D x + sum_n C h', every other operation rounded; the sum in 16 virtual lanes as in RmsnormArgs,
-// h' before rounding to its format. `passing` plays no part and there are no inner sites to tap.
-// exp is ExpF of kernels/math.h.
+// T == 1 (decode), float and with `scales` set (B and C decoded):
+//   h' = fma(exp(dt A), h, (dt x) * B),  y = D x + sum_n C h',
+// every other operation rounded; the sum in 16 virtual lanes as in RmsnormArgs, h' before rounding
+// to its format. `passing` plays no part and there are no inner sites to tap. exp is ExpF of
+// kernels/math.h.
 struct SsdArgs {
-  int64_t T, H, P, N, G, L;        // L >= 1
-  int64_t head_begin, head_end;    // heads to compute; the others' h and y are untouched
-  const float* x;                  // [T, H, P], x_stride floats between tokens
+  int64_t T, H, P, N, G, L;      // L >= 1
+  int64_t head_begin, head_end;  // heads to compute; the others' h and y are untouched
+  const float* x;                // [T, H, P], x_stride floats between tokens
   int64_t x_stride;
-  DType bc_dtype;                  // kF32 or kI8, of B and C
-  const void* B;                   // [T, G, N], bc_stride elements between tokens
-  const void* C;                   // [T, G, N], bc_stride elements between tokens
+  DType bc_dtype;  // kF32 or kI8, of B and C
+  const void* B;   // [T, G, N], bc_stride elements between tokens
+  const void* C;   // [T, G, N], bc_stride elements between tokens
   int64_t bc_stride;
-  const float* dt;                 // [T, H] contiguous, > 0, after bias, softplus and clamp
-  const float* A;                  // [H], < 0
-  const float* D;                  // [H], or [H, P] when D_per_channel
+  const float* dt;  // [T, H] contiguous, > 0, after bias, softplus and clamp
+  const float* A;   // [H], < 0
+  const float* D;   // [H], or [H, P] when D_per_channel
   bool D_per_channel;
-  StateView h;                     // [H, P, N] in/out
-  float* y;                        // [T, H, P] contiguous out
-  const SsdScales* scales;         // null: float form
-  StatePassing passing;            // int8 form only
-  const SsdTap* tap;               // null, or (ssd_chunked/ref, float form) called at inner sites
-  const float* gate_q7_scale;      // tap only: [H, P]; stage 3 as kGateQ7 on values code * scale
-  bool full_score;                 // tap only: compute CB above the diagonal too
+  StateView h;                 // [H, P, N] in/out
+  float* y;                    // [T, H, P] contiguous out
+  const SsdScales* scales;     // null: float form
+  StatePassing passing;        // int8 form only
+  const SsdTap* tap;           // null, or (float form, T > 1) called at inner sites
+  const float* gate_q7_scale;  // tap only: [H, P]; stage 3 as kGateQ7 on values code * scale
+  bool full_score;             // tap only: compute CB above the diagonal too
 };
 
 }  // namespace octet

@@ -36,6 +36,10 @@ struct FloatLayout {
     state = scratch.Take<float>(P16 * N16);
     carried = scratch.Take<float>(L16 * P16);
     transposed = scratch.Take<float>(N16 * std::max(L16, P16));
+    read = state;
+    if (args.tap == nullptr) return;
+    read = scratch.Take<float>(P16 * N16);
+    shown = scratch.Take<float>(std::max({L16 * L16, L16 * P16, P16 * N16}));
   }
   Scratch scratch;
   HeadTile head;
@@ -48,7 +52,23 @@ struct FloatLayout {
   float* state;       // [P16, N16]
   float* carried;     // [L16, P16]
   float* transposed;  // [N16, .]: B for stage 4, then S_c for stage 5
+  float* read;        // [P16, N16]: S_c as stage 5 reads it; `state` itself unless there is a tap
+  float* shown = nullptr;  // what a tap sees, without padding
 };
+
+// Shows the [rows, cols] corner of a padded matrix to the tap, and takes over what it wrote.
+void ShowTap(const SsdArgs& args, SsdSite site, int64_t index, float* values, int64_t stride,
+             int64_t rows, int64_t cols, const FloatLayout& s) {
+  if (args.tap == nullptr) return;
+  const size_t bytes = static_cast<size_t>(cols) * sizeof(float);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::memcpy(s.shown + r * cols, values + r * stride, bytes);
+  }
+  args.tap->at(args.tap->context, site, index, s.shown, rows, cols);
+  for (int64_t r = 0; r < rows; ++r) {
+    std::memcpy(values + r * stride, s.shown + r * cols, bytes);
+  }
+}
 
 // B or C of a group with zeros in the padding.
 void CopyRows(const SsdArgs& args, const void* data, int64_t t0, int64_t len, int64_t g,
@@ -61,7 +81,7 @@ void CopyRows(const SsdArgs& args, const void* data, int64_t t0, int64_t len, in
   std::fill(out + len * N16, out + Pad16(len) * N16, 0.0f);
 }
 
-// Stage 4, only up to the diagonal.
+// Stage 4, only up to the diagonal unless full_score.
 void FloatScore(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const FloatLayout& s) {
   CopyRows(args, args.B, t0, len, g, s.N16, s.B);
   CopyRows(args, args.C, t0, len, g, s.N16, s.C);
@@ -69,12 +89,17 @@ void FloatScore(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const F
   for (int64_t m = 0; m < len; m += kPad) {
     const int64_t rows = std::min(kPad, len - m);
     Multiply<float>({s.C + m * s.N16, s.N16, 1, nullptr}, rows, 0, args.N, {s.transposed, s.L16},
-                    m + rows, s.score + m * s.L16, s.L16);
+                    args.full_score ? len : m + rows, s.score + m * s.L16, s.L16);
   }
+  if (args.tap == nullptr) return;
+  for (int64_t m = 0; m < len && !args.full_score; ++m) {
+    std::fill(s.score + m * s.L16 + m + 1, s.score + m * s.L16 + len, 0.0f);
+  }
+  ShowTap(args, SsdSite::kScore, g, s.score, s.L16, len, len, s);
 }
 
 // Stage 2.
-void FloatLocalState(const SsdArgs& args, int64_t len, const FloatLayout& s) {
+void FloatLocalState(const SsdArgs& args, int64_t len, int64_t h, const FloatLayout& s) {
   const hn::ScalableTag<float> d;
   for (int64_t k = 0; k < len; ++k) {
     const auto factor = hn::Set(d, s.head.factor[k]);
@@ -83,8 +108,21 @@ void FloatLocalState(const SsdArgs& args, int64_t len, const FloatLayout& s) {
       hn::StoreU(hn::Mul(hn::LoadU(d, s.head.x + at), factor), d, s.x_scaled + at);
     }
   }
+  ShowTap(args, SsdSite::kXScaled, h, s.x_scaled, s.P16, len, args.P, s);
   Multiply<float>({s.x_scaled, 1, s.P16, nullptr}, args.P, 0, len, {s.B, s.N16}, args.N, s.local,
                   s.N16);
+  ShowTap(args, SsdSite::kLocalState, h, s.local, s.N16, args.P, args.N, s);
+}
+
+// The state entering a chunk, in s.state, and what stage 5 reads of it, in s.read.
+void FloatEnter(const SsdArgs& args, int64_t h, const FloatLayout& s) {
+  std::fill(s.state, s.state + s.P16 * s.N16, 0.0f);
+  for (int64_t p = 0; p < args.P; ++p) {
+    LoadStateRowV(args.h, h * args.P + p, args.N, s.state + p * s.N16);
+  }
+  if (args.tap == nullptr) return;
+  std::memcpy(s.read, s.state, static_cast<size_t>(s.P16 * s.N16) * sizeof(float));
+  ShowTap(args, SsdSite::kState, h, s.read, s.N16, args.P, args.N, s);
 }
 
 // Stage 3 for one head: s.state enters, the storage of `h` leaves.
@@ -103,12 +141,9 @@ void FloatPass(const SsdArgs& args, float a_last, int64_t h, const FloatLayout& 
 
 void FloatHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h, const FloatLayout& s) {
   LoadHead(args, t0, len, h, s.head);
-  FloatLocalState(args, len, s);
-  std::fill(s.state, s.state + s.P16 * s.N16, 0.0f);
-  for (int64_t p = 0; p < args.P; ++p) {
-    LoadStateRowV(args.h, h * args.P + p, args.N, s.state + p * s.N16);
-  }
-  TransposeWords(s.state, s.N16, s.P16, args.N, s.transposed, s.P16, 0);
+  FloatLocalState(args, len, h, s);
+  FloatEnter(args, h, s);
+  TransposeWords(s.read, s.N16, s.P16, args.N, s.transposed, s.P16, 0);
   Multiply<float>({s.C, s.N16, 1, nullptr}, len, 0, args.N, {s.transposed, s.P16}, args.P,
                   s.carried, s.P16);
   FloatPass(args, s.head.a[len - 1], h, s);
@@ -123,6 +158,9 @@ void SsdChunked(const SsdArgs& args, void* scratch) {
       FloatHead(args, t0, len, h, s);
     }
   });
+  for (int64_t h = args.head_begin; h < args.head_end && args.tap != nullptr; ++h) {
+    FloatEnter(args, h, s);
+  }
 }
 
 int64_t SsdChunkedScratch(const SsdArgs& args) {
@@ -146,8 +184,7 @@ void Run(const SsdArgs& args, const Workspace& workspace) {
 
 const char* WhyNot(const SsdArgs& args) {
   if (const char* reason = HwyUnavailable(); reason != nullptr) return reason;
-  if (args.tap != nullptr || args.gate_q7_scale != nullptr)
-    return "taps and gates need ssd_chunked/ref";
+  if (args.gate_q7_scale != nullptr) return "integer gates need ssd_chunked/ref";
   return WhyNotFloatChunks(args);
 }
 
