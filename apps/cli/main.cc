@@ -1,4 +1,5 @@
 // The command line program: chooses the command, maps errors to exit codes.
+#include <csignal>
 #include <exception>
 #include <new>
 #include <variant>
@@ -35,6 +36,8 @@ Status Main(int argc, const char* const* argv) {
 }  // namespace octet::cli
 
 int main(int argc, char** argv) {
+  // A file that reaches the size limit is an error like a full disk, not the end of the program.
+  std::signal(SIGXFSZ, SIG_IGN);
   octet::Status status;
   try {
     status = octet::cli::Main(argc, argv);

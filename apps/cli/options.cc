@@ -12,7 +12,8 @@
 namespace octet::cli {
 namespace {
 
-constexpr int64_t kManyTokens = int64_t{1} << 40;
+constexpr int64_t kManyTokens = int64_t{1} << 30;
+constexpr int64_t kBenchTokens = int64_t{1} << 22;
 
 constexpr const char* kExamples = R"(
 Examples:
@@ -35,7 +36,6 @@ class Parser {
   Parser() : app_("Quantizes Mamba-2 language models to 8 and 4 bits and runs them on CPUs.") {
     app_.name("octet");
     app_.set_version_flag("--version", fmt::format("octet {}", kVersion), "print the version");
-    app_.footer(kExamples);
     app_.require_subcommand(1);
     app_.set_help_flag("-h,--help", "print this text");
     Quantize();
@@ -46,13 +46,14 @@ class Parser {
     ListRecipes();
     Bench();
     Demo();
+    app_.footer(kExamples);  // last: subcommands would inherit it
   }
 
   Result<Command> Parse(int argc, const char* const* argv) {
     try {
       app_.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
-      return Command(ShowText{Innermost()->help()});
+      return Command(ShowText{app_.help()});
     } catch (const CLI::CallForVersion& e) {
       return Command(ShowText{std::string(e.what()) + "\n"});
     } catch (const CLI::ParseError& e) {
@@ -68,6 +69,12 @@ class Parser {
     return c;
   }
 
+  // A range whose limits do not clutter the help.
+  template <class T>
+  static CLI::Validator Between(T low, T high) {
+    return CLI::Range(low, high).description("");
+  }
+
   static void Model(CLI::App* c, const char* name, const char* help, std::string* value) {
     c->add_option(name, *value, help)->required()->type_name("");
   }
@@ -75,7 +82,7 @@ class Parser {
   static void Threads(CLI::App* c, int* threads, int fallback) {
     *threads = fallback;
     c->add_option("--threads", *threads, "threads; results do not depend on it")
-        ->check(CLI::Range(1, 1024))
+        ->check(Between(1, 1024))
         ->capture_default_str()
         ->type_name("N");
   }
@@ -84,13 +91,14 @@ class Parser {
     c->add_option("--chunk-size", *chunk_size,
                   "tokens per SSD chunk; default: what the model says, and a model with int8 SSD "
                   "runs with no other")
-        ->check(CLI::Range(int64_t{1}, int64_t{65536}))
+        ->check(Between(int64_t{1}, int64_t{65536}))
         ->type_name("N");
   }
 
-  static void Count(CLI::App* c, const char* name, const char* help, int64_t* value, int64_t low) {
+  static void Count(CLI::App* c, const char* name, const char* help, int64_t* value, int64_t low,
+                    int64_t high = kManyTokens) {
     c->add_option(name, *value, help)
-        ->check(CLI::Range(low, kManyTokens))
+        ->check(Between(low, high))
         ->capture_default_str()
         ->type_name("N");
   }
@@ -105,10 +113,10 @@ class Parser {
         ->type_name("FILE");
     Count(c, "--window", "tokens that a fresh state sees", &t->window, 2);
     c->add_option("--stride", t->stride, "tokens from one window to the next; default: the window")
-        ->check(CLI::Range(int64_t{1}, kManyTokens))
+        ->check(Between(int64_t{1}, kManyTokens))
         ->type_name("N");
     c->add_option("--max-tokens", t->max_tokens, "use only the first tokens of the text")
-        ->check(CLI::Range(int64_t{1}, kManyTokens))
+        ->check(Between(int64_t{1}, kManyTokens))
         ->type_name("N");
   }
 
@@ -127,10 +135,10 @@ class Parser {
         ->capture_default_str()
         ->type_name("FILE");
     c->add_option("--samples", q.samples, "pieces of text; default: 512 of a file, 32 of its own")
-        ->check(CLI::Range(1, 1 << 24))
+        ->check(Between(1, 1 << 24))
         ->type_name("N");
     c->add_option("--length", q.length, "tokens of a piece")
-        ->check(CLI::Range(2, 1 << 24))
+        ->check(Between(2, 1 << 24))
         ->capture_default_str()
         ->type_name("T");
     c->add_option("--option", q.options, "option of the recipe, repeatable")
@@ -196,10 +204,10 @@ class Parser {
     BenchCommand& b = bench_;
     CLI::App* c = Command_("bench", "measure the speed of models, interleaved", &b.json);
     c->add_option("MODEL", b.models, "model folders")->required()->type_name("");
-    Count(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0);
-    Count(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0);
+    Count(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0, kBenchTokens);
+    Count(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0, kBenchTokens);
     c->add_option("--repeats", b.repeats, "measurements of each")
-        ->check(CLI::Range(1, 100000))
+        ->check(Between(1, 100000))
         ->capture_default_str()
         ->type_name("N");
     ChunkSize(c, &b.chunk_size);
