@@ -39,12 +39,19 @@ struct SsdTap {
 };
 
 // Scales of the int8 form (methods_mamba 2.8.2); every scale has at most 12 significant bits.
+//
+// A null x_scaled, score or state means scales per chunk, made at run time by ScaleForAbsMax from the
+// values they are for; only with StatePassing::kFloat. They lie on the same axes, so the integer dot
+// products stay legal, and they cannot saturate:
+//   x_scaled[h, p] from max_k |X_s[k, p]| over the chunk's tokens,
+//   score[g] from max_{k <= m} |CB[m, k]|,
+//   state[h, p] from max_n |S_c[p, n]|.
 struct SsdScales {
   const float* B;         // [G]
   const float* C;         // [G]
-  const float* x_scaled;  // [H, P]
-  const float* score;     // [G]
-  const float* state;     // [H, P]
+  const float* x_scaled;  // [H, P], or null
+  const float* score;     // [G], or null
+  const float* state;     // [H, P], or null
 };
 
 // How the state moves from chunk to chunk in the int8 form.
