@@ -240,7 +240,7 @@ class Lowering {
     });
   }
 
-  // Scales of the int8 form, owned by the step.
+  // Scales of the int8 form, owned by the step; empty where they are made per chunk.
   struct OwnedScales {
     FloatVector B, C, x_scaled, score, state;
   };
@@ -263,8 +263,9 @@ class Lowering {
     std::shared_ptr<const OwnedScales> owned = int8 ? Scales() : nullptr;
     auto scales = std::make_shared<SsdScales>();
     if (int8) {
-      *scales = {owned->B.data(), owned->C.data(), owned->x_scaled.data(), owned->score.data(),
-                 owned->state.data()};
+      const auto data = [](const FloatVector& v) { return v.empty() ? nullptr : v.data(); };
+      *scales = {data(owned->B), data(owned->C), data(owned->x_scaled), data(owned->score),
+                 data(owned->state)};
     }
     const ValuePlace x = In(0), dt = In(1), B = In(2), C = In(3), y = Place(v_);
     SsdArgs base = SsdShapeArgs(n_, *D);

@@ -15,6 +15,7 @@
 #include "exec/interpreter.h"
 #include "exec/state.h"
 #include "graph/graph.h"
+#include "kernels/isa.h"
 #include "kernels/table.h"
 #include "tensor/weights.h"
 
@@ -40,7 +41,7 @@ class ProgramWorkspace {
 using LogitsSink = std::function<void(int64_t first, int64_t rows, const float* logits)>;
 
 struct LowerOptions {
-  IsaMask isas = kReferenceOnly;
+  IsaMask isas = AllowedIsas();  // kernels to choose from
   bool bf16_compute = false;  // bf16 weights: bf16 matrix products for prefill where there are some
 };
 

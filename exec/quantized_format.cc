@@ -132,7 +132,7 @@ std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
 
 Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   Json hadamard = Json::MakeObject(), ssd = Json::MakeObject(), int4 = Json::MakeObject();
-  Json per_token = Json::MakeArray();
+  Json per_token = Json::MakeArray(), per_chunk = Json::MakeArray();
   int64_t chunk_size = 0;
   for (const Node& n : graph.nodes) {
     if (n.op == Op::kHadamard) hadamard.Set(n.site, n.hadamard);
@@ -142,6 +142,7 @@ Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   }
   for (const auto& [site, e] : graph.encodings) {
     if (e.quantized() && e.source == ScaleSource::kPerToken) per_token.Append(site);
+    if (e.quantized() && e.source == ScaleSource::kPerChunk) per_chunk.Append(site);
   }
   for (const auto& [name, w] : weights.all()) {
     if (w.dtype != DType::kI4) continue;
@@ -156,6 +157,7 @@ Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   d.Set("hadamard", hadamard);
   d.Set("int8_ssd", ssd);
   d.Set("per_token", per_token);
+  d.Set("per_chunk", per_chunk);
   d.Set("int4", int4);
   return d;
 }
@@ -210,8 +212,8 @@ class Applier {
   }
 
   Status CheckMembers() {
-    static constexpr std::array kMembers = {"chunk_size", "state_dtype", "hadamard",
-                                            "int8_ssd",   "per_token",   "int4"};
+    static constexpr std::array kMembers = {"chunk_size", "state_dtype", "hadamard", "int8_ssd",
+                                            "per_token",  "per_chunk",   "int4"};
     if (!d_.is_object()) return Bad("is missing or not an object");
     for (const auto& [key, value] : d_.AsObject()) {
       if (std::ranges::find(kMembers, key) == kMembers.end()) return Bad("unknown member " + key);
@@ -220,8 +222,9 @@ class Applier {
       if (d_.Find(key) == nullptr) return Bad(fmt::format("member {} is missing", key));
     }
     const bool types = d_.Find("hadamard")->is_object() && d_.Find("int8_ssd")->is_object() &&
-                       d_.Find("per_token")->is_array() && d_.Find("int4")->is_object() &&
-                       d_.Find("chunk_size")->is_int() && d_.Find("state_dtype")->is_string();
+                       d_.Find("per_token")->is_array() && d_.Find("per_chunk")->is_array() &&
+                       d_.Find("int4")->is_object() && d_.Find("chunk_size")->is_int() &&
+                       d_.Find("state_dtype")->is_string();
     if (!types) return Bad("a member has the wrong type");
     const int64_t chunk = d_.Find("chunk_size")->AsInt();
     if (chunk < 1 || chunk > 65536) return Bad("chunk_size is not between 1 and 65536");
@@ -253,11 +256,14 @@ class Applier {
       OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + site + ".scale", tensor));
       graph_.encodings[site] = {DType::kI8, ScaleSource::kStatic, std::move(scales)};
     }
-    for (const Json& site : d_.Find("per_token")->AsArray()) {
-      if (!site.is_string() || sites.count(site.AsString()) == 0) {
-        return Bad("per_token names an unknown site " + site.Dump(-1));
+    for (const auto& [member, source] :
+         {std::pair{"per_token", ScaleSource::kPerToken}, {"per_chunk", ScaleSource::kPerChunk}}) {
+      for (const Json& site : d_.Find(member)->AsArray()) {
+        if (!site.is_string() || sites.count(site.AsString()) == 0) {
+          return Bad(fmt::format("{} names an unknown site {}", member, site.Dump(-1)));
+        }
+        graph_.encodings[site.AsString()] = {DType::kI8, source, {}};
       }
-      graph_.encodings[site.AsString()] = {DType::kI8, ScaleSource::kPerToken, {}};
     }
     return {};
   }

@@ -20,8 +20,8 @@ std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
                                                           const WeightMap& weights);
 
 // What the float graph of the same checkpoint does not say: chunk_size, state_dtype, where Hadamard
-// nodes stand, which Ssd nodes run in int8, which sites are encoded per token, shapes of 4-bit
-// weights. The "graph" member of quantization_config.
+// nodes stand, which Ssd nodes run in int8, which sites are encoded per token or per
+// chunk, shapes of 4-bit weights. The "graph" member of quantization_config.
 Json DescribeQuantization(const Graph& graph, const WeightMap& weights);
 
 // Puts the scales back into the weights: the inverse of StoredTensors for everything that is not an

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "tensor/codecs/uniform.h"
 
@@ -31,6 +32,54 @@ InnerSite Resolve(std::string_view site) {
   return {name, Axis::kRow};
 }
 
+size_t AxisSize(Axis axis, int64_t rows, int64_t cols) {
+  return static_cast<size_t>(axis == Axis::kIndex ? 1 : axis == Axis::kRow ? rows : cols);
+}
+
+// The scales of the values shown. `index`: the head or group, -1 for a node site.
+std::vector<float> StaticScales(const Encoding& e, Axis axis, int64_t index, int64_t rows,
+                                int64_t cols) {
+  const size_t n = AxisSize(axis, rows, cols);
+  std::vector<float> scales(n);
+  for (size_t i = 0; i < n; ++i) {
+    const size_t at = index < 0 ? i * e.scales.size() / n : static_cast<size_t>(index) * n + i;
+    scales[i] = e.scales[at];
+  }
+  return scales;
+}
+
+std::vector<float> ChunkScales(Axis axis, const float* values, int64_t rows, int64_t cols) {
+  std::vector<float> scales(AxisSize(axis, rows, cols), 0.0f);
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      float& peak = scales[static_cast<size_t>(axis == Axis::kIndex ? 0
+                                               : axis == Axis::kRow ? r
+                                                                    : c)];
+      peak = std::max(peak, std::fabs(values[r * cols + c]));
+    }
+  }
+  for (float& s : scales) {
+    s = ScaleForAbsMax(s);
+  }
+  return scales;
+}
+
+// decode(encode(value)) in place; counts saturated values when asked to.
+void Quantize(const std::vector<float>& scales, Axis axis, float* values, int64_t rows,
+              int64_t cols, Saturation* count) {
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      const float scale = scales[static_cast<size_t>(axis == Axis::kIndex ? 0
+                                                     : axis == Axis::kRow ? r
+                                                                          : c)];
+      float& value = values[r * cols + c];
+      if (count != nullptr) count->saturated += std::fabs(value) > 127.5f * scale;
+      value = FakeQuantizeI8(value, scale);
+    }
+  }
+  if (count != nullptr) count->values += rows * cols;
+}
+
 }  // namespace
 
 void SimulationTap::At(std::string_view site, int64_t index, float* values, int64_t rows,
@@ -39,42 +88,28 @@ void SimulationTap::At(std::string_view site, int64_t index, float* values, int6
   const InnerSite resolved = inner ? Resolve(site) : InnerSite{std::string(site), Axis::kColumn};
   const Encoding* e = graph_.FindEncoding(resolved.encoding);
   if (e == nullptr || !e->quantized()) return;
-  // Only the paper's integer state passing rounds the local state.
-  if (EndsWith(site, ".ssd.local_state")) {
-    const std::string layer_y = resolved.encoding.substr(0, resolved.encoding.find(".ssd.")) + ".y";
-    const ValueId y = graph_.FindSite(layer_y);
-    if (y < 0 || !graph_.nodes[static_cast<size_t>(y)].ssd.gate_q7) return;
+  if (EndsWith(site, ".ssd.local_state") && !PassesIntegers(resolved.encoding)) return;
+  std::vector<float> scales;  // one per element of the axis, in the order of the values shown
+  switch (e->source) {
+    case ScaleSource::kStatic:
+      scales = StaticScales(*e, resolved.axis, inner ? index : -1, rows, cols);
+      break;
+    case ScaleSource::kPerToken:
+      Quantize(ChunkScales(Axis::kRow, values, rows, cols), Axis::kRow, values, rows, cols,
+               nullptr);
+      return;
+    case ScaleSource::kPerChunk:
+      scales = ChunkScales(resolved.axis, values, rows, cols);
+      break;
   }
-  Saturation& count = saturation_[resolved.encoding];
-  count.values += rows * cols;
-  const auto scales = static_cast<int64_t>(e->scales.size());
-  for (int64_t r = 0; r < rows; ++r) {
-    float* row = values + r * cols;
-    float row_scale = 0;
-    if (e->source == ScaleSource::kPerToken) {
-      float absmax = 0;
-      for (int64_t c = 0; c < cols; ++c) {
-        absmax = std::max(absmax, std::fabs(row[c]));
-      }
-      row_scale = ScaleForAbsMax(absmax);
-    }
-    for (int64_t c = 0; c < cols; ++c) {
-      float scale = row_scale;
-      if (e->source == ScaleSource::kStatic) {
-        int64_t at = 0;
-        if (!inner) {
-          at = c * scales / cols;
-        } else if (resolved.axis == Axis::kIndex) {
-          at = index;
-        } else {
-          at = resolved.axis == Axis::kRow ? index * rows + r : index * cols + c;
-        }
-        scale = e->scales[static_cast<size_t>(at)];
-      }
-      count.saturated += std::fabs(row[c]) > 127.5f * scale;
-      row[c] = FakeQuantizeI8(row[c], scale);
-    }
-  }
+  Quantize(scales, resolved.axis, values, rows, cols, &saturation_[resolved.encoding]);
+}
+
+// Only the paper's integer state passing rounds the local state.
+bool SimulationTap::PassesIntegers(std::string_view state_site) const {
+  const std::string y = std::string(state_site.substr(0, state_site.find(".ssd."))) + ".y";
+  const ValueId v = graph_.FindSite(y);
+  return v >= 0 && graph_.nodes[static_cast<size_t>(v)].ssd.gate_q7;
 }
 
 }  // namespace octet

@@ -60,6 +60,17 @@ std::string SsdInnerSite(int layer, std::string_view inner) {
   return fmt::format("layers.{}.ssd.{}", layer, inner);
 }
 
+bool ChunkSizeIsCalibrated(const Graph& graph) {
+  for (const Node& n : graph.nodes) {
+    if (n.op != Op::kSsd || !n.ssd.int8) continue;
+    for (const char* inner : kSsdInnerSites) {
+      const Encoding* e = graph.FindEncoding(SsdInnerSite(n.layer, inner));
+      if (e != nullptr && e->source == ScaleSource::kStatic) return true;
+    }
+  }
+  return false;
+}
+
 std::string ToText(const Graph& graph) {
   std::string text;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {

@@ -81,6 +81,9 @@ struct Graph {
 // "layers.<layer>.ssd.<inner>", the name of an inner site.
 std::string SsdInnerSite(int layer, std::string_view inner);
 
+// Whether some static scale was calibrated for the graph's chunk_size, which must then not change.
+bool ChunkSizeIsCalibrated(const Graph& graph);
+
 // Checks what executors rely on: inputs precede their node, widths agree, sites are unique, an
 // Ssd's attributes are consistent, an int8 Ssd has all its encodings with the right number of
 // scales. kInvalidArgument naming the site otherwise.

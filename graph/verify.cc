@@ -26,13 +26,17 @@ size_t Arity(Op op) {
   }
 }
 
-Status VerifyEncoding(const Graph& graph, const Node& n, const std::string& site, int64_t scales) {
+// `scales` static ones, or made per chunk where `dynamic` allows that.
+Status VerifyEncoding(const Graph& graph, const Node& n, const std::string& site, int64_t scales,
+                      bool dynamic) {
   const Encoding* e = graph.FindEncoding(site);
-  if (e == nullptr || e->dtype != DType::kI8 || e->source != ScaleSource::kStatic ||
-      static_cast<int64_t>(e->scales.size()) != scales) {
-    return Bad(n, fmt::format("the int8 form needs {} static int8 scales at {}", scales, site));
+  const bool encoded = e != nullptr && e->dtype == DType::kI8;
+  if (encoded && e->source == ScaleSource::kPerChunk && dynamic) return {};
+  if (encoded && e->source == ScaleSource::kStatic &&
+      static_cast<int64_t>(e->scales.size()) == scales) {
+    return {};
   }
-  return {};
+  return Bad(n, fmt::format("the int8 form needs {} static int8 scales at {}", scales, site));
 }
 
 Status VerifySsd(const Graph& graph, const Node& n) {
@@ -49,14 +53,15 @@ Status VerifySsd(const Graph& graph, const Node& n) {
     return Bad(n, "inputs do not have the widths that its sizes ask for");
   }
   if (!s.int8) return {};
-  for (const int input : {2, 3}) {
-    OCTET_TRY(VerifyEncoding(
-        graph, n, graph.nodes[static_cast<size_t>(n.in[static_cast<size_t>(input)])].site,
-        s.groups));
+  const bool dynamic = !s.gate_q7;  // the integer gate needs one state scale for all chunks
+  for (const size_t input : {2, 3}) {
+    const std::string& site = graph.nodes[static_cast<size_t>(n.in[input])].site;
+    OCTET_TRY(VerifyEncoding(graph, n, site, s.groups, false));
   }
-  OCTET_TRY(VerifyEncoding(graph, n, SsdInnerSite(n.layer, "x_scaled"), s.heads * s.head_dim));
-  OCTET_TRY(VerifyEncoding(graph, n, SsdInnerSite(n.layer, "score"), s.groups));
-  return VerifyEncoding(graph, n, SsdInnerSite(n.layer, "state"), s.heads * s.head_dim);
+  const int64_t channels = s.heads * s.head_dim;
+  OCTET_TRY(VerifyEncoding(graph, n, SsdInnerSite(n.layer, "x_scaled"), channels, dynamic));
+  OCTET_TRY(VerifyEncoding(graph, n, SsdInnerSite(n.layer, "score"), s.groups, dynamic));
+  return VerifyEncoding(graph, n, SsdInnerSite(n.layer, "state"), channels, dynamic);
 }
 
 Status VerifyNode(const Graph& graph, size_t index) {

@@ -40,9 +40,9 @@ struct SsdTap {
 
 // Scales of the int8 form (methods_mamba 2.8.2); every scale has at most 12 significant bits.
 //
-// A null x_scaled, score or state means scales per chunk, made at run time by ScaleForAbsMax from the
-// values they are for; only with StatePassing::kFloat. They lie on the same axes, so the integer dot
-// products stay legal, and they cannot saturate:
+// A null x_scaled, score or state means scales per chunk, made at run time by ScaleForAbsMax from
+// the values they are for; only with StatePassing::kFloat. They lie on the same axes, so the
+// integer dot products stay legal, and they cannot saturate:
 //   x_scaled[h, p] from max_k |X_s[k, p]| over the chunk's tokens,
 //   score[g] from max_{k <= m} |CB[m, k]|,
 //   state[h, p] from max_n |S_c[p, n]|.

@@ -7,7 +7,6 @@
 #include "arch/architecture.h"
 #include "exec/quantized_format.h"
 #include "io/checkpoint.h"
-#include "kernels/isa.h"
 
 namespace octet {
 namespace {
@@ -59,14 +58,6 @@ Result<Parts> LoadParts(const std::string& folder) {
   return Parts{std::move(config), *std::move(arch)};
 }
 
-// Whether some static scale depends on the chunk length.
-bool ChunkIsCalibrated(const Graph& graph) {
-  for (const Node& n : graph.nodes) {
-    if (n.op == Op::kSsd && n.ssd.int8) return true;
-  }
-  return false;
-}
-
 Status SetChunkSize(int64_t chunk_size, Graph* graph) {
   if (chunk_size == 0) return {};
   if (chunk_size < 1 || chunk_size > 65536) {
@@ -74,7 +65,7 @@ Status SetChunkSize(int64_t chunk_size, Graph* graph) {
   }
   for (Node& n : graph->nodes) {
     if (n.op != Op::kSsd || n.ssd.chunk_size == chunk_size) continue;
-    if (ChunkIsCalibrated(*graph)) {
+    if (ChunkSizeIsCalibrated(*graph)) {
       return InvalidArgument(
           fmt::format("this model was calibrated for chunks of {} tokens and cannot "
                       "run with {}; quantize it again with chunk_size={}",
@@ -110,7 +101,9 @@ Result<std::shared_ptr<const Model>> Model::Create(Graph graph, WeightMap weight
     return InvalidArgument(fmt::format("the tokenizer has {} ids, but the vocabulary only {} rows",
                                        model->tokenizer_->size(), model->vocab_rows()));
   }
-  const LowerOptions lower{options.isas.value_or(AllowedIsas()), options.bf16_compute};
+  LowerOptions lower;
+  if (options.isas) lower.isas = *options.isas;
+  lower.bf16_compute = options.bf16_compute;
   OCTET_ASSIGN(model->program_, Program::Lower(model->graph_, model->weights_, lower));
   OCTET_TRY(model->ReadEos());
   return std::shared_ptr<const Model>(std::move(model));

@@ -13,6 +13,7 @@ namespace octet {
 enum class ScaleSource : uint8_t {
   kStatic,    // `scales`, from calibration
   kPerToken,  // computed at run time from the token's absolute maximum
+  kPerChunk,  // inner sites of an Ssd: computed at run time for each chunk (SsdScales)
 };
 
 // How the values of one site are encoded. A default Encoding stores fp32 unchanged.

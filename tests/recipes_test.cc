@@ -108,6 +108,13 @@ struct Case {
   const char* recipe;
   const char* state;
   int64_t groups;
+  const char* inner_scales = nullptr;  // an option of some recipes
+  Json options() const {
+    Json o = Json::MakeObject();
+    o.Set("state", state);
+    if (inner_scales != nullptr) o.Set("inner_scales", inner_scales);
+    return o;
+  }
 };
 
 std::vector<Case> AllCases() {
@@ -116,6 +123,9 @@ std::vector<Case> AllCases() {
     for (const char* state : {"f32", "f16", "i8"}) {
       for (const int64_t groups : {1, 2}) {
         cases.push_back({r.name, state, groups});
+        if (std::string(r.name).starts_with("ssdi8-plus")) {
+          cases.push_back({r.name, state, groups, "static"});
+        }
       }
     }
   }
@@ -127,9 +137,7 @@ class RecipeTest : public testing::TestWithParam<Case> {
   void SetUp() override {
     model_ = MakeRandomModel(SmallConfig(GetParam().groups), 7);
     ids_ = RandomTokens(75, model_.graph.vocab_rows, 9);
-    Json options = Json::MakeObject();
-    options.Set("state", GetParam().state);
-    q_ = QuantizeWith(model_, GetParam().recipe, options);
+    q_ = QuantizeWith(model_, GetParam().recipe, GetParam().options());
   }
   // Chunk length of the quantized graph; every recipe here keeps or sets one.
   size_t Chunk() const {
@@ -215,9 +223,7 @@ TEST_P(RecipeTest, DecodeAgreesWithPrefill) {
 }
 
 TEST_P(RecipeTest, ThreadsAndRepetitionGiveTheSameBytes) {
-  Json options = Json::MakeObject();
-  options.Set("state", GetParam().state);
-  const QuantizedModel again = QuantizeWith(model_, GetParam().recipe, options, 5);
+  const QuantizedModel again = QuantizeWith(model_, GetParam().recipe, GetParam().options(), 5);
   EXPECT_EQ(again.config.Dump(), q_.config.Dump());
   const auto a = StoredTensors(q_.graph, q_.weights), b = StoredTensors(again.graph, again.weights);
   ASSERT_EQ(a.size(), b.size());
@@ -233,7 +239,8 @@ INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
                          [](const testing::TestParamInfo<Case>& c) {
                            std::string name = c.param.recipe;
                            std::ranges::replace(name, '-', '_');
-                           return fmt::format("{}_{}_G{}", name, c.param.state, c.param.groups);
+                           return fmt::format("{}_{}_G{}{}", name, c.param.state, c.param.groups,
+                                              c.param.inner_scales != nullptr ? "_static" : "");
                          });
 
 Status RunPass(const Pass& pass, RandomModel* m) {

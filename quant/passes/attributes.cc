@@ -37,6 +37,19 @@ Pass EncodePerToken(const std::vector<std::string>& sites) {
           }};
 }
 
+Pass EncodeInnerSitesPerChunk() {
+  return {"per-chunk scales", [](QuantContext& c) -> Status {
+            for (const Node& n : c.graph.nodes) {
+              if (n.op != Op::kSsd) continue;
+              for (const char* inner : kSsdInnerSites) {
+                c.graph.encodings[SsdInnerSite(n.layer, inner)] = {
+                    DType::kI8, ScaleSource::kPerChunk, {}};
+              }
+            }
+            return {};
+          }};
+}
+
 Pass UseInt8Ssd(bool gate_q7) {
   return {"int8 ssd", [gate_q7](QuantContext& c) -> Status {
             for (Node& n : c.graph.nodes) {

@@ -44,6 +44,10 @@ Pass Calibrate(const CalibrateOptions& options);
 // Encodes a site of every block as int8 with a scale per token, computed at run time.
 Pass EncodePerToken(const std::vector<std::string>& sites);
 
+// Encodes the inner sites of every Ssd ("x_scaled", "score", "state") as int8 with scales made at
+// run time for each chunk: nothing to calibrate, nothing saturates.
+Pass EncodeInnerSitesPerChunk();
+
 // Switches every Ssd to its int8 form; needs the encodings of B, C and the inner sites.
 Pass UseInt8Ssd(bool gate_q7);
 

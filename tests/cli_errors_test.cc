@@ -1,0 +1,312 @@
+// Contracts of the program, on bad input: exit code 2 (1 when the system refuses, 4 when the result
+// is bad), exactly one line on standard error that names the file or tensor and the reason, nothing
+// on standard output, and no output folder, whole or partial.
+#include <gtest/gtest.h>
+
+#include <sys/mount.h>
+
+#include <cmath>
+#include <cstring>
+#include <limits>
+
+#include <fmt/format.h>
+
+#include "io/safetensors.h"
+#include "tests/cli_program.h"
+
+namespace octet {
+namespace {
+
+class CliErrorsTest : public CliTest {
+ protected:
+  // One sentence that mentions all of `parts`.
+  void ExpectError(const Outcome& o, int code, const std::vector<std::string>& parts) const {
+    EXPECT_EQ(o.exit_code, code) << o.err;
+    EXPECT_EQ(o.out, "");
+    EXPECT_EQ(o.err.rfind("octet: ", 0), 0u) << o.err;
+    EXPECT_EQ(o.err.find('\n'), o.err.size() - 1) << "not one line: " << o.err;
+    for (const std::string& part : parts) {
+      EXPECT_NE(o.err.find(part), std::string::npos) << part << " not in: " << o.err;
+    }
+  }
+
+  // A quantization fails and leaves nothing but what was there before.
+  void ExpectQuantizeFails(std::vector<std::string> args, int code,
+                           const std::vector<std::string>& parts) const {
+    const std::vector<std::string> before = Entries();
+    ExpectError(Octet(std::move(args)), code, parts);
+    EXPECT_EQ(Entries(), before);
+  }
+
+  Outcome Perplexity(const std::string& model, const std::string& text) const {
+    return Octet({"evaluate", "perplexity", model, "--text", text, "--window", "32"});
+  }
+
+  // A copy of the model in `m`; tests then damage it.
+  std::string CopyModel(const std::string& from = kBooks) const {
+    std::filesystem::create_directory(folder_ / "m");
+    for (const auto& entry : std::filesystem::directory_iterator(from)) {
+      std::filesystem::copy_file(entry.path(), folder_ / "m" / entry.path().filename());
+      std::filesystem::permissions(folder_ / "m" / entry.path().filename(),
+                                   std::filesystem::perms::owner_all);
+    }
+    return PathOf("m");
+  }
+
+  // CopyModel with one member of config.json replaced.
+  std::string ModelWith(const std::string& key, Json value) const {
+    std::filesystem::remove_all(folder_ / "m");
+    const std::string model = CopyModel();
+    Result<Json> config = Json::ParseFile(model + "/config.json", 1 << 20);
+    EXPECT_TRUE(config.ok());
+    config->Set(key, std::move(value));
+    WriteAll(model + "/config.json", config->Dump());
+    return model;
+  }
+};
+
+TEST_F(CliErrorsTest, Usage) {
+  const std::vector<std::vector<std::string>> wrong = {{},
+                                                       {"quantise"},
+                                                       {"--no-such-flag"},
+                                                       {"quantize"},
+                                                       {"quantize", kBooks, "--recipe", "absmax"},
+                                                       {"evaluate"},
+                                                       {"generate", kBooks, "-n", "many"},
+                                                       {"bench"},
+                                                       {"bench", kBooks, "--repeats", "0"},
+                                                       {"compare", kBooks, "--text", "x"},
+                                                       {"inspect", kBooks, "--threads"},
+                                                       {"recipes", "--json", "extra"}};
+  for (const auto& args : wrong) {
+    ExpectError(Octet(args), 2, {"--help"});
+  }
+}
+
+TEST_F(CliErrorsTest, UnknownRecipeAndOption) {
+  ExpectQuantizeFails(QuickQuantize(kBooks, "magic", PathOf("q")), 2,
+                      {"magic", "absmax", "ssdi8-w8a8"});
+  std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+  args.insert(args.end(), {"--option", "colour=blue"});
+  ExpectQuantizeFails(args, 2, {"absmax", "colour", "state"});
+  args.back() = "state=f8";
+  ExpectQuantizeFails(args, 2, {"state", "f8", "f16"});
+  args.back() = "state";
+  ExpectQuantizeFails(args, 2, {"state", "KEY=VALUE"});
+}
+
+TEST_F(CliErrorsTest, TextThatIsEmptyShortOrMissing) {
+  WriteAll(folder_ / "empty.txt", "\n \n");
+  WriteAll(folder_ / "short.txt", "It was a dark night.");
+  WriteAll(folder_ / "bad.jsonl", "{\"text\": 5}\n");
+  ExpectError(Perplexity(kBooks, PathOf("empty.txt")), 2, {"empty.txt", "no text"});
+  ExpectError(Perplexity(kBooks, PathOf("short.txt")), 2, {"short.txt", "shorter", "32"});
+  ExpectError(Perplexity(kBooks, PathOf("missing.txt")), 2, {"missing.txt"});
+  ExpectError(Perplexity(kBooks, PathOf("bad.jsonl")), 2, {"bad.jsonl", "line 1"});
+  ExpectError(Octet({"compare", kBooks, kBooks, "--text", PathOf("short.txt")}), 2,
+              {"short.txt", "shorter", "2048"});
+  ExpectError(Octet({"evaluate", "perplexity", kBooks, "--text", PathOf("short.txt"), "--window",
+                     "8", "--stride", "9"}),
+              2, {"stride", "8"});
+  std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+  args.insert(args.end(), {"--calibration", PathOf("empty.txt")});
+  ExpectQuantizeFails(args, 2, {"empty.txt", "no text"});
+  WriteAll(folder_ / "tiny.txt", "It");
+  args.back() = PathOf("tiny.txt");
+  ExpectQuantizeFails(args, 2, {"tiny.txt"});
+}
+
+TEST_F(CliErrorsTest, EmptyPromptAndBadSampling) {
+  ExpectError(Octet({"generate", kBooks, "--prompt", ""}), 2, {"prompt"});
+  ExpectError(Octet({"generate", kBooks}), 2, {"prompt"});
+  ExpectError(Octet({"generate", kBooks, "--prompt", "x", "--temperature", "-1"}), 2,
+              {"temperature"});
+  ExpectError(Octet({"generate", kBooks, "--prompt", "x", "--top-p", "2"}), 2, {"top-p"});
+}
+
+TEST_F(CliErrorsTest, FoldersThatAreNotModels) {
+  const std::string text = WriteText(5);
+  const std::string missing = PathOf("missing");
+  ExpectError(Perplexity(missing, text), 2, {missing});
+  ExpectError(Octet({"generate", missing, "--prompt", "x"}), 2, {missing});
+  ExpectError(Octet({"bench", missing}), 2, {missing});
+  ExpectError(Octet({"inspect", missing}), 2, {missing});
+  ExpectError(Octet({"demo", missing}), 2, {missing});
+  ExpectError(Octet({"compare", kBooks, missing, "--text", text}), 2, {missing});
+  ExpectQuantizeFails(QuickQuantize(missing, "absmax", PathOf("q")), 2, {missing});
+  std::filesystem::create_directory(folder_ / "empty");
+  ExpectError(Perplexity(PathOf("empty"), text), 2, {"empty", "config.json"});
+  std::filesystem::copy_file(std::string(kBooks) + "/config.json", folder_ / "empty/config.json");
+  ExpectError(Perplexity(PathOf("empty"), text), 2, {"empty", "model.safetensors"});
+}
+
+TEST_F(CliErrorsTest, FolderWithoutTokenizer) {
+  const std::string model = CopyModel();
+  std::filesystem::remove(model + "/tokenizer.json");
+  ExpectError(Perplexity(model, WriteText(5)), 2, {model, "tokenizer.json"});
+  ExpectError(Octet({"generate", model, "--prompt", "x"}), 2, {model, "tokenizer.json"});
+  // Text that the model writes needs no tokenizer.
+  const Outcome o = Octet(QuickQuantize(model, "absmax", PathOf("q")));
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+}
+
+TEST_F(CliErrorsTest, TokenizerThatDoesNotFitTheVocabulary) {
+  const std::string model = CopyModel("tests/golden/mamba2_g1");
+  std::filesystem::copy_file(std::string(kBooks) + "/tokenizer.json", model + "/tokenizer.json");
+  ExpectError(Perplexity(model, WriteText(5)), 2, {model, "tokenizer", "4096"});
+  WriteAll(model + "/tokenizer.json", "{\"model\": 3}");
+  ExpectError(Perplexity(model, WriteText(5)), 2, {"tokenizer.json"});
+}
+
+TEST_F(CliErrorsTest, TruncatedWeights) {
+  const std::string model = CopyModel(), file = model + "/model.safetensors";
+  const auto size = std::filesystem::file_size(file);
+  for (const auto keep : {size - 1, size / 2, uintmax_t{100}, uintmax_t{5}, uintmax_t{0}}) {
+    std::filesystem::resize_file(file, keep);
+    ExpectError(Octet({"inspect", model}), 2, {"model.safetensors"});
+    ExpectQuantizeFails(QuickQuantize(model, "absmax", PathOf("q")), 2, {"model.safetensors"});
+  }
+}
+
+TEST_F(CliErrorsTest, ConfigsOfNonsense) {
+  const std::string text = WriteText(5);
+  const std::pair<const char*, Json> nonsense[] = {{"hidden_size", "big"},
+                                                   {"num_heads", -5},
+                                                   {"num_heads", int64_t{1000000000000000000}},
+                                                   {"state_size", 1.5},
+                                                   {"n_groups", 0},
+                                                   {"num_hidden_layers", Json::MakeArray()},
+                                                   {"conv_kernel", true},
+                                                   {"layer_norm_epsilon", "small"},
+                                                   {"time_step_limit", "none"},
+                                                   {"tie_word_embeddings", 7},
+                                                   {"model_type", "llama"},
+                                                   {"model_type", 3},
+                                                   {"eos_token_id", 99999999}};
+  for (const auto& [key, value] : nonsense) {
+    const std::string model = ModelWith(key, value);
+    ExpectError(Perplexity(model, text), 2, {model, key});
+  }
+  const std::string model = ModelWith("hidden_size", 256);
+  for (const char* contents : {"", "[]", "{\"model_type\": ", "\xff"}) {
+    WriteAll(model + "/config.json", contents);
+    ExpectError(Perplexity(model, text), 2, {"config.json"});
+  }
+}
+
+TEST_F(CliErrorsTest, WeightsThatAreNotFinite) {
+  const std::string model = CopyModel();
+  const std::string name = "backbone.layers.3.mixer.out_proj.weight";
+  Result<WeightMap> weights = ReadSafetensors(std::string(kBooks) + "/model.safetensors");
+  ASSERT_TRUE(weights.ok());
+  const Weight* w = weights->Find(name);
+  ASSERT_NE(w, nullptr) << "the name of a tensor of the checkpoint";
+  std::vector<float> values = ToF32(*w);
+  values[1234] = std::numeric_limits<float>::quiet_NaN();
+  weights->Set(name, MakeWeight(values, w->shape));
+  std::vector<std::pair<std::string, Weight>> tensors(weights->all().begin(), weights->all().end());
+  std::filesystem::remove(model + "/model.safetensors");
+  ASSERT_TRUE(WriteSafetensors(model + "/model.safetensors", tensors, {}).ok());
+  ExpectQuantizeFails(QuickQuantize(model, "absmax", PathOf("q")), 2, {model, name});
+  ExpectError(Perplexity(model, WriteText(5)), 2, {model, name});
+}
+
+TEST_F(CliErrorsTest, ChunkSizeOtherThanTheCalibratedOne) {
+  const std::string q = PathOf("q"), text = WriteText(10);
+  ASSERT_EQ(Octet(QuickQuantize(kBooks, "ssdi8-w8a8", q)).exit_code, 0);
+  const std::vector<std::vector<std::string>> commands = {
+      {"evaluate", "perplexity", q, "--text", text, "--window", "32"},
+      {"compare", kBooks, q, "--text", text, "--window", "32"},
+      {"generate", q, "--prompt", "x", "-n", "2"},
+      {"bench", q, "--prefill", "8", "--decode", "2", "--repeats", "1"}};
+  for (std::vector<std::string> args : commands) {
+    args.insert(args.end(), {"--chunk-size", "64"});
+    ExpectError(Octet(args), 2, {q, "256", "64"});
+    args.back() = "256";
+    EXPECT_EQ(Octet(args).exit_code, 0) << args[0];
+  }
+  EXPECT_EQ(Octet({"evaluate", "perplexity", kBooks, "--text", text, "--window", "32",
+                   "--chunk-size", "64"})
+                .exit_code,
+            0)
+      << "a float model runs with any";
+}
+
+TEST_F(CliErrorsTest, QuantizedModelsAreNotQuantizedAgain) {
+  ASSERT_EQ(Octet(QuickQuantize(kBooks, "absmax", PathOf("q"))).exit_code, 0);
+  ExpectQuantizeFails(QuickQuantize(PathOf("q"), "absmax", PathOf("r")), 2,
+                      {PathOf("q"), "already"});
+}
+
+TEST_F(CliErrorsTest, OutputFoldersThatExist) {
+  std::filesystem::create_directory(folder_ / "q");
+  WriteAll(folder_ / "q/precious", "data");
+  ExpectQuantizeFails(QuickQuantize(kBooks, "absmax", PathOf("q")), 2, {PathOf("q"), "not empty"});
+  EXPECT_EQ(ReadAll(folder_ / "q/precious"), "data");
+  ExpectQuantizeFails(QuickQuantize(kBooks, "absmax", PathOf("q/precious")), 2, {"precious"});
+  ExpectError(Octet({"demo", "--output", PathOf("q")}), 2, {PathOf("q")});
+  ExpectQuantizeFails(QuickQuantize(kBooks, "absmax", PathOf("no/such/parent")), 1, {"no/such"});
+}
+
+TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {
+  // Activations that calibration has never seen: static scales made for one token, over and over.
+  WriteAll(folder_ / "one.txt", std::string(400, '\x7f'));
+  const std::string model = CopyModel();
+  Result<WeightMap> weights = ReadSafetensors(std::string(kBooks) + "/model.safetensors");
+  ASSERT_TRUE(weights.ok());
+  // One enormous channel takes all the resolution of a per-tensor scale.
+  const std::string name = "backbone.layers.0.norm.weight";
+  const Weight* w = weights->Find(name);
+  ASSERT_NE(w, nullptr);
+  std::vector<float> values = ToF32(*w);
+  values[3] = 3e4f;
+  weights->Set(name, MakeWeight(values, w->shape));
+  std::vector<std::pair<std::string, Weight>> tensors(weights->all().begin(), weights->all().end());
+  std::filesystem::remove(model + "/model.safetensors");
+  ASSERT_TRUE(WriteSafetensors(model + "/model.safetensors", tensors, {}).ok());
+  const std::vector<std::string> before = Entries();
+  std::vector<std::string> args = QuickQuantize(model, "absmax", PathOf("q"));
+  const Outcome o = Octet(args);
+  EXPECT_EQ(o.exit_code, 4) << o.err;
+  EXPECT_NE(o.err.find("broken"), std::string::npos) << o.err;
+  EXPECT_EQ(o.err.find('\n'), o.err.size() - 1) << o.err;
+  EXPECT_EQ(Entries(), before);
+  args.emplace_back("--force");
+  EXPECT_EQ(Octet(args).exit_code, 0);
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "q/model.safetensors"));
+}
+
+TEST_F(CliErrorsTest, FileSizeLimit) {
+  std::string command = "ulimit -f 2000 && exec \"$0\"";  // blocks of 512 bytes
+  std::vector<std::string> args = {"/bin/sh", "-c", "", Program()};
+  for (const std::string& a : QuickQuantize(kBooks, "absmax", PathOf("q"))) {
+    command += fmt::format(" '{}'", a);
+  }
+  args[2] = command;
+  const std::vector<std::string> before = Entries();
+  ExpectError(Execute(args), 1, {"model.safetensors", "large"});
+  EXPECT_EQ(Entries(), before);
+}
+
+TEST_F(CliErrorsTest, FullDisk) {
+  std::filesystem::create_directory(folder_ / "disk");
+  const std::string disk = PathOf("disk");
+  if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=2m") != 0) {
+    GTEST_SKIP() << "a small file system needs root: " << std::strerror(errno);
+  }
+  const Outcome o = Octet(QuickQuantize(kBooks, "absmax", disk + "/q"));
+  const bool empty = std::filesystem::is_empty(disk);
+  umount(disk.c_str());
+  ExpectError(o, 1, {"model.safetensors", "space"});
+  EXPECT_TRUE(empty);
+}
+
+TEST_F(CliErrorsTest, InstructionSets) {
+  setenv("OCTET_ISA", "sse9", 1);
+  const Outcome o = Octet({"recipes"});
+  unsetenv("OCTET_ISA");
+  ExpectError(o, 2, {"OCTET_ISA", "sse9", "ref"});
+}
+
+}  // namespace
+}  // namespace octet

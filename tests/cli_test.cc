@@ -1,0 +1,220 @@
+// Contracts of the program, on valid input:
+// 1. Every command exits 0 and prints its result to standard output; --json is one object with the
+//    promised members and "schema".
+// 2. quantize writes a folder that loads, that compare finds close to the original, and that is the
+//    same to the byte for any number of threads.
+// 3. generate continues prompts from arguments and standard input; the same seed, the same text.
+// 4. --help and --version succeed; results of a closed or full standard output are errors.
+#include <gtest/gtest.h>
+
+#include <sys/stat.h>
+
+#include <fmt/format.h>
+
+#include "tests/cli_program.h"
+
+namespace octet {
+namespace {
+
+double Number(const Json& object, const std::string& key) {
+  const Json* value = object.Find(key);
+  EXPECT_TRUE(value != nullptr && value->is_number()) << key << " in " << object.Dump(-1);
+  return value != nullptr && value->is_number() ? *value->AsNumber() : -1;
+}
+
+std::string Text(const Json& object, const std::string& key) {
+  const Json* value = object.Find(key);
+  EXPECT_TRUE(value != nullptr && value->is_string()) << key << " in " << object.Dump(-1);
+  return value != nullptr && value->is_string() ? value->AsString() : "";
+}
+
+TEST_F(CliTest, HelpAndVersion) {
+  const Outcome version = Octet({"--version"});
+  EXPECT_EQ(version.exit_code, 0);
+  EXPECT_EQ(version.out.substr(0, 6), "octet ");
+  for (const auto& args : std::vector<std::vector<std::string>>{
+           {"--help"}, {"evaluate", "perplexity", "--help"}, {"quantize", "-h"}}) {
+    const Outcome help = Octet(args);
+    EXPECT_EQ(help.exit_code, 0);
+    EXPECT_NE(help.out.find("Usage: octet"), std::string::npos) << help.out;
+    EXPECT_EQ(help.err, "");
+  }
+  EXPECT_NE(Octet({"--help"}).out.find("Examples:"), std::string::npos);
+}
+
+TEST_F(CliTest, RecipesListsOptionsWithDefaults) {
+  const Json json = OctetJson({"recipes"});
+  EXPECT_EQ(Text(json, "schema"), "octet.recipes/1");
+  bool found = false;
+  for (const Json& recipe : json.Find("recipes")->AsArray()) {
+    if (Text(recipe, "name") != "ssdi8-w4a8") continue;
+    found = true;
+    EXPECT_FALSE(recipe.Find("options")->AsArray().empty());
+    for (const Json& option : recipe.Find("options")->AsArray()) {
+      EXPECT_NE(option.Find("default"), nullptr);
+      EXPECT_NE(Text(option, "help"), "");
+    }
+  }
+  EXPECT_TRUE(found);
+  EXPECT_NE(Octet({"recipes"}).out.find("--option state=f32"), std::string::npos);
+}
+
+TEST_F(CliTest, QuantizedFolderIsSmallerAndClose) {
+  const std::string output = PathOf("q");
+  Json json = OctetJson(QuickQuantize(kBooks, "absmax", output));
+  EXPECT_EQ(Text(json, "schema"), "octet.quantize/1");
+  EXPECT_EQ(Text(json, "recipe"), "absmax");
+  EXPECT_LT(Number(json, "bytes_after"), 0.7 * Number(json, "bytes_before"));
+  EXPECT_EQ(Number(*json.Find("self_check"), "simulated_mismatches"), 0);
+  EXPECT_EQ(Number(*json.Find("calibration"), "tokens"), 96);
+  const Result<Json> config = Json::ParseFile(output + "/config.json", 1 << 20);
+  ASSERT_TRUE(config.ok()) << config.status().message();
+  EXPECT_EQ(Number(*config, "hidden_size"), 256) << "keys of the original stay";
+  EXPECT_EQ(Text(*config->Find("quantization_config"), "quant_method"), "octet");
+  for (const char* file : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    EXPECT_EQ(ReadAll(output + "/" + file), ReadAll(std::string(kBooks) + "/" + file)) << file;
+  }
+
+  json = OctetJson({"compare", kBooks, output, "--text", WriteText(30), "--window", "64"});
+  EXPECT_EQ(Text(json, "schema"), "octet.compare/1");
+  EXPECT_GT(Number(json, "kl_mean"), 0);
+  EXPECT_LT(Number(json, "kl_mean"), 0.2);
+  EXPECT_GE(Number(json, "kl_p99"), Number(json, "kl_mean"));
+  EXPECT_GT(Number(json, "top1_agreement"), 0.7);
+  EXPECT_NEAR(Number(json, "perplexity_ratio"), 1, 0.2);
+  ASSERT_EQ(json.Find("perplexity_ratio_ci95")->AsArray().size(), 2u);
+
+  json = OctetJson({"inspect", output});
+  EXPECT_EQ(Text(json, "schema"), "octet.inspect/1");
+  EXPECT_EQ(Text(*json.Find("quantization"), "recipe"), "absmax");
+  EXPECT_GT(Number(*json.Find("bytes_by_class"), "scales"), 0);
+}
+
+TEST_F(CliTest, QuantizeDoesNotDependOnThreads) {
+  for (const char* threads : {"1", "3"}) {
+    std::vector<std::string> args = QuickQuantize(kBooks, "ssdi8-w8a8", PathOf(threads));
+    args.insert(args.end(), {"--threads", threads});
+    const Outcome o = Octet(args);
+    ASSERT_EQ(o.exit_code, 0) << o.err;
+  }
+  for (const char* file : {"model.safetensors", "config.json"}) {
+    EXPECT_TRUE(ReadAll(PathOf("1") + "/" + file) == ReadAll(PathOf("3") + "/" + file)) << file;
+  }
+}
+
+TEST_F(CliTest, QuantizeTakesCalibrationTextAndOptions) {
+  std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+  args.insert(args.end(), {"--calibration", WriteText(20), "--option", "state=i8"});
+  const Json json = OctetJson(args);
+  EXPECT_EQ(Text(*json.Find("calibration"), "name"), "text.txt");
+  EXPECT_EQ(Text(*json.Find("calibration"), "sha256").size(), 64u);
+  EXPECT_EQ(Text(*json.Find("options"), "state"), "i8");
+  const Json before = OctetJson({"inspect", kBooks}), after = OctetJson({"inspect", PathOf("q")});
+  EXPECT_LT(Number(after, "state_bytes_per_stream"),
+            0.5 * Number(before, "state_bytes_per_stream"));
+}
+
+TEST_F(CliTest, PerplexityOfEnglishIsPlausible) {
+  const Json json =
+      OctetJson({"evaluate", "perplexity", kBooks, "--text", WriteText(20), "--window", "64",
+                 "--stride", "32", "--max-tokens", "128", "--threads", "2"});
+  EXPECT_EQ(Text(json, "schema"), "octet.evaluate.perplexity/1");
+  EXPECT_EQ(Number(json, "tokens"), 63 + 32 + 32);
+  EXPECT_GT(Number(json, "perplexity"), 1);
+  EXPECT_LT(Number(json, "perplexity"), 100) << "the text repeats itself";
+  EXPECT_GT(Number(json, "bits_per_byte"), 0);
+  EXPECT_NEAR(std::log(Number(json, "perplexity")), Number(json, "nll_per_token"), 1e-9);
+}
+
+TEST_F(CliTest, GenerateContinuesThePrompt) {
+  const std::string prompt = "It was a dark night, and";
+  const std::vector<std::string> args = {"generate", kBooks, "-n", "12", "--seed", "5"};
+  std::vector<std::string> with_prompt = args;
+  with_prompt.insert(with_prompt.end(), {"--prompt", prompt});
+  const Outcome plain = Octet(with_prompt);
+  EXPECT_EQ(plain.exit_code, 0) << plain.err;
+  EXPECT_EQ(plain.out.substr(0, prompt.size()), prompt);
+  EXPECT_EQ(Octet(args, prompt).out, plain.out) << "prompt from standard input";
+  const Json json = OctetJson(with_prompt);
+  EXPECT_EQ(prompt + Text(json, "text") + "\n", plain.out);
+  EXPECT_LE(json.Find("tokens")->AsArray().size(), 12u);
+  EXPECT_FALSE(json.Find("tokens")->AsArray().empty());
+  with_prompt[5] = "6";
+  EXPECT_NE(Octet(with_prompt).out, plain.out) << "another seed";
+}
+
+TEST_F(CliTest, GreedyGenerationOfOneTokenIsTheMostLikelyOne) {
+  std::vector<std::string> greedy = {"generate",      kBooks, "-n",       "8",
+                                     "--temperature", "0",    "--prompt", "He said that"};
+  const std::string want = Octet(greedy).out;
+  greedy[5] = "1";
+  greedy.insert(greedy.end(), {"--top-k", "1"});
+  EXPECT_EQ(Octet(greedy).out, want);
+}
+
+TEST_F(CliTest, InspectReadsFoldersAndFiles) {
+  const Json folder = OctetJson({"inspect", kBooks});
+  const Json file = OctetJson({"inspect", std::string(kBooks) + "/model.safetensors"});
+  for (const char* key : {"parameters", "bytes"}) {
+    EXPECT_EQ(Number(folder, key), Number(file, key)) << key;
+  }
+  EXPECT_EQ(Number(folder, "parameters"), 4772288);
+  EXPECT_EQ(Number(*folder.Find("config"), "layers"), 8);
+  EXPECT_TRUE(folder.Find("quantization")->is_null());
+  // Convolution history 8 x 3 x 768 and state 8 x 8 x 64 x 128, fp32.
+  EXPECT_EQ(Number(folder, "state_bytes_per_stream"), 8 * (3 * 768 + 8 * 64 * 128) * 4);
+  double sum = 0;
+  for (const auto& [name, bytes] : folder.Find("bytes_by_class")->AsObject()) {
+    sum += *bytes.AsNumber();
+  }
+  EXPECT_EQ(sum, Number(folder, "bytes"));
+  EXPECT_NE(Octet({"inspect", kBooks, "--graph"}).out.find("layers.7.y"), std::string::npos);
+  const Json state_spaces = OctetJson({"inspect", "tests/golden/state_spaces_mamba2"});
+  EXPECT_GT(Number(state_spaces, "parameters"), 0);
+}
+
+TEST_F(CliTest, BenchMeasuresModelsInOneRun) {
+  std::vector<std::string> args = {"bench",    kBooks, "--prefill", "32",
+                                   "--decode", "4",    "--repeats", "2"};
+  const Json one = OctetJson(args);
+  EXPECT_EQ(Text(one, "schema"), "octet.bench/1");
+  EXPECT_GT(Number(one, "prefill_tokens_per_s"), 0);
+  EXPECT_GT(Number(one, "decode_tokens_per_s"), 0);
+  EXPECT_GT(Number(one, "peak_rss_bytes"), 4e6);
+  args.insert(args.begin() + 1, "tests/golden/mamba2_g1");
+  const Json two = OctetJson(args);
+  EXPECT_EQ(two.Find("models")->AsArray().size(), 2u);
+  args.emplace_back("--explain");
+  const Outcome text = Octet(args);
+  EXPECT_EQ(text.exit_code, 0) << text.err;
+  for (const char* part : {"pp32", "tg4", "layers.0.zxbcdt"}) {
+    EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
+  }
+}
+
+TEST_F(CliTest, AFullStandardOutputIsAnError) {
+  const Outcome o = Execute({"/bin/sh", "-c", "exec \"$0\" recipes >/dev/full", Program()});
+  EXPECT_EQ(o.exit_code, 1);
+  EXPECT_EQ(o.err, "octet: standard output could not be written\n");
+}
+
+TEST_F(CliTest, DemoShowsATableAndLeavesNothing) {
+  setenv("TMPDIR", folder_.c_str(), 1);
+  const Outcome o = Octet({"demo", "--json"});
+  unsetenv("TMPDIR");
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  const Result<Json> json = Json::Parse(o.out);
+  ASSERT_TRUE(json.ok()) << o.out;
+  const Json::Array& rows = json->Find("rows")->AsArray();
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_EQ(Number(rows[0], "kl_mean"), 0);
+  EXPECT_EQ(Text(rows[2], "name"), "SSDi8 W8A8");
+  for (const Json& row : rows) {
+    EXPECT_NEAR(Number(row, "perplexity_ratio"), 1, 0.2);
+    EXPECT_GT(Number(row, "decode_tokens_per_s"), 0);
+  }
+  EXPECT_EQ(Entries(), std::vector<std::string>{}) << "temporary folders";
+}
+
+}  // namespace
+}  // namespace octet
