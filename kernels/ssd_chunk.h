@@ -126,7 +126,11 @@ inline const char* WhyNotFloatChunks(const SsdArgs& args) {
 }
 inline const char* WhyNotInt8Chunks(const SsdArgs& args) {
   if (args.T == 1) return "T == 1";
-  return args.scales != nullptr ? nullptr : "float form";
+  if (args.scales == nullptr) return "float form";
+  const SsdScales& s = *args.scales;
+  const bool per_chunk = s.x_scaled == nullptr || s.score == nullptr || s.state == nullptr;
+  return per_chunk && args.passing == StatePassing::kGateQ7 ? "integer gates need static scales"
+                                                            : nullptr;
 }
 
 }  // namespace octet

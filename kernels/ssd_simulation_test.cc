@@ -2,10 +2,13 @@
 // 1. A simulated run, ssd_chunked/ref on decoded B and C whose tap replaces X_s, the scores and the
 //    state by FakeQuantizeI8 (in kGateQ7 the local state too), equals every int8 kernel bit for bit
 //    in y and h: for both ways of passing the state, all state formats, shapes with tails, and
-//    codes at their extremes.
+//    codes at their extremes; with any of the scales made per chunk from the values that the tap
+//    sees.
 // 2. T = 1: the float form on decoded B and C equals the int8 form bit for bit.
 // 3. kGateQ7 follows s = ((s g + 64) >> 7) + local, written out here in integers.
 // 4. int8 results lie within the sum of the half steps of its quantizers around the recurrence.
+// 5. Scales per chunk follow a spike that saturates static scales.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <memory>
@@ -31,45 +34,52 @@ struct Simulation {
   StatePassing passing;
 };
 
-void FakeQuantizeColumns(float* values, int64_t rows, int64_t cols, const float* scales) {
-  for (int64_t i = 0; i < rows * cols; ++i) {
-    values[i] = FakeQuantizeI8(values[i], scales[i % cols]);
+// FakeQuantizeI8 of values that share a scale: `count` of them from `first` on, `stride` apart.
+// Without `scale`, with that of the largest.
+void FakeQuantize(float* first, int64_t count, int64_t stride, const float* scale) {
+  float absmax = 0.0f;
+  for (int64_t i = 0; i < count; ++i) {
+    absmax = std::max(absmax, std::fabs(first[i * stride]));
+  }
+  const float own = ScaleForAbsMax(absmax);
+  for (int64_t i = 0; i < count; ++i) {
+    first[i * stride] = FakeQuantizeI8(first[i * stride], scale != nullptr ? *scale : own);
   }
 }
 
-void FakeQuantizeRows(float* values, int64_t rows, int64_t cols, const float* scales) {
-  for (int64_t i = 0; i < rows * cols; ++i) {
-    values[i] = FakeQuantizeI8(values[i], scales[i / cols]);
-  }
+const float* Element(const float* scales, int64_t i) {
+  return scales == nullptr ? nullptr : scales + i;
 }
 
 void At(void* context, SsdSite site, int64_t index, float* values, int64_t rows, int64_t cols) {
   const Simulation& sim = *static_cast<const Simulation*>(context);
   switch (site) {
     case SsdSite::kXScaled:
-      FakeQuantizeColumns(values, rows, cols, sim.scales->x_scaled + index * cols);
+      for (int64_t p = 0; p < cols; ++p) {
+        FakeQuantize(values + p, rows, cols, Element(sim.scales->x_scaled, index * cols + p));
+      }
       return;
     case SsdSite::kScore:
-      for (int64_t i = 0; i < rows * cols; ++i) {
-        values[i] = FakeQuantizeI8(values[i], sim.scales->score[index]);
-      }
+      FakeQuantize(values, rows * cols, 1, Element(sim.scales->score, index));
       return;
     case SsdSite::kLocalState:
       if (sim.passing == StatePassing::kFloat) return;
-      FakeQuantizeRows(values, rows, cols, sim.scales->state + index * rows);
-      return;
+      [[fallthrough]];
     case SsdSite::kState:
-      FakeQuantizeRows(values, rows, cols, sim.scales->state + index * rows);
+      for (int64_t p = 0; p < rows; ++p) {
+        FakeQuantize(values + p * cols, cols, 1, Element(sim.scales->state, index * rows + p));
+      }
       return;
   }
 }
 
-SsdOutput Simulate(SsdProblem* problem, StatePassing passing) {
-  Simulation sim = {&problem->scales(), passing};
+// The simulated run that belongs to `codes`, an int8 form of the problem.
+SsdOutput Simulate(SsdProblem* problem, const SsdArgs& codes) {
+  Simulation sim = {codes.scales, codes.passing};
   const SsdTap tap = {At, &sim};
   SsdArgs args = problem->Float();
   args.tap = &tap;
-  if (passing == StatePassing::kGateQ7) args.gate_q7_scale = problem->scales().state;
+  if (codes.passing == StatePassing::kGateQ7) args.gate_q7_scale = codes.scales->state;
   problem->Reset();
   RunSsd(*SsdKernel("ssd_chunked/ref"), args);
   return problem->Output();
@@ -108,19 +118,32 @@ std::vector<SsdShape> Shapes() {
   return shapes;
 }
 
-void ExpectSimulationEqualsInt8(const SsdShape& shape) {
-  for (const StatePassing passing : {StatePassing::kFloat, StatePassing::kGateQ7}) {
-    SsdProblem problem(shape);
-    const SsdOutput simulated = Simulate(&problem, passing);
-    const SsdArgs args = problem.Codes(passing);
+void ExpectSimulationEqualsInt8(SsdProblem* problem) {
+  std::vector<SsdArgs> forms = {problem->Codes(StatePassing::kGateQ7)};
+  for (int sites = 0; sites < 8; ++sites) {
+    forms.push_back(problem->PerChunk(sites));
+  }
+  for (const SsdArgs& args : forms) {
+    const SsdOutput simulated = Simulate(problem, args);
+    int kernels = 0;
     for (const auto* kernel : testing::Accepting(args)) {
       if ((MaskOf(kernel->isa) & AllowedIsas()) == 0) continue;
-      problem.Reset();
+      ++kernels;
+      problem->Reset();
       RunSsd(*kernel, args);
-      EXPECT_TRUE(problem.Output() == simulated)
-          << kernel->name << " passing=" << static_cast<int>(passing) << " " << shape.Name();
+      EXPECT_TRUE(problem->Output() == simulated)
+          << kernel->name << " passing=" << static_cast<int>(args.passing)
+          << " per chunk: " << (args.scales->x_scaled == nullptr ? "x_scaled " : "")
+          << (args.scales->score == nullptr ? "score " : "")
+          << (args.scales->state == nullptr ? "state " : "") << problem->shape().Name();
     }
+    EXPECT_GT(kernels, 0);
   }
+}
+
+void ExpectSimulationEqualsInt8(const SsdShape& shape) {
+  SsdProblem problem(shape);
+  ExpectSimulationEqualsInt8(&problem);
 }
 
 TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunOnOddShapes) {
@@ -151,6 +174,59 @@ TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunWithCodesAtTheirExtremes) {
   ExpectSimulationEqualsInt8(shape);
 }
 
+// Channel 3 of head 0 forgets slowly; the chunk from token 16 on brings it a value a thousand times
+// the others.
+constexpr int64_t kSpikeChannel = 3;
+std::unique_ptr<SsdProblem> SpikeProblem() {
+  SsdShape shape;
+  shape.T = 53;
+  shape.H = 4;
+  shape.G = 2;
+  auto problem = std::make_unique<SsdProblem>(shape);
+  problem->mutable_A()->front() = -0.05f;
+  *problem->mutable_x(20, kSpikeChannel) = 1500.0f;
+  return problem;
+}
+
+TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunAroundASpike) {
+  const std::unique_ptr<SsdProblem> problem = SpikeProblem();
+  ExpectSimulationEqualsInt8(problem.get());
+}
+
+TEST_P(SimulationPerIsa, ScalesPerChunkFollowASpike) {
+  const std::unique_ptr<SsdProblem> problem = SpikeProblem();
+  // The spike's channel in the chunks after it, which know it from the state alone.
+  const auto after = [&](const Kernel<SsdArgs>& kernel, const SsdArgs& args) {
+    problem->Reset();
+    RunSsd(kernel, args);
+    std::vector<double> y;
+    for (int64_t t = 32; t < args.T; ++t) {
+      y.push_back(problem->y()[static_cast<size_t>(t * args.H * args.P + kSpikeChannel)]);
+    }
+    return y;
+  };
+  const std::vector<double> exact = after(*SsdKernel("ssd/ref"), problem->Float());
+  const auto relative_error = [&](const Kernel<SsdArgs>& kernel, const SsdArgs& args) {
+    const std::vector<double> y = after(kernel, args);
+    double error = 0.0;
+    double size = 0.0;
+    for (size_t i = 0; i < exact.size(); ++i) {
+      error += std::pow(y[i] - exact[i], 2);
+      size += std::pow(exact[i], 2);
+    }
+    return std::sqrt(error / size);
+  };
+  for (const auto* kernel : testing::Accepting(problem->PerChunk())) {
+    if ((MaskOf(kernel->isa) & AllowedIsas()) == 0) continue;
+    EXPECT_GT(relative_error(*kernel, problem->PerChunk(0)), 0.5) << kernel->name;
+    // Either static scale alone cuts the spike off.
+    EXPECT_GT(relative_error(*kernel, problem->PerChunk(1)), 0.5) << kernel->name;
+    EXPECT_GT(relative_error(*kernel, problem->PerChunk(4)), 0.5) << kernel->name;
+    // Half a step in 127 for X_s and for the state, with room.
+    EXPECT_LT(relative_error(*kernel, problem->PerChunk()), 0.02) << kernel->name;
+  }
+}
+
 TEST_P(SimulationPerIsa, OneTokenEqualsInFloatAndInt8) {
   for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
     for (const int64_t N : {16, 21, 128}) {
@@ -162,14 +238,13 @@ TEST_P(SimulationPerIsa, OneTokenEqualsInFloatAndInt8) {
       SsdProblem problem(shape);
       RunSsd(*SsdKernel("ssd_step/ref"), problem.Float());
       const SsdOutput expected = problem.Output();
-      for (const StatePassing passing : {StatePassing::kFloat, StatePassing::kGateQ7}) {
-        for (const SsdArgs& args : {problem.Float(), problem.Codes(passing)}) {
-          for (const auto* kernel : testing::Accepting(args)) {
-            if ((MaskOf(kernel->isa) & AllowedIsas()) == 0) continue;
-            problem.Reset();
-            RunSsd(*kernel, args);
-            EXPECT_TRUE(problem.Output() == expected) << kernel->name << " " << shape.Name();
-          }
+      for (const SsdArgs& args : {problem.Float(), problem.Codes(StatePassing::kFloat),
+                                  problem.Codes(StatePassing::kGateQ7), problem.PerChunk()}) {
+        for (const auto* kernel : testing::Accepting(args)) {
+          if ((MaskOf(kernel->isa) & AllowedIsas()) == 0) continue;
+          problem.Reset();
+          RunSsd(*kernel, args);
+          EXPECT_TRUE(problem.Output() == expected) << kernel->name << " " << shape.Name();
         }
       }
     }

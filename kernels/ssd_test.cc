@@ -7,8 +7,7 @@
 // 4. The step kernels and the int8 kernels give the same bits on every instruction set.
 // 5. Runs over disjoint head ranges give the bits of one run and touch nothing else.
 // 6. Decays that underflow, steep cumulative sums and tiny states give finite results.
-// 7. Taps see the sites and shapes that ssd.h states, and what they write is what later stages
-// read.
+// 7. One kind of kernel accepts each problem; integer gates need static scales.
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
@@ -247,7 +246,7 @@ TEST_P(SsdPerIsa, FloatKernelsLieWithinTheBoundOfTheRecurrence) {
 // The forms of one problem.
 std::vector<SsdArgs> Forms(SsdProblem* problem) {
   return {problem->Float(), problem->Codes(StatePassing::kFloat),
-          problem->Codes(StatePassing::kGateQ7)};
+          problem->Codes(StatePassing::kGateQ7), problem->PerChunk()};
 }
 
 TEST_P(SsdPerIsa, RunsSplitAtChunksGiveTheSameBits) {
@@ -377,8 +376,7 @@ TEST_P(SsdPerIsa, UnderflowAndSteepSumsStayFinite) {
       ASSERT_NEAR(problem.y()[i], truth.y[i], bound) << kernel->name << " " << i;
     }
   }
-  for (const StatePassing passing : {StatePassing::kFloat, StatePassing::kGateQ7}) {
-    const SsdArgs codes = problem.Codes(passing);
+  for (const SsdArgs& codes : Forms(&problem)) {
     for (const auto* kernel : Allowed(codes)) {
       problem.Reset();
       RunSsd(*kernel, codes);
@@ -413,6 +411,13 @@ TEST(SsdKernels, EachProblemHasOneKindOfKernel) {
   EXPECT_EQ(names(one.Codes(StatePassing::kGateQ7)), Names{"ssd_step/ref"});
   EXPECT_EQ(names(two.Float()), Names{"ssd_chunked/ref"});
   EXPECT_EQ(names(two.Codes(StatePassing::kFloat)), Names{"ssd_int8/ref"});
+  EXPECT_EQ(names(one.PerChunk()), Names{"ssd_step/ref"});
+  for (const int sites : {1, 2, 4, 7}) {
+    SsdArgs per_chunk = two.PerChunk(sites);
+    EXPECT_EQ(names(per_chunk), Names{"ssd_int8/ref"}) << sites;
+    per_chunk.passing = StatePassing::kGateQ7;
+    EXPECT_TRUE(Accepting(per_chunk).empty()) << sites;
+  }
   EXPECT_EQ(std::string(Kernels<SsdArgs>().Pick(gated, kAllIsas).name), "ssd_chunked/ref");
 }
 

@@ -125,6 +125,17 @@ class SsdProblem {
     args.passing = passing;
     return args;
   }
+  // The int8 form with scales per chunk where a bit of `sites` is set: 1 X_s, 2 scores, 4 states.
+  SsdArgs PerChunk(int sites = 7) {
+    SsdArgs args = Codes(StatePassing::kFloat);
+    SsdScales& scales = per_chunk_[sites];
+    scales = scales_;
+    if ((sites & 1) != 0) scales.x_scaled = nullptr;
+    if ((sites & 2) != 0) scales.score = nullptr;
+    if ((sites & 4) != 0) scales.state = nullptr;
+    args.scales = &scales;
+    return args;
+  }
   // `args` of this problem, restricted to tokens [begin, end).
   SsdArgs Tokens(SsdArgs args, int64_t begin, int64_t end) const {
     args.T = end - begin;
@@ -170,6 +181,8 @@ class SsdProblem {
     }
     return values;
   }
+  // Channel i = h * P + p of token t.
+  float* mutable_x(int64_t t, int64_t i) { return &x_[Count(t * x_stride_ + i)]; }
   std::vector<float>* mutable_A() { return &A_; }
   std::vector<float>* mutable_dt() { return &dt_; }
 
@@ -221,6 +234,7 @@ class SsdProblem {
   std::vector<uint8_t> h_, h_initial_;
   std::vector<float> h_scales_, h_scales_initial_;
   SsdScales scales_;
+  SsdScales per_chunk_[8];
 };
 
 // The kernel named `name`; the test's author promises that it exists.

@@ -17,6 +17,7 @@
 #include "kernels/math.h"
 #include "kernels/ssd.h"
 #include "kernels/ssd_chunk.h"
+#include "tensor/codecs/uniform.h"
 
 // Everything here is a template over T, the type of the packed codes: int8 where the processor
 // multiplies bytes, else int16 (kernels/hwy/ssd_tile-inl.h). The results are the same integers.
@@ -48,6 +49,7 @@ struct Int8Layout {
     score = scratch.Take<float>(L16 * L16);
     x_words = scratch.Take<int32_t>(L16 * P16 / 2);
     x_sums = scratch.Take<int32_t>(P16);
+    x_scale = scratch.Take<float>(P16);
     x_inverse = scratch.Take<float>(P16);
     state = scratch.Take<int32_t>(P16 * N16 / 2);
     row = scratch.Take<float>(N16);
@@ -66,7 +68,8 @@ struct Int8Layout {
   float* score;           // [L16, L16], decoded CB codes
   int32_t* x_words;       // [L16 / kPerWord, P16], left factor of stage 2, transposed
   int32_t* x_sums;        // [P16]
-  float* x_inverse;       // [P16], 1 / x_scaled scale
+  float* x_scale;         // [P16]
+  float* x_inverse;       // [P16]
   int32_t* state;         // codes [P16, N16]
   float* row;             // [N16]
   int32_t* transposed;    // [N16 / kPerWord, .]: right factor of stage 4, then of stage 5
@@ -110,6 +113,22 @@ void InterleaveRows(const T* rows, int64_t len, int64_t N16, int32_t* out) {
   }
 }
 
+// The largest |acc[m, k]| with k <= m < len. What lies above the diagonal was partly computed.
+int32_t CausalAbsMax(const int32_t* acc, int64_t stride, int64_t len) {
+  const DI d;
+  auto most = hn::Zero(d);
+  for (int64_t m = 0; m < len; ++m, acc += stride) {
+    int64_t k = 0;
+    for (; k + kLanes <= m + 1; k += kLanes) {
+      most = hn::Max(most, hn::Abs(hn::LoadU(d, acc + k)));
+    }
+    if (k > m) continue;
+    const auto causal = hn::FirstN(d, static_cast<size_t>(m + 1 - k));
+    most = hn::Max(most, hn::Abs(hn::IfThenElseZero(causal, hn::LoadU(d, acc + k))));
+  }
+  return hn::GetLane(hn::MaxOfLanes(d, most));
+}
+
 // Stage 4, only up to the diagonal; also packs B and C for the other stages.
 template <class T>
 void Int8Score(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const Int8Layout& s) {
@@ -119,38 +138,67 @@ void Int8Score(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const In
   WidenRows(args, args.C, t0, len, g, s.N16, reinterpret_cast<T*>(s.C), s.c_sums);
   InterleaveRows(B, len, s.N16, s.B_words);
   TransposeWords(s.B, s.N16 / kPer, Pad16(len), s.N16 / kPer, s.transposed, s.L16, kRightMask<T>);
-  const double product_scale = static_cast<double>(args.scales->C[g]) * args.scales->B[g];
-  const DF d;
-  const auto scale = hn::Set(d, args.scales->score[g]);
-  const auto inverse = hn::Set(d, 1.0f / args.scales->score[g]);
   for (int64_t m = 0; m < len; m += kPad) {
     const int64_t rows = std::min(kPad, len - m);
     const LeftFactor<int32_t> left = {s.C + m * s.N16 / kPer, s.N16 / kPer, 1, s.c_sums + m};
-    Multiply<T>(left, rows, 0, CeilDiv(args.N, kPer), {s.transposed, s.L16}, m + rows, s.acc,
-                s.L16);
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t k = 0; k <= m + r; k += kLanes) {
-        const auto acc = hn::LoadU(DI(), s.acc + r * s.L16 + k);
-        const auto code = QuantizeV(d, DequantizeV(d, acc, product_scale), inverse);
-        hn::StoreU(hn::Mul(hn::ConvertTo(d, code), scale), d, s.score + (m + r) * s.L16 + k);
-      }
+    Multiply<T>(left, rows, 0, CeilDiv(args.N, kPer), {s.transposed, s.L16}, m + rows,
+                s.acc + m * s.L16, s.L16);
+  }
+}
+
+// Codes of the scores in s.acc, decoded to s.score.
+void QuantizeScore(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
+  const SsdScales& scales = *args.scales;
+  // DequantizeAcc is monotone, so that the largest sum gives the largest score.
+  const float scale = scales.score != nullptr
+                          ? scales.score[g]
+                          : ScaleForAbsMax(DequantizeAcc(CausalAbsMax(s.acc, s.L16, len),
+                                                         scales.C[g], scales.B[g]));
+  const double product_scale = static_cast<double>(scales.C[g]) * scales.B[g];
+  const DF d;
+  const auto inverse = hn::Set(d, 1.0f / scale);
+  for (int64_t m = 0; m < len; ++m) {
+    for (int64_t k = 0; k <= m; k += kLanes) {
+      const auto acc = hn::LoadU(DI(), s.acc + m * s.L16 + k);
+      const auto code = QuantizeV(d, DequantizeV(d, acc, product_scale), inverse);
+      hn::StoreU(hn::Mul(hn::ConvertTo(d, code), hn::Set(d, scale)), d, s.score + m * s.L16 + k);
     }
+  }
+}
+
+// Scales of the columns of X_s and their reciprocals.
+void ScaleX(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
+  std::fill(s.x_scale, s.x_scale + s.P16, 1.0f);
+  if (args.scales->x_scaled != nullptr) {
+    std::copy_n(args.scales->x_scaled + h * args.P, args.P, s.x_scale);
+  } else {
+    const DF d;
+    for (int64_t p = 0; p < s.P16; p += kLanes) {
+      auto most = hn::Zero(d);
+      for (int64_t k = 0; k < len; ++k) {
+        const auto x = hn::LoadU(d, s.head.x + k * s.P16 + p);
+        most = hn::Max(most, hn::Abs(hn::Mul(x, hn::Set(d, s.head.factor[k]))));
+      }
+      hn::StoreU(most, d, s.x_scale + p);
+    }
+    for (int64_t p = 0; p < s.P16; ++p) {
+      s.x_scale[p] = ScaleForAbsMax(s.x_scale[p]);
+    }
+  }
+  for (int64_t p = 0; p < s.P16; ++p) {
+    s.x_inverse[p] = 1.0f / s.x_scale[p];
   }
 }
 
 // Quantizes X_s into s.x_words and s.x_sums. Returns the words of the inner dimension outside of
 // which all codes are zero: early tokens of a chunk decay below half a step.
 template <class T>
-HeadRange PackX(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
+HeadRange PackX(int64_t len, const Int8Layout& s) {
   constexpr int64_t kPer = kPerWord<T>;
   constexpr int kBits = 8 * sizeof(T);
   const DF d;
   const DI di;
-  const float* scales = args.scales->x_scaled + h * args.P;
-  for (int64_t p = 0; p < s.P16; ++p) {
-    s.x_inverse[p] = p < args.P ? 1.0f / scales[p] : 0.0f;
-    s.x_sums[p] = 0;
-  }
+  std::fill(s.x_sums, s.x_sums + s.P16, 0);
   const auto mask = hn::Set(di, (1 << kBits) - 1);
   HeadRange used = {CeilDiv(len, kPer), 0};
   for (int64_t q = 0; q * kPer < len; ++q) {
@@ -211,31 +259,33 @@ void PassRow(const SsdArgs& args, float a_last, float scale, double local_scale,
   }
 }
 
-// Stages 2 and 3; leaves the codes of the entering state in s.state.
+// Stages 2 and 3; leaves the codes of the entering state in s.state, and in s.carried_scale what
+// turns their products with C into values.
 template <class T>
 void Int8Pass(const SsdArgs& args, int64_t len, int64_t g, int64_t h, const Int8Layout& s) {
-  const HeadRange used = PackX<T>(args, len, h, s);
+  ScaleX(args, len, h, s);
+  const HeadRange used = PackX<T>(len, s);
   Multiply<T>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
               args.N, s.acc, s.N16);
   std::fill(s.row, s.row + s.N16, 0.0f);
+  std::fill(s.carried_scale, s.carried_scale + s.P16, 0.0);
   for (int64_t p = 0; p < args.P; ++p) {
     const int64_t row = h * args.P + p;
-    const double local_scale = static_cast<double>(args.scales->x_scaled[row]) * args.scales->B[g];
+    const double local_scale = static_cast<double>(s.x_scale[p]) * args.scales->B[g];
     LoadStateRowV(args.h, row, args.N, s.row);
-    PassRow(args, s.head.a[len - 1], args.scales->state[row], local_scale, s.N16, s.acc + p * s.N16,
-            s.row, reinterpret_cast<T*>(s.state) + p * s.N16);
+    const float scale = args.scales->state != nullptr ? args.scales->state[row]
+                                                      : ScaleForAbsMax(AbsMax(s.row, args.N));
+    s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
+    PassRow(args, s.head.a[len - 1], scale, local_scale, s.N16, s.acc + p * s.N16, s.row,
+            reinterpret_cast<T*>(s.state) + p * s.N16);
     StoreStateRowV(args.h, row, args.N, s.row);
   }
 }
 
 // S_c C_m for all tokens of the chunk.
 template <class T>
-void Int8Carried(const SsdArgs& args, int64_t len, int64_t g, int64_t h, const Int8Layout& s) {
+void Int8Carried(const SsdArgs& args, int64_t len, const Int8Layout& s) {
   constexpr int64_t kPer = kPerWord<T>;
-  for (int64_t p = 0; p < s.P16; ++p) {
-    const float scale = p < args.P ? args.scales->state[h * args.P + p] : 0.0f;
-    s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
-  }
   TransposeWords(s.state, s.N16 / kPer, s.P16, s.N16 / kPer, s.transposed, s.P16, kRightMask<T>);
   Multiply<T>({s.C, s.N16 / kPer, 1, s.c_sums}, len, 0, CeilDiv(args.N, kPer),
               {s.transposed, s.P16}, args.P, s.acc, s.P16);
@@ -258,10 +308,11 @@ void RunCodes(const SsdArgs& args, void* scratch) {
   std::fill(s.state, s.state + s.P16 * s.N16 / 2, 0);
   ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
     Int8Score<T>(args, t0, len, g, s);
+    QuantizeScore(args, len, g, s);
     for (int64_t h = heads.begin; h < heads.end; ++h) {
       LoadHead(args, t0, len, h, s.head);
       Int8Pass<T>(args, len, g, h, s);
-      Int8Carried<T>(args, len, g, h, s);
+      Int8Carried<T>(args, len, s);
       Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
     }
   });

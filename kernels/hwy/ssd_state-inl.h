@@ -63,9 +63,8 @@ inline void DecodeCodes(const int8_t* codes, int64_t n, float scale, float* valu
   }
 }
 
-// codes[i] = QuantizeI8(values[i], 1 / scale) with the scale of the largest value, which is
-// returned.
-inline float EncodeCodes(const float* values, int64_t n, int8_t* codes) {
+// The largest |values[i]|, i < n.
+inline float AbsMax(const float* values, int64_t n) {
   const hn::ScalableTag<float> d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   auto most = hn::Zero(d);
@@ -77,9 +76,18 @@ inline float EncodeCodes(const float* values, int64_t n, int8_t* codes) {
   for (; i < n; ++i) {
     absmax = std::fmax(absmax, std::fabs(values[i]));
   }
-  const float scale = ScaleForAbsMax(absmax);
+  return absmax;
+}
+
+// codes[i] = QuantizeI8(values[i], 1 / scale) with the scale of the largest value, which is
+// returned.
+inline float EncodeCodes(const float* values, int64_t n, int8_t* codes) {
+  const hn::ScalableTag<float> d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const float scale = ScaleForAbsMax(AbsMax(values, n));
   const float inverse = 1.0f / scale;
-  for (i = 0; i + lanes <= n; i += lanes) {
+  int64_t i = 0;
+  for (; i + lanes <= n; i += lanes) {
     StoreCodes(d, QuantizeV(d, hn::LoadU(d, values + i), hn::Set(d, inverse)), codes + i);
   }
   for (; i < n; ++i) {

@@ -18,20 +18,24 @@ struct Layout {
     Scratch s(base);
     a = s.Take<float>(L);
     score = s.Take<float>(L * L);
-    x_scaled = s.Take<int8_t>(L * args.P);
+    x_values = s.Take<float>(L);
+    x_scaled = s.Take<int8_t>(L);
     local = s.Take<float>(args.P * args.N);
     row = s.Take<float>(args.N);
     state = s.Take<int8_t>(args.P * args.N);
+    state_scales = s.Take<float>(args.P);
     carried = s.Take<float>(args.P);
     bytes = s.bytes();
   }
-  float* a;
-  float* score;      // [L, L], decoded CB codes
-  int8_t* x_scaled;  // [L, P]
-  float* local;      // [P, N]
-  float* row;        // [N]
-  int8_t* state;     // [P, N], S_c as stage 5 reads it
-  float* carried;    // [P], S_c C_m
+  float* a;             // [L]
+  float* score;         // [L, L], CB, then its decoded codes
+  float* x_values;      // [L], a column of X_s
+  int8_t* x_scaled;     // [L], its codes
+  float* local;         // [P, N]
+  float* row;           // [N]
+  int8_t* state;        // [P, N], S_c as stage 5 reads it
+  float* state_scales;  // [P]
+  float* carried;       // [P], S_c C_m
   int64_t bytes;
 };
 
@@ -47,37 +51,50 @@ int32_t Dot(const int8_t* a, const int8_t* b, int64_t n) {
   return sum;
 }
 
-// Stage 4.
+// scales[i], or where there are none the scale that `values` [n] need.
+float ScaleFor(const float* scales, int64_t i, const float* values, int64_t n) {
+  if (scales != nullptr) return scales[i];
+  float absmax = 0.0f;
+  for (int64_t j = 0; j < n; ++j) {
+    absmax = std::fmax(absmax, std::fabs(values[j]));
+  }
+  return ScaleForAbsMax(absmax);
+}
+
+// Stage 4; zero above the diagonal.
 void Score(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, float* score) {
-  const float scale = args.scales->score[g];
+  std::fill(score, score + len * len, 0.0f);
   for (int64_t m = 0; m < len; ++m) {
     for (int64_t k = 0; k <= m; ++k) {
       const int32_t acc =
           Dot(BcRow(args, args.C, t0 + m, g), BcRow(args, args.B, t0 + k, g), args.N);
-      const float value = DequantizeAcc(acc, args.scales->C[g], args.scales->B[g]);
-      score[m * len + k] = static_cast<float>(QuantizeI8(value, 1.0f / scale)) * scale;
+      score[m * len + k] = DequantizeAcc(acc, args.scales->C[g], args.scales->B[g]);
     }
+  }
+  const float scale = ScaleFor(args.scales->score, g, score, len * len);
+  for (int64_t i = 0; i < len * len; ++i) {
+    score[i] = FakeQuantizeI8(score[i], scale);
   }
 }
 
 // Stage 2.
 void LocalState(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
                 const Layout& s) {
-  const float* scales = args.scales->x_scaled + h * args.P;
-  for (int64_t k = 0; k < len; ++k) {
-    const float factor = DecayedDt(s.a[len - 1], s.a[k], args.dt[(t0 + k) * args.H + h]);
-    for (int64_t p = 0; p < args.P; ++p) {
-      const float x = args.x[(t0 + k) * args.x_stride + h * args.P + p];
-      s.x_scaled[k * args.P + p] = QuantizeI8(x * factor, 1.0f / scales[p]);
-    }
-  }
   for (int64_t p = 0; p < args.P; ++p) {
+    for (int64_t k = 0; k < len; ++k) {
+      const float factor = DecayedDt(s.a[len - 1], s.a[k], args.dt[(t0 + k) * args.H + h]);
+      s.x_values[k] = args.x[(t0 + k) * args.x_stride + h * args.P + p] * factor;
+    }
+    const float scale = ScaleFor(args.scales->x_scaled, h * args.P + p, s.x_values, len);
+    for (int64_t k = 0; k < len; ++k) {
+      s.x_scaled[k] = QuantizeI8(s.x_values[k], 1.0f / scale);
+    }
     for (int64_t n = 0; n < args.N; ++n) {
       int32_t acc = 0;
       for (int64_t k = 0; k < len; ++k) {
-        acc += s.x_scaled[k * args.P + p] * BcRow(args, args.B, t0 + k, g)[n];
+        acc += s.x_scaled[k] * BcRow(args, args.B, t0 + k, g)[n];
       }
-      s.local[p * args.N + n] = DequantizeAcc(acc, scales[p], args.scales->B[g]);
+      s.local[p * args.N + n] = DequantizeAcc(acc, scale, args.scales->B[g]);
     }
   }
 }
@@ -88,10 +105,11 @@ void PassState(const SsdArgs& args, float a_last, int64_t h, const Layout& s) {
   const int32_t gate = GateQ7(a_last);
   for (int64_t p = 0; p < args.P; ++p) {
     const int64_t row = h * args.P + p;
-    const float scale = args.scales->state[row];
-    const float inverse = 1.0f / scale;
     const float* local = s.local + p * args.N;
     LoadStateRow(args.h, row, args.N, s.row);
+    const float scale = ScaleFor(args.scales->state, row, s.row, args.N);
+    const float inverse = 1.0f / scale;
+    s.state_scales[p] = scale;
     for (int64_t n = 0; n < args.N; ++n) {
       s.state[p * args.N + n] = QuantizeI8(s.row[n], inverse);
       if (args.passing == StatePassing::kFloat) {
@@ -112,7 +130,7 @@ void Head(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h, co
   for (int64_t m = 0; m < len; ++m) {
     for (int64_t p = 0; p < args.P; ++p) {
       const int32_t acc = Dot(s.state + p * args.N, BcRow(args, args.C, t0 + m, g), args.N);
-      s.carried[p] = DequantizeAcc(acc, args.scales->state[h * args.P + p], args.scales->C[g]);
+      s.carried[p] = DequantizeAcc(acc, s.state_scales[p], args.scales->C[g]);
     }
     ScanRow(args, t0, m, h, s.a, s.score + m * len, s.carried);
   }
