@@ -168,6 +168,7 @@ Result<std::vector<TokenDocument>> CutSamples(const TextFile& file, const Tokeni
 
 Result<TokenDocument> HoldOut(std::vector<TokenDocument>* documents) {
   TokenDocument held;
+  if (documents->empty()) return InvalidArgument("there is no text to calibrate on");
   if (documents->size() == 1) {
     TokenDocument& only = documents->front();
     const int64_t n = std::max<int64_t>(2, std::ssize(only) / 10);
@@ -184,8 +185,8 @@ Result<TokenDocument> HoldOut(std::vector<TokenDocument>* documents) {
   for (size_t i = keep; i < documents->size(); ++i) {
     held.insert(held.end(), (*documents)[i].begin(), (*documents)[i].end());
   }
+  if (held.size() < 2) return InvalidArgument("the text has too few tokens to check on");
   documents->resize(keep);
-  if (keep == 0 || held.size() < 2) return InvalidArgument("there is no text to calibrate on");
   return held;
 }
 
