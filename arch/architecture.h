@@ -31,14 +31,14 @@ struct ArchSpec {
   // they can. kInvalidArgument for nonsense in the config; kCorrupt for a missing, unexpected or
   // misshapen tensor; kUnsupported for a variant that Octet does not run. `weights` keeps the names
   // of the checkpoint; the result has canonical ones.
-  Result<Architecture> (*build)(const Json& config, WeightMap weights);
+  Result<Architecture> (*build)(const Json& config, const WeightMap& weights);
 };
 
 std::span<const ArchSpec> Architectures();
 
 // Builds with the first spec that accepts, verifies the graph and refuses non-finite float weights,
 // naming the tensor. kUnsupported, naming the model_type, when none accepts.
-Result<Architecture> BuildArchitecture(const Json& config, WeightMap weights);
+Result<Architecture> BuildArchitecture(const Json& config, const WeightMap& weights);
 
 }  // namespace octet
 #endif  // OCTET_ARCH_ARCHITECTURE_H_

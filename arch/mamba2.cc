@@ -287,7 +287,7 @@ bool IsMamba2(const Json& config) {
   return layer != nullptr && *layer == Json("Mamba2");
 }
 
-Result<Architecture> BuildMamba2(const Json& config, WeightMap weights) {
+Result<Architecture> BuildMamba2(const Json& config, const WeightMap& weights) {
   OCTET_ASSIGN(const Declared d,
                IsStateSpaces(config) ? ReadStateSpaces(config) : ReadHuggingFace(config));
   if (!(d.norm_eps > 0) || !(d.norm_eps < 1)) {

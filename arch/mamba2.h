@@ -27,7 +27,7 @@ struct Mamba2Config {
 bool IsMamba2(const Json& config);
 
 // See ArchSpec::build. Accepts Hugging Face and state-spaces names and keys.
-Result<Architecture> BuildMamba2(const Json& config, WeightMap weights);
+Result<Architecture> BuildMamba2(const Json& config, const WeightMap& weights);
 
 // The only description of the block. `weights` tells which optional biases exist.
 Graph Mamba2Graph(const Mamba2Config& c, const WeightMap& weights);

@@ -36,11 +36,11 @@ std::span<const ArchSpec> Architectures() {
   return kArchitectures;
 }
 
-Result<Architecture> BuildArchitecture(const Json& config, WeightMap weights) {
+Result<Architecture> BuildArchitecture(const Json& config, const WeightMap& weights) {
   if (!config.is_object()) return InvalidArgument("config.json is not a JSON object");
   for (const ArchSpec& spec : Architectures()) {
     if (!spec.accepts(config)) continue;
-    OCTET_ASSIGN(Architecture built, spec.build(config, std::move(weights)));
+    OCTET_ASSIGN(Architecture built, spec.build(config, weights));
     built.model_type = spec.model_type;
     for (const auto& [name, weight] : built.weights.all()) {
       OCTET_TRY(CheckFinite(name, weight));

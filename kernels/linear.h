@@ -17,8 +17,8 @@ namespace octet {
 struct WeightView {
   DType dtype = DType::kF32;
   const void* data = nullptr;
-  const float* row_scale = nullptr;  // [N], or [1] when row_scale_stride is 0
-  int64_t row_scale_stride = 0;      // 0 or 1
+  const float* row_scale = nullptr;      // [N], or [1] when row_scale_stride is 0
+  int64_t row_scale_stride = 0;          // 0 or 1
   const uint8_t* group_scale = nullptr;  // kI4: [N, ceil(K / group)]
   int64_t group = 0;                     // kI4: columns per multiplier, a multiple of 32
 };
@@ -26,22 +26,23 @@ struct WeightView {
 // Accepted combinations: float weights with f32 x; kI8 and kI4 weights with i8 x (codes within
 // [-127, 127]).
 //   float: y = sum_k x W, fp32 accumulation in a kernel-specific order (ref/: fp64, rounded once),
-//          then + bias in fp32 (a kernel may start from the bias). 16-bit weights are widened exactly.
+//          then + bias in fp32 (a kernel may start from the bias). 16-bit weights are widened
+//          exactly.
 //   integer: acc = sum_k x_code * w_code (kI4: sum_g group_scale * sum_k), exact in int32;
 //          y = DequantizeAcc(acc, x_scale, row_scale) (codecs/uniform.h), then + bias in fp32: the
 //          same bits from every kernel.
 struct LinearArgs {
-  int64_t M, N, K;             // tokens, outputs, inputs; all >= 1
-  int64_t n_begin, n_end;      // outputs to compute, 0 <= n_begin < n_end <= N
-  DType x_dtype;               // kF32 or kI8
-  const void* x;               // [M, K] contiguous
-  const float* x_scale;        // kI8: [M], or [1] when x_scale_stride is 0
-  int64_t x_scale_stride;      // 0: one scale; 1: one per token
+  int64_t M, N, K;         // tokens, outputs, inputs; all >= 1
+  int64_t n_begin, n_end;  // outputs to compute, 0 <= n_begin < n_end <= N
+  DType x_dtype;           // kF32 or kI8
+  const void* x;           // [M, K] contiguous
+  const float* x_scale;    // kI8: [M], or [1] when x_scale_stride is 0
+  int64_t x_scale_stride;  // 0: one scale; 1: one per token
   WeightView w;
-  const float* bias;           // [N] or null
-  float* y;                    // [M, N]; only columns [n_begin, n_end) are written
-  int64_t y_stride;            // floats between rows of y, >= N
-  bool bf16_compute = false;   // float weights only: a kernel may round x and W to bf16 (fp32 sums)
+  const float* bias;          // [N] or null
+  float* y;                   // [M, N]; only columns [n_begin, n_end) are written
+  int64_t y_stride;           // floats between rows of y, >= N
+  bool bf16_compute = false;  // float weights only: a kernel may round x and W to bf16 (fp32 sums)
 };
 
 }  // namespace octet

@@ -13,12 +13,12 @@ namespace octet {
 // x must be finite. The same codes and scales from every kernel.
 struct QuantizeArgs {
   int64_t T, C;
-  const float* x;         // [T, C] with x_stride floats between rows
+  const float* x;  // [T, C] with x_stride floats between rows
   int64_t x_stride;
-  const float* scales;    // [n_scales] or null
+  const float* scales;  // [n_scales] or null
   int64_t n_scales;
-  float* token_scales;    // [T] out, or null
-  int8_t* codes;          // [T, C] contiguous
+  float* token_scales;  // [T] out, or null
+  int8_t* codes;        // [T, C] contiguous
 };
 
 }  // namespace octet

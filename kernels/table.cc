@@ -33,11 +33,11 @@ KernelList<Args> Build() {
 
 }  // namespace
 
-#define OCTET_OP(Args)                                        \
-  template <>                                                 \
-  const KernelList<Args>& Kernels<Args>() {                   \
-    static const KernelList<Args> list = Build<Args>();       \
-    return list;                                              \
+#define OCTET_OP(Args)                                  \
+  template <>                                           \
+  const KernelList<Args>& Kernels<Args>() {             \
+    static const KernelList<Args> list = Build<Args>(); \
+    return list;                                        \
   }
 OCTET_OP(Conv1dArgs)
 OCTET_OP(HadamardArgs)

@@ -2,6 +2,7 @@
 #ifndef OCTET_KERNELS_TABLE_H_
 #define OCTET_KERNELS_TABLE_H_
 
+#include <cassert>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -32,7 +33,8 @@ class KernelList {
       if ((mask & MaskOf(k->isa)) == 0 || k->why_not(args) != nullptr) continue;
       if (best == nullptr || k->rank > best->rank) best = k;
     }
-    return *best;
+    assert(best != nullptr);
+    return *best;  // NOLINT(clang-analyzer-core.uninitialized.UndefReturn): see above
   }
 
  private:

@@ -28,7 +28,8 @@ struct Parts {
   Architecture arch;
 };
 
-Result<Architecture> Restore(const Json& config, const Json& quantization, WeightMap stored) {
+Result<Architecture> Restore(const Json& config, const Json& quantization,
+                             const WeightMap& stored) {
   const Json* method = quantization.Find("quant_method");
   if (method == nullptr || *method != Json("octet")) {
     return Unsupported(
@@ -38,8 +39,8 @@ Result<Architecture> Restore(const Json& config, const Json& quantization, Weigh
   const Json* description = quantization.Find("graph");
   if (description == nullptr) return Corrupt("config.json: quantization_config: graph is missing");
   WeightMap encodings;
-  OCTET_ASSIGN(WeightMap weights, AttachScales(*description, stored, &encodings));
-  OCTET_ASSIGN(Architecture arch, BuildArchitecture(config, std::move(weights)));
+  OCTET_ASSIGN(const WeightMap weights, AttachScales(*description, stored, &encodings));
+  OCTET_ASSIGN(Architecture arch, BuildArchitecture(config, weights));
   OCTET_TRY(ApplyQuantization(*description, encodings, &arch.graph));
   return arch;
 }
@@ -49,11 +50,10 @@ Result<Parts> LoadParts(const std::string& folder) {
     return NotFound(fmt::format("{}: there is no such model folder", folder));
   }
   OCTET_ASSIGN(Json config, Json::ParseFile(PathIn(folder, "config.json"), kMaxConfigBytes));
-  OCTET_ASSIGN(WeightMap stored, OpenCheckpoint(folder));
+  OCTET_ASSIGN(const WeightMap stored, OpenCheckpoint(folder));
   const Json* quantization = config.Find("quantization_config");
-  Result<Architecture> arch = quantization != nullptr
-                                  ? Restore(config, *quantization, std::move(stored))
-                                  : BuildArchitecture(config, std::move(stored));
+  Result<Architecture> arch = quantization != nullptr ? Restore(config, *quantization, stored)
+                                                      : BuildArchitecture(config, stored);
   if (!arch.ok()) return arch.status().Annotate(folder);
   return Parts{std::move(config), *std::move(arch)};
 }
