@@ -29,14 +29,13 @@ HWY_INLINE VF Butterfly(VF v, VF swapped, size_t stride) {
 
 // The strides inside a vector: 1, 2, .. Lanes / 2.
 HWY_INLINE VF ButterfliesInVector(VF v) {
-  const DF d;
   v = Butterfly(v, hn::Shuffle2301(v), 1);
   v = Butterfly(v, hn::Shuffle1032(v), 2);
 #if HWY_CAP_GE512
   v = Butterfly(v, hn::SwapAdjacentBlocks(v), 4);
-  v = Butterfly(v, hn::ConcatLowerUpper(d, v, v), 8);
+  v = Butterfly(v, hn::ConcatLowerUpper(DF(), v, v), 8);
 #elif HWY_CAP_GE256
-  v = Butterfly(v, hn::ConcatLowerUpper(d, v, v), 4);
+  v = Butterfly(v, hn::ConcatLowerUpper(DF(), v, v), 4);
 #endif
   return v;
 }
