@@ -75,7 +75,8 @@ function(octet_tests folder)
   endforeach()
 endfunction()
 
-# octet_test(file libraries...): the test runs in the source tree's root.
+# octet_test(file libraries...): the test runs in the source tree's root. The target
+# <folder>_tests builds all of a folder.
 function(octet_test file)
   file(RELATIVE_PATH name ${CMAKE_SOURCE_DIR} ${file})
   string(REGEX REPLACE "\\.cc$" "" name ${name})
@@ -84,4 +85,9 @@ function(octet_test file)
   target_link_libraries(${name} PRIVATE ${ARGN} rapidcheck GTest::gmock GTest::gtest_main fmt::fmt)
   set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+  string(REGEX MATCH "^[a-z0-9]+" folder ${name})
+  if(NOT TARGET ${folder}_tests)
+    add_custom_target(${folder}_tests)
+  endif()
+  add_dependencies(${folder}_tests ${name})
 endfunction()
