@@ -37,6 +37,9 @@ using ValueId = int32_t;  // index of the node that produces the value
 // Sites inside an Ssd node, see kernels/ssd.h; full names are "layers.3.ssd.x_scaled" and so on.
 inline constexpr std::array<const char*, 3> kSsdInnerSites = {"x_scaled", "score", "state"};
 
+// Bounds the memory of a piece of tokens, whatever a file asks for.
+inline constexpr int64_t kMaxChunkSize = 65536;
+
 // How an Ssd node computes.
 struct SsdAttributes {
   int64_t heads = 0, head_dim = 0, state_size = 0, groups = 0;
@@ -84,9 +87,11 @@ std::string SsdInnerSite(int layer, std::string_view inner);
 // Whether some static scale was calibrated for the graph's chunk_size, which must then not change.
 bool ChunkSizeIsCalibrated(const Graph& graph);
 
-// Checks what executors rely on: inputs precede their node, widths agree, sites are unique, an
-// Ssd's attributes are consistent, an int8 Ssd has all its encodings with the right number of
-// scales. kInvalidArgument naming the site otherwise.
+// Checks what executors rely on: the embedding is first, the logits last, inputs precede their node
+// and cross no block's border but as the residual stream, widths and numbers of weights agree,
+// sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its encodings with the
+// right number of scales, and no encoding lies where nothing would use it. kInvalidArgument naming
+// the site otherwise.
 Status Verify(const Graph& graph);
 
 // One line per node, for `octet inspect --graph` and tests.

@@ -1,4 +1,5 @@
 #include <set>
+#include <string>
 
 #include <fmt/format.h>
 
@@ -11,19 +12,32 @@ Status Bad(const Node& n, std::string_view reason) {
   return InvalidArgument(fmt::format("graph site {}: {}", n.site, reason));
 }
 
-// Inputs that an Op takes.
-size_t Arity(Op op) {
+// Inputs and weights that an Op takes.
+struct Arity {
+  size_t inputs, weights;
+};
+
+Arity ArityOf(Op op) {
   switch (op) {
     case Op::kEmbedding:
-      return 0;
+      return {0, 1};
+    case Op::kRmsNorm:
+    case Op::kSoftplus:
+      return {1, 1};
+    case Op::kLinear:
+    case Op::kCausalConvSilu:
+      return {1, 2};
+    case Op::kSplit:
+    case Op::kHadamard:
+      return {1, 0};
     case Op::kSsd:
-      return 4;
+      return {4, 2};
     case Op::kGatedRmsNorm:
+      return {2, 1};
     case Op::kAdd:
-      return 2;
-    default:
-      return 1;
+      return {2, 0};
   }
+  return {0, 0};
 }
 
 // `scales` static ones, or made per chunk where `dynamic` allows that.
@@ -42,17 +56,21 @@ Status VerifyEncoding(const Graph& graph, const Node& n, const std::string& site
 Status VerifySsd(const Graph& graph, const Node& n) {
   const SsdAttributes& s = n.ssd;
   if (s.heads < 1 || s.head_dim < 1 || s.state_size < 1 || s.groups < 1 || s.chunk_size < 1 ||
-      s.heads % s.groups != 0) {
+      s.chunk_size > kMaxChunkSize || s.heads % s.groups != 0) {
     return Bad(n, "inconsistent head, state, group or chunk sizes");
   }
   auto width = [&](int i) {
     return graph.nodes[static_cast<size_t>(n.in[static_cast<size_t>(i)])].width;
   };
-  if (width(0) != s.heads * s.head_dim || width(1) != s.heads ||
+  if (n.width != width(0) || width(0) != s.heads * s.head_dim || width(1) != s.heads ||
       width(2) != s.groups * s.state_size || width(3) != width(2)) {
     return Bad(n, "inputs do not have the widths that its sizes ask for");
   }
   if (!s.int8) return {};
+  constexpr int64_t kLimit = int64_t{1} << 15;  // keeps integer sums exact, see kernels/ssd.h
+  if (s.chunk_size > kLimit || s.state_size > kLimit) {
+    return Bad(n, "the int8 form needs a chunk size and a state size of at most 32768");
+  }
   const bool dynamic = !s.gate_q7;  // the integer gate needs one state scale for all chunks
   for (const size_t input : {2, 3}) {
     const std::string& site = graph.nodes[static_cast<size_t>(n.in[input])].site;
@@ -64,36 +82,114 @@ Status VerifySsd(const Graph& graph, const Node& n) {
   return VerifyEncoding(graph, n, SsdInnerSite(n.layer, "state"), channels, dynamic);
 }
 
-Status VerifyNode(const Graph& graph, size_t index) {
-  const Node& n = graph.nodes[index];
-  if (n.width < 1) return Bad(n, "has no channels");
-  if (n.in.size() != Arity(n.op)) return Bad(n, "has the wrong number of inputs");
-  for (const ValueId v : n.in) {
-    if (v < 0 || static_cast<size_t>(v) >= index) return Bad(n, "reads a value that comes later");
-  }
+// What an operation asks of its own sizes and of its inputs' widths.
+Status VerifySizes(const Graph& graph, const Node& n) {
   auto width = [&](size_t i) { return graph.nodes[static_cast<size_t>(n.in[i])].width; };
   switch (n.op) {
+    case Op::kEmbedding:
+    case Op::kLinear:
+      return {};
     case Op::kSplit:
-      if (n.offset < 0 || n.offset + n.width > width(0)) return Bad(n, "splits beyond its input");
-      break;
-    case Op::kAdd:
-    case Op::kGatedRmsNorm:
-      if (width(0) != n.width || width(1) != n.width) return Bad(n, "has inputs of other widths");
-      if (n.groups < 1 || n.width % n.groups != 0)
-        return Bad(n, "has groups that do not divide it");
-      break;
+      if (n.offset < 0 || n.width > width(0) || n.offset > width(0) - n.width) {
+        return Bad(n, "splits beyond its input");
+      }
+      return {};
+    case Op::kSsd:
+      return VerifySsd(graph, n);
     case Op::kCausalConvSilu:
       if (n.taps < 1) return Bad(n, "has no taps");
       break;
-    case Op::kSsd:
-      return VerifySsd(graph, n);
-    default:
+    case Op::kGatedRmsNorm:
+      if (n.groups < 1 || n.width % n.groups != 0) {
+        return Bad(n, "has groups that do not divide it");
+      }
+      break;
+    case Op::kRmsNorm:
+    case Op::kSoftplus:
+    case Op::kHadamard:
+    case Op::kAdd:
       break;
   }
-  const Encoding* e = graph.FindEncoding(n.site);
-  if (e != nullptr && e->quantized() && e->source == ScaleSource::kStatic &&
-      (e->scales.empty() || n.width % static_cast<int64_t>(e->scales.size()) != 0)) {
+  for (size_t i = 0; i < n.in.size(); ++i) {
+    if (width(i) != n.width) return Bad(n, "has an input of another width");
+  }
+  return {};
+}
+
+Status VerifyNode(const Graph& graph, size_t index) {
+  const Node& n = graph.nodes[index];
+  if ((n.op == Op::kEmbedding) != (index == 0)) return Bad(n, "the embedding must come first");
+  if (n.width < 1) return Bad(n, "has no channels");
+  if (n.in.size() != ArityOf(n.op).inputs) return Bad(n, "has the wrong number of inputs");
+  if (n.weights.size() != ArityOf(n.op).weights) return Bad(n, "has the wrong number of weights");
+  for (const ValueId v : n.in) {
+    if (v < 0 || static_cast<size_t>(v) >= index) return Bad(n, "reads a value that comes later");
+  }
+  return VerifySizes(graph, n);
+}
+
+// Blocks 0, 1, ... in order between the embedding and the head; nothing but the residual stream,
+// the last value before a block, crosses its borders.
+Status VerifyBlocks(const Graph& graph) {
+  int layer = -1;     // of the node before
+  size_t border = 0;  // the residual stream that the current block, or the head, reads
+  bool in_head = false;
+  for (size_t i = 1; i < graph.nodes.size(); ++i) {
+    const Node& n = graph.nodes[i];
+    if (n.layer != layer) {
+      const bool first_of_next = n.layer == layer + 1 && n.layer < graph.layers && !in_head;
+      const bool head_after_last = n.layer == -1 && layer == graph.layers - 1;
+      if (!first_of_next && !head_after_last) return Bad(n, "is outside the order of the blocks");
+      const Node& last = graph.nodes[i - 1];
+      if (layer >= 0 && (last.op != Op::kAdd || last.width != graph.nodes[0].width)) {
+        return Bad(last, "ends its block, but is not the residual stream");
+      }
+      layer = n.layer;
+      border = i - 1;
+      in_head = head_after_last;
+    }
+    for (const ValueId v : n.in) {
+      if (static_cast<size_t>(v) < border) return Bad(n, "reads a value of another block");
+    }
+  }
+  if (layer != -1 || (graph.layers > 0 && !in_head)) {
+    return InvalidArgument("graph: blocks are missing");
+  }
+  return {};
+}
+
+Status VerifyEncodingAt(const Graph& graph, const Node& n, const Encoding& e) {
+  if (!e.quantized()) return {};
+  if (n.op == Op::kEmbedding || n.site == graph.nodes.back().site) {
+    return Bad(n, "is encoded, but stays in float");
+  }
+  if (e.dtype != DType::kI8 || e.source == ScaleSource::kPerChunk) {
+    return Bad(n, "has an encoding that only sites inside an Ssd can have");
+  }
+  if (e.source == ScaleSource::kStatic &&
+      (e.scales.empty() || n.width % static_cast<int64_t>(e.scales.size()) != 0)) {
     return Bad(n, "has a number of scales that does not divide its channels");
+  }
+  return {};
+}
+
+// Every encoding belongs to a site that exists and uses it.
+Status VerifyEncodings(const Graph& graph) {
+  std::set<std::string, std::less<>> inner;  // of the int8 Ssds, which check theirs
+  for (const Node& n : graph.nodes) {
+    if (n.op != Op::kSsd || !n.ssd.int8) continue;
+    for (const char* site : kSsdInnerSites) {
+      inner.insert(SsdInnerSite(n.layer, site));
+    }
+  }
+  for (const auto& [site, e] : graph.encodings) {
+    const ValueId v = graph.FindSite(site);
+    if (v >= 0) {
+      OCTET_TRY(VerifyEncodingAt(graph, graph.nodes[static_cast<size_t>(v)], e));
+    } else if (e.quantized() && inner.count(site) == 0) {
+      return InvalidArgument(
+          fmt::format("graph site {}: is encoded, but no operation has such a site", site));
+    }
   }
   return {};
 }
@@ -101,15 +197,21 @@ Status VerifyNode(const Graph& graph, size_t index) {
 }  // namespace
 
 Status Verify(const Graph& graph) {
+  if (graph.nodes.empty()) return InvalidArgument("graph: there are no operations");
   std::set<std::string> sites;
   for (size_t i = 0; i < graph.nodes.size(); ++i) {
     if (!sites.insert(graph.nodes[i].site).second) return Bad(graph.nodes[i], "appears twice");
     OCTET_TRY(VerifyNode(graph, i));
   }
+  OCTET_TRY(VerifyBlocks(graph));
+  const Node& last = graph.nodes.back();
   if (graph.logits + 1 != static_cast<ValueId>(graph.nodes.size())) {
     return InvalidArgument("graph: the logits are not the last value");
   }
-  return {};
+  if (last.op != Op::kLinear || last.width != graph.vocab_rows) {
+    return Bad(last, "is not a Linear with a channel for each row of the embedding");
+  }
+  return VerifyEncodings(graph);
 }
 
 }  // namespace octet

@@ -1,0 +1,320 @@
+// Contracts:
+//  1. Verify accepts the graphs that the library makes, in float, int8 and rotated, and refuses
+//     each kind of malformed one with a sentence that names the site.
+//  2. InsertHadamard puts one node before a Linear, and everything else keeps its producers.
+//  3. LayerRange gives exactly a block's nodes; ChunkSizeIsCalibrated is true exactly when an int8
+//     Ssd has a static scale inside.
+#include "graph/graph.h"
+
+#include <algorithm>
+#include <functional>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "graph/block_testing.h"
+
+namespace octet {
+namespace {
+
+using testing::HasSubstr;
+
+Node& At(Graph* g, const char* site) {
+  const ValueId v = g->FindSite(site);
+  EXPECT_GE(v, 0) << site;
+  return g->nodes[static_cast<size_t>(v)];
+}
+
+void Encode(Graph* g, const std::string& site, size_t scales,
+            ScaleSource source = ScaleSource::kStatic) {
+  g->encodings[site] = {DType::kI8, source, std::vector<float>(scales, 0.5f)};
+}
+
+// The int8 form of every Ssd, with 2 groups and 12 (head, head_dim) pairs.
+Graph Int8Graph() {
+  Graph g = MakeBlocks({});
+  for (int layer = 0; layer < g.layers; ++layer) {
+    const std::string block = "layers." + std::to_string(layer) + ".";
+    Encode(&g, block + "B", 2);
+    Encode(&g, block + "C", 2);
+    Encode(&g, SsdInnerSite(layer, "x_scaled"), 12);
+    Encode(&g, SsdInnerSite(layer, "score"), 2);
+    Encode(&g, SsdInnerSite(layer, "state"), 12);
+    At(&g, (block + "y").c_str()).ssd.int8 = true;
+  }
+  return g;
+}
+
+TEST(Verify, AcceptsWhatTheLibraryMakes) {
+  for (const int64_t layers : {0, 1, 3}) {
+    BlockSizes s;
+    s.layers = layers;
+    EXPECT_TRUE(Verify(MakeBlocks(s)).ok()) << Verify(MakeBlocks(s)).message();
+  }
+  Graph g = Int8Graph();
+  EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+  At(&g, "layers.0.y").ssd.gate_q7 = true;
+  EXPECT_TRUE(Verify(g).ok());
+  InsertHadamard(&g, g.FindSite("layers.1.out"), "sylvester");
+  EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+  Graph dynamic = Int8Graph();
+  for (const char* inner : kSsdInnerSites) {
+    Encode(&dynamic, SsdInnerSite(0, inner), 0, ScaleSource::kPerChunk);
+  }
+  Encode(&dynamic, "layers.0.u_norm", 0, ScaleSource::kPerToken);
+  Encode(&dynamic, "layers.0.y_norm", 12);
+  EXPECT_TRUE(Verify(dynamic).ok()) << Verify(dynamic).message();
+}
+
+struct Malformed {
+  const char* what;
+  const char* site;    // named by the message
+  const char* reason;  // part of the message
+  std::function<void(Graph*)> edit;
+};
+
+std::vector<Malformed> MalformedFloat() {
+  const auto width = [](const char* site, int64_t by) {
+    return [=](Graph* g) { At(g, site).width += by; };
+  };
+  return {
+      {"site twice", "layers.1.dt", "twice",
+       [](Graph* g) { At(g, "layers.1.x").site = "layers.1.dt"; }},
+      {"no channels", "layers.0.dt_in", "no channels",
+       [](Graph* g) { At(g, "layers.0.dt_in").width = 0; }},
+      {"input dropped", "layers.0.residual", "number of inputs",
+       [](Graph* g) { At(g, "layers.0.residual").in.pop_back(); }},
+      {"input added", "layers.0.u_norm", "number of inputs",
+       [](Graph* g) { At(g, "layers.0.u_norm").in.push_back(0); }},
+      {"weight dropped", "layers.1.out", "number of weights",
+       [](Graph* g) { At(g, "layers.1.out").weights.pop_back(); }},
+      {"weight added", "layers.1.residual", "number of weights",
+       [](Graph* g) { At(g, "layers.1.residual").weights.emplace_back("w"); }},
+      {"reads itself", "layers.0.xBC", "later",
+       [](Graph* g) { At(g, "layers.0.xBC").in[0] = g->FindSite("layers.0.xBC"); }},
+      {"negative input", "layers.0.xBC", "later",
+       [](Graph* g) { At(g, "layers.0.xBC").in[0] = -1; }},
+      {"input beyond the end", "layers.0.xBC", "later",
+       [](Graph* g) { At(g, "layers.0.xBC").in[0] = 1000; }},
+      {"norm of another width", "layers.0.u_norm", "width", width("layers.0.u_norm", 1)},
+      {"conv of another width", "layers.0.xBC", "width", width("layers.0.xBC", 1)},
+      {"softplus of another width", "layers.0.dt", "width", width("layers.0.dt", 1)},
+      {"gated norm of another width", "layers.0.y_norm", "width", width("layers.0.y_norm", 2)},
+      {"sum of other widths", "layers.0.residual", "width", width("layers.0.out", 1)},
+      {"Ssd of another width", "layers.0.y", "widths", width("layers.0.y", 1)},
+      {"x of another width", "layers.0.y", "widths", width("layers.0.x", -1)},
+      {"B of another width", "layers.0.y", "widths", width("layers.0.B", -1)},
+      {"C of another width", "layers.0.y", "widths", width("layers.0.C", -1)},
+      {"split beyond", "layers.0.C", "beyond", width("layers.0.C", 1)},
+      {"split before", "layers.0.C", "beyond", [](Graph* g) { At(g, "layers.0.C").offset = -1; }},
+      {"split far beyond", "layers.0.C", "beyond",
+       [](Graph* g) { At(g, "layers.0.C").offset = std::numeric_limits<int64_t>::max(); }},
+      {"no taps", "layers.0.xBC", "taps", [](Graph* g) { At(g, "layers.0.xBC").taps = 0; }},
+      {"norm groups", "layers.0.y_norm", "groups",
+       [](Graph* g) { At(g, "layers.0.y_norm").groups = 5; }},
+      {"no norm groups", "layers.0.y_norm", "groups",
+       [](Graph* g) { At(g, "layers.0.y_norm").groups = 0; }},
+      {"heads", "layers.1.y", "inconsistent", [](Graph* g) { At(g, "layers.1.y").ssd.heads = 0; }},
+      {"head_dim", "layers.1.y", "inconsistent",
+       [](Graph* g) { At(g, "layers.1.y").ssd.head_dim = -3; }},
+      {"state", "layers.1.y", "inconsistent",
+       [](Graph* g) { At(g, "layers.1.y").ssd.state_size = 0; }},
+      {"groups", "layers.1.y", "inconsistent",
+       [](Graph* g) { At(g, "layers.1.y").ssd.groups = 3; }},
+      {"no groups", "layers.1.y", "inconsistent",
+       [](Graph* g) { At(g, "layers.1.y").ssd.groups = 0; }},
+      {"chunk", "layers.1.y", "inconsistent",
+       [](Graph* g) { At(g, "layers.1.y").ssd.chunk_size = 0; }},
+      {"huge chunk", "layers.1.y", "inconsistent",
+       [](Graph* g) { At(g, "layers.1.y").ssd.chunk_size = kMaxChunkSize + 1; }},
+  };
+}
+
+std::vector<Malformed> MalformedStructure() {
+  return {
+      {"two embeddings", "layers.0.u_norm", "embedding",
+       [](Graph* g) { At(g, "layers.0.u_norm").op = Op::kEmbedding; }},
+      {"no embedding", "embedding", "embedding", [](Graph* g) { g->nodes[0].op = Op::kRmsNorm; }},
+      {"node of a block inside another", "layers.0.C", "residual",
+       [](Graph* g) { At(g, "layers.0.dt").layer = 1; }},
+      {"node of a block that is none", "layers.0.dt", "order",
+       [](Graph* g) { At(g, "layers.0.dt").layer = -1; }},
+      {"more blocks than layers", "layers.1.u_norm", "order", [](Graph* g) { g->layers = 1; }},
+      {"fewer blocks than layers", "final_norm", "order", [](Graph* g) { g->layers = 3; }},
+      {"negative layers", "layers.0.u_norm", "order", [](Graph* g) { g->layers = -4; }},
+      {"block ends elsewhere", "layers.0.out", "residual",
+       [](Graph* g) {
+         g->nodes.erase(g->nodes.begin() + g->FindSite("layers.0.residual"));
+         for (Node& n : g->nodes) {
+           for (ValueId& v : n.in) {
+             if (v > g->FindSite("layers.0.out")) --v;
+           }
+         }
+         g->logits -= 1;
+       }},
+      {"reads past the border", "layers.1.residual", "another block",
+       [](Graph* g) { At(g, "layers.1.residual").in[0] = 0; }},
+      {"head reads an early stream", "final_norm", "another block",
+       [](Graph* g) { At(g, "final_norm").in[0] = g->FindSite("layers.0.residual"); }},
+      {"logits of another width", "logits", "Linear", [](Graph* g) { At(g, "logits").width = 12; }},
+      {"no head", "final_norm", "Linear",
+       [](Graph* g) {
+         g->nodes.pop_back();
+         --g->logits;
+         g->vocab_rows = 8;
+       }},
+      {"logits elsewhere", "graph", "last value", [](Graph* g) { --g->logits; }},
+      {"no logits", "graph", "last value", [](Graph* g) { g->logits = -1; }},
+      {"empty", "graph", "no operations", [](Graph* g) { *g = Graph(); }},
+  };
+}
+
+std::vector<Malformed> MalformedEncodings() {
+  const auto drop = [](const char* site) { return [=](Graph* g) { g->encodings.erase(site); }; };
+  const auto encode = [](const char* site, size_t n, ScaleSource source = ScaleSource::kStatic) {
+    return [=](Graph* g) { Encode(g, site, n, source); };
+  };
+  const auto per_token = ScaleSource::kPerToken, per_chunk = ScaleSource::kPerChunk;
+  return {
+      {"B missing", "layers.0.B", "int8 form", drop("layers.0.B")},
+      {"C missing", "layers.0.C", "int8 form", drop("layers.0.C")},
+      {"x_scaled missing", "ssd.x_scaled", "int8 form", drop("layers.0.ssd.x_scaled")},
+      {"score missing", "ssd.score", "int8 form", drop("layers.0.ssd.score")},
+      {"state missing", "ssd.state", "int8 form", drop("layers.0.ssd.state")},
+      {"B count", "layers.1.B", "2 static", encode("layers.1.B", 1)},
+      {"C count", "layers.1.C", "2 static", encode("layers.1.C", 10)},
+      {"x_scaled count", "ssd.x_scaled", "12 static", encode("layers.1.ssd.x_scaled", 4)},
+      {"score count", "ssd.score", "2 static", encode("layers.1.ssd.score", 4)},
+      {"state count", "ssd.state", "12 static", encode("layers.1.ssd.state", 0)},
+      {"B per token", "layers.1.B", "static", encode("layers.1.B", 0, per_token)},
+      {"B per chunk", "layers.1.B", "static", encode("layers.1.B", 0, per_chunk)},
+      {"score per token", "ssd.score", "static", encode("layers.1.ssd.score", 0, per_token)},
+      {"score in float", "ssd.score", "int8",
+       [](Graph* g) { g->encodings["layers.1.ssd.score"].dtype = DType::kF32; }},
+      {"gate_q7 with scales per chunk", "ssd.state", "static",
+       [](Graph* g) {
+         At(g, "layers.1.y").ssd.gate_q7 = true;
+         Encode(g, "layers.1.ssd.state", 0, ScaleSource::kPerChunk);
+       }},
+      {"long chunks in int8", "layers.1.y", "32768",
+       [](Graph* g) { At(g, "layers.1.y").ssd.chunk_size = 32769; }},
+      {"inner sites of a float Ssd", "layers.1.ssd", "no operation",
+       [](Graph* g) { At(g, "layers.1.y").ssd.int8 = false; }},
+      {"unknown site", "layers.7.x", "no operation", encode("layers.7.x", 1)},
+      {"node site per chunk", "layers.0.u_norm", "inside an Ssd",
+       encode("layers.0.u_norm", 0, per_chunk)},
+      {"scales do not divide", "layers.0.u_norm", "divide", encode("layers.0.u_norm", 3)},
+      {"no scales", "layers.0.u_norm", "divide", encode("layers.0.u_norm", 0)},
+      {"logits", "logits", "float", encode("logits", 1)},
+      {"embedding", "embedding", "float", encode("embedding", 1)},
+      {"int4 site", "layers.0.u_norm", "inside an Ssd",
+       [](Graph* g) {
+         g->encodings["layers.0.u_norm"] = {DType::kI4, {}, {0.5f}};
+       }},
+  };
+}
+
+void ExpectRefused(const Graph& whole, const std::vector<Malformed>& cases) {
+  ASSERT_TRUE(Verify(whole).ok()) << Verify(whole).message();
+  for (const Malformed& m : cases) {
+    Graph g = whole;
+    m.edit(&g);
+    const Status s = Verify(g);
+    EXPECT_EQ(s.code(), Code::kInvalidArgument) << m.what;
+    EXPECT_THAT(s.message(), HasSubstr(m.site)) << m.what;
+    EXPECT_THAT(s.message(), HasSubstr(m.reason)) << m.what;
+  }
+}
+
+TEST(Verify, RefusesMalformedNodes) {
+  ExpectRefused(MakeBlocks({}), MalformedFloat());
+}
+
+TEST(Verify, RefusesMalformedStructure) {
+  ExpectRefused(MakeBlocks({}), MalformedStructure());
+}
+
+TEST(Verify, RefusesMalformedEncodings) {
+  ExpectRefused(Int8Graph(), MalformedEncodings());
+}
+
+// Who feeds whom, by site, which does not depend on ids.
+std::map<std::string, std::vector<std::string>> Producers(const Graph& g) {
+  std::map<std::string, std::vector<std::string>> map;
+  for (const Node& n : g.nodes) {
+    for (const ValueId v : n.in) {
+      map[n.site].push_back(g.nodes[static_cast<size_t>(v)].site);
+    }
+  }
+  return map;
+}
+
+TEST(InsertHadamard, ChangesOneEdgeOnly) {
+  Graph g = MakeBlocks({});
+  auto want = Producers(g);
+  const size_t count = g.nodes.size();
+  for (int layer = g.layers - 1; layer >= 0; --layer) {
+    const std::string block = "layers." + std::to_string(layer) + ".";
+    InsertHadamard(&g, g.FindSite(block + "out"), "paley1-12");
+    want[block + "y_rot"] = {block + "y_norm"};
+    want[block + "out"] = {block + "y_rot"};
+    const Node& rotation = At(&g, (block + "y_rot").c_str());
+    EXPECT_EQ(rotation.op, Op::kHadamard);
+    EXPECT_EQ(rotation.width, 12);
+    EXPECT_EQ(rotation.layer, layer);
+    EXPECT_EQ(rotation.hadamard, "paley1-12");
+    EXPECT_EQ(g.FindSite(block + "y_rot") + 1, g.FindSite(block + "out"));
+  }
+  EXPECT_EQ(Producers(g), want);
+  EXPECT_EQ(g.nodes.size(), count + 2);
+  EXPECT_EQ(g.nodes[static_cast<size_t>(g.logits)].site, "logits");
+  EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+}
+
+TEST(LayerRange, IsTheBlock) {
+  Graph g = MakeBlocks({});
+  InsertHadamard(&g, g.FindSite("layers.0.out"), "paley1-12");
+  ValueId next = 1;
+  for (int layer = 0; layer < 2; ++layer) {
+    const auto [begin, end] = g.LayerRange(layer);
+    EXPECT_EQ(begin, next);
+    EXPECT_EQ(g.nodes[static_cast<size_t>(begin)].site,
+              "layers." + std::to_string(layer) + ".u_norm");
+    EXPECT_EQ(g.nodes[static_cast<size_t>(end - 1)].site,
+              "layers." + std::to_string(layer) + ".residual");
+    for (ValueId v = begin; v < end; ++v) {
+      EXPECT_EQ(g.nodes[static_cast<size_t>(v)].layer, layer);
+    }
+    next = end;
+  }
+  EXPECT_EQ(g.nodes[static_cast<size_t>(next)].site, "final_norm");
+}
+
+TEST(ChunkSizeIsCalibrated, NeedsAStaticScaleInsideAnInt8Ssd) {
+  EXPECT_FALSE(ChunkSizeIsCalibrated(MakeBlocks({})));
+  Graph g = Int8Graph();
+  EXPECT_TRUE(ChunkSizeIsCalibrated(g));
+  for (int layer = 0; layer < 2; ++layer) {
+    for (const char* inner : {"x_scaled", "score", "state"}) {
+      EXPECT_TRUE(ChunkSizeIsCalibrated(g)) << "the last static scale counts as the first does";
+      Encode(&g, SsdInnerSite(layer, inner), 0, ScaleSource::kPerChunk);
+    }
+  }
+  EXPECT_FALSE(ChunkSizeIsCalibrated(g)) << "scales of B and C hold for any length";
+  Encode(&g, SsdInnerSite(1, "score"), 2);
+  EXPECT_TRUE(ChunkSizeIsCalibrated(g));
+  At(&g, "layers.1.y").ssd.int8 = false;
+  EXPECT_FALSE(ChunkSizeIsCalibrated(g));
+}
+
+TEST(ToText, HasALinePerNode) {
+  Graph g = MakeBlocks({});
+  Encode(&g, "layers.0.u_norm", 1);
+  const std::string text = ToText(g);
+  EXPECT_EQ(static_cast<size_t>(std::ranges::count(text, '\n')), g.nodes.size());
+  EXPECT_THAT(text,
+              HasSubstr("%1 layers.0.u_norm RmsNorm[8] %0 backbone.layers.0.norm.weight i8\n"));
+}
+
+}  // namespace
+}  // namespace octet
