@@ -41,6 +41,7 @@ TEST(Bench, MeasuresEachModel) {
       EXPECT_GT(s.min, 0);
       EXPECT_LE(s.min, s.median);
       EXPECT_LE(s.median, s.max);
+      EXPECT_LT(s.min, s.max) << "three measurements, to the nanosecond";
     }
     EXPECT_EQ(row.state_bytes, Session(models[i], std::make_shared<ThreadPool>(1)).state().bytes());
   }

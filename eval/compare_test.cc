@@ -2,7 +2,8 @@
 // 1. A model compared with itself: KL exactly 0, ratio exactly 1, full agreement.
 // 2. Against a candidate whose logits are 0.8 times the reference's, every number equals one
 //    computed from the reference's logits alone; for windows longer than a piece too.
-// 3. The number of threads does not change a bit; vocabularies of different size are refused.
+// 3. The number of threads does not change a bit; vocabularies of different size, and logits that
+//    are not finite, are refused.
 // 4. Quantile interpolates; BootstrapMean: the interval has the width of the normal approximation
 //    for independent values, is wider for values that repeat within a block, and has no width for
 //    constants; deterministic.
@@ -12,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "eval/test_model.h"
@@ -106,6 +108,7 @@ TEST_F(CompareTest, EqualsWhatTheReferencesLogitsSay) {
   std::ranges::sort(want.kl);
   EXPECT_GT(r->kl_mean.value, 0.01) << "or this test would see nothing";
   EXPECT_NEAR(r->kl_max, want.kl.back(), 1e-5);
+  EXPECT_NEAR(r->kl_p99, Quantile(want.kl, 0.99), 1e-5);
   EXPECT_NEAR(r->kl_p50, (want.kl[298] + want.kl[299]) / 2, 1e-5);
   EXPECT_NEAR(r->reference_perplexity, std::exp(want.reference_nll / n),
               1e-5 * r->reference_perplexity);
@@ -128,6 +131,18 @@ TEST_F(CompareTest, DoesNotDependOnThreads) {
   EXPECT_EQ(one->kl_mean.low, many->kl_mean.low);
   EXPECT_EQ(one->kl_p99, many->kl_p99);
   EXPECT_EQ(one->perplexity_ratio.high, many->perplexity_ratio.high);
+}
+
+TEST_F(CompareTest, RefusesLogitsThatAreNotFinite) {
+  const std::vector<TokenId> tokens = RandomTokens(*model_, 50, 5);
+  const auto broken = Scaled(std::numeric_limits<float>::infinity());
+  const auto candidate = Compare(model_, broken, tokens, "t", {50, 50, 0, 1}, {});
+  ASSERT_FALSE(candidate.ok());
+  EXPECT_EQ(candidate.status().code(), Code::kInternal);
+  EXPECT_NE(candidate.status().message().find("candidate"), std::string::npos);
+  const auto reference = Compare(broken, model_, tokens, "t", {50, 50, 0, 1}, {});
+  ASSERT_FALSE(reference.ok());
+  EXPECT_NE(reference.status().message().find("reference"), std::string::npos);
 }
 
 TEST_F(CompareTest, RefusesDifferentVocabularies) {

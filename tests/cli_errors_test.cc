@@ -103,6 +103,8 @@ TEST_F(CliErrorsTest, Usage) {
 TEST_F(CliErrorsTest, UnknownRecipeAndOption) {
   ExpectQuantizeFails(QuickQuantize(kBooks, "magic", PathOf("q")), 2,
                       {"magic", "absmax", "ssdi8-w8a8"});
+  ExpectQuantizeFails(QuickQuantize(kBooks, "two\nlines\033[1m", PathOf("q")), 2,
+                      {"two?lines?[1m"});
   std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
   args.insert(args.end(), {"--option", "colour=blue"});
   ExpectQuantizeFails(args, 2, {"absmax", "colour", "state"});
@@ -128,9 +130,12 @@ TEST_F(CliErrorsTest, TextThatIsEmptyShortOrMissing) {
   std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
   args.insert(args.end(), {"--calibration", PathOf("empty.txt")});
   ExpectQuantizeFails(args, 2, {"empty.txt", "no text"});
-  WriteAll(folder_ / "tiny.txt", "It");
+  WriteAll(folder_ / "tiny.txt", "");
   args.back() = PathOf("tiny.txt");
-  ExpectQuantizeFails(args, 2, {"tiny.txt"});
+  for (const char* contents : {"I", "I I I"}) {  // 1 and 3 tokens
+    WriteAll(folder_ / "tiny.txt", contents);
+    ExpectQuantizeFails(args, 2, {"tiny.txt", "tokens"});
+  }
 }
 
 TEST_F(CliErrorsTest, EmptyPromptAndBadSampling) {
@@ -173,6 +178,18 @@ TEST_F(CliErrorsTest, TokenizerThatDoesNotFitTheVocabulary) {
   ExpectError(Perplexity(model, WriteText(5)), 2, {model, "tokenizer", "4096"});
   WriteAll(model + "/tokenizer.json", "{\"model\": 3}");
   ExpectError(Perplexity(model, WriteText(5)), 2, {"tokenizer.json"});
+}
+
+TEST_F(CliErrorsTest, ComparedModelsNeedTheSameTokenizer) {
+  const std::string model = CopyModel();
+  Result<Json> tokenizer = Json::ParseFile(model + "/tokenizer.json", 1 << 24);
+  ASSERT_TRUE(tokenizer.ok());
+  Json rules = *tokenizer->Find("model");
+  rules.Set("merges", Json::MakeArray());
+  tokenizer->Set("model", rules);
+  WriteAll(model + "/tokenizer.json", tokenizer->Dump());
+  ExpectError(Octet({"compare", kBooks, model, "--text", WriteText(10), "--window", "32"}), 2,
+              {model, "tokenizers"});
 }
 
 TEST_F(CliErrorsTest, TruncatedWeights) {

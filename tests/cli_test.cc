@@ -100,6 +100,19 @@ TEST_F(CliTest, QuantizeDoesNotDependOnThreads) {
   }
 }
 
+TEST_F(CliTest, ConfigSaysWhetherTheHeadIsTied) {
+  for (const char* recipe : {"absmax", "ssdi8-w8a8"}) {
+    const std::string output = PathOf(recipe);
+    ASSERT_EQ(Octet(QuickQuantize(kBooks, recipe, output)).exit_code, 0);
+    const Result<Json> config = Json::ParseFile(output + "/config.json", 1 << 20);
+    ASSERT_TRUE(config.ok());
+    const bool own_head =
+        ReadAll(output + "/model.safetensors").find("\"lm_head.weight\"") != std::string::npos;
+    EXPECT_EQ(config->Find("tie_word_embeddings")->AsBool(), !own_head) << recipe;
+    EXPECT_EQ(own_head, recipe == std::string("ssdi8-w8a8")) << "one of each, or nothing is seen";
+  }
+}
+
 TEST_F(CliTest, QuantizeTakesCalibrationTextAndOptions) {
   std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
   args.insert(args.end(), {"--calibration", WriteText(20), "--option", "state=i8"});
@@ -161,6 +174,8 @@ TEST_F(CliTest, InspectReadsFoldersAndFiles) {
   EXPECT_TRUE(folder.Find("quantization")->is_null());
   // Convolution history 8 x 3 x 768 and state 8 x 8 x 64 x 128, fp32.
   EXPECT_EQ(Number(folder, "state_bytes_per_stream"), 8 * (3 * 768 + 8 * 64 * 128) * 4);
+  // Norms in bf16: 8 of 256 and 8 of 512 channels, and the last of 256.
+  EXPECT_EQ(Number(*folder.Find("bytes_by_class"), "norms"), 2 * (8 * 256 + 8 * 512 + 256));
   double sum = 0;
   for (const auto& [name, bytes] : folder.Find("bytes_by_class")->AsObject()) {
     sum += *bytes.AsNumber();
