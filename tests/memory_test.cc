@@ -1,0 +1,94 @@
+// Contract: a 16-bit checkpoint stays mapped. Loading and running it never holds its weights a
+// second time, as fp32 or otherwise.
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include <gtest/gtest.h>
+
+#include "io/output_folder.h"
+#include "io/safetensors.h"
+#include "runtime/session.h"
+#include "tests/models.h"
+
+namespace octet {
+namespace {
+
+// Bytes of memory that no file backs.
+int64_t AnonymousBytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  while (status >> word) {
+    if (word != "RssAnon:") continue;
+    int64_t kilobytes = 0;
+    status >> kilobytes;
+    return kilobytes * 1024;
+  }
+  return -1;
+}
+
+Weight ToBF16(const Weight& w) {
+  const std::vector<float> values = ToF32(w);
+  std::vector<std::byte> bytes(values.size() * 2);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = F32ToBF16(values[i]);
+    std::memcpy(bytes.data() + 2 * i, &half, 2);
+  }
+  return MakeWeight(DType::kBF16, std::move(bytes), w.shape);
+}
+
+// Writes a model of about 70 MB in bf16; nothing of it stays in memory.
+void WriteLargeModel(const std::string& folder) {
+  Mamba2Config c;
+  c.d_model = 512;
+  c.layers = 20;
+  c.vocab_rows = 512;
+  c.heads = 16;
+  c.head_dim = 64;
+  c.state_size = 64;
+  c.groups = 1;
+  c.conv_kernel = 4;
+  c.dt_hi = std::numeric_limits<float>::infinity();
+  c.tied = true;
+  const RandomModel m = MakeRandomModel(c, 1);
+  std::vector<std::pair<std::string, Weight>> tensors;
+  for (const auto& [name, w] : m.weights.all()) {
+    tensors.emplace_back(name, ToBF16(w));
+  }
+  Result<OutputFolder> out = OutputFolder::Create(folder);
+  ASSERT_TRUE(out.ok()) << out.status().message();
+  ASSERT_TRUE(WriteSafetensors(out->PathOf("model.safetensors"), tensors, {}).ok());
+  Json config = Json::MakeObject();
+  config.Set("model_type", "mamba2");
+  config.Set("n_groups", 1);
+  config.Set("state_size", 64);
+  config.Set("tie_word_embeddings", true);
+  ASSERT_TRUE(out->WriteFile("config.json", config.Dump()).ok());
+  ASSERT_TRUE(out->Commit().ok());
+}
+
+TEST(Memory, SixteenBitWeightsAreNotExpanded) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer's own memory hides what is measured";
+#endif
+  const auto folder = std::filesystem::temp_directory_path() / "octet_memory_test_model";
+  std::filesystem::remove_all(folder);
+  WriteLargeModel(folder.string());
+  const auto file_bytes =
+      static_cast<int64_t>(std::filesystem::file_size(folder / "model.safetensors"));
+  ASSERT_GT(file_bytes, int64_t{60} << 20);
+  const int64_t before = AnonymousBytes();
+  const auto model = Model::Load(folder.string(), {});
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  Session session(*model, std::make_shared<ThreadPool>(2));
+  std::vector<float> logits(static_cast<size_t>((*model)->vocab_rows()));
+  const std::vector<TokenId> ids = RandomTokens(200, 512, 3);
+  ASSERT_TRUE(session.Feed(ids, logits).ok());
+  ASSERT_TRUE(session.Feed(std::span(ids).first(1), logits).ok());
+  EXPECT_LT(AnonymousBytes() - before, file_bytes / 3);
+  std::filesystem::remove_all(folder);
+}
+
+}  // namespace
+}  // namespace octet
