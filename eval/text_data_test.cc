@@ -110,7 +110,8 @@ TEST_F(TextDataTest, SamplesTakeEveryDocumentBeforeAnyTwice) {
   EXPECT_EQ(*samples, (std::vector<TokenDocument>{piece(first, 0, 2), piece(third, 0, 2),
                                                   piece(first, 2, 2), piece(third, 2, 2)}));
   EXPECT_EQ(CutSamples(file, *tokenizer, 1, 100)->front(), first);
-  for (const size_t length : {size_t{3}, first.size() - 1}) {  // the latter leaves one token over
+  for (const size_t length :
+       {size_t{2}, size_t{3}, first.size() - 1}) {  // the latter leaves one token over
     std::vector<TokenDocument> want;
     for (size_t begin = 0; begin < first.size(); begin += length) {
       for (const TokenDocument* d : {&first, &third}) {

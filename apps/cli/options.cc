@@ -63,7 +63,7 @@ class Parser {
   }
 
  private:
-  CLI::App* Command_(const char* name, const char* help, bool* json) {
+  CLI::App* AddCommand(const char* name, const char* help, bool* json) {
     CLI::App* c = app_.add_subcommand(name, help);
     c->add_flag("--json", *json, "print one JSON object");
     return c;
@@ -122,7 +122,7 @@ class Parser {
 
   void Quantize() {
     QuantizeCommand& q = quantize_;
-    CLI::App* c = Command_("quantize", "quantize a float model", &q.json);
+    CLI::App* c = AddCommand("quantize", "quantize a float model", &q.json);
     Model(c, "MODEL", "folder of the float model", &q.model);
     c->add_option("--recipe", q.recipe, "how; see \"octet recipes\"")
         ->required()
@@ -163,7 +163,7 @@ class Parser {
 
   void Compare() {
     CompareCommand& o = compare_;
-    CLI::App* c = Command_("compare", "how far a model departs from another", &o.json);
+    CLI::App* c = AddCommand("compare", "how far a model departs from another", &o.json);
     Model(c, "REFERENCE", "folder of the reference, usually the float model", &o.reference);
     Model(c, "CANDIDATE", "folder of the other, usually a quantized model", &o.candidate);
     Text(c, &o.text);
@@ -173,7 +173,7 @@ class Parser {
 
   void Generate() {
     GenerateCommand& g = generate_;
-    CLI::App* c = Command_("generate", "continue a text", &g.json);
+    CLI::App* c = AddCommand("generate", "continue a text", &g.json);
     Model(c, "MODEL", "model folder", &g.model);
     c->add_option("--prompt", g.prompt, "text to continue; -: standard input")
         ->capture_default_str()
@@ -193,16 +193,17 @@ class Parser {
 
   void Inspect() {
     InspectCommand& i = inspect_;
-    CLI::App* c = Command_("inspect", "what a model folder or a .safetensors file holds", &i.json);
+    CLI::App* c =
+        AddCommand("inspect", "what a model folder or a .safetensors file holds", &i.json);
     Model(c, "PATH", "model folder or .safetensors file", &i.path);
     c->add_flag("--graph", i.graph, "print every operation");
   }
 
-  void ListRecipes() { Command_("recipes", "list the quantization recipes", &recipes_.json); }
+  void ListRecipes() { AddCommand("recipes", "list the quantization recipes", &recipes_.json); }
 
   void Bench() {
     BenchCommand& b = bench_;
-    CLI::App* c = Command_("bench", "measure the speed of models, interleaved", &b.json);
+    CLI::App* c = AddCommand("bench", "measure the speed of models, interleaved", &b.json);
     c->add_option("MODEL", b.models, "model folders")->required()->type_name("");
     Count(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0, kBenchTokens);
     Count(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0, kBenchTokens);
@@ -217,7 +218,7 @@ class Parser {
 
   void Demo() {
     DemoCommand& d = demo_;
-    CLI::App* c = Command_("demo", "quantize a small model three ways and compare", &d.json);
+    CLI::App* c = AddCommand("demo", "quantize a small model three ways and compare", &d.json);
     c->add_option("MODEL", d.model, "float model folder; default: models/books-mamba2-5m")
         ->type_name("");
     c->add_option("--output", d.output, "keep the quantized models in this new folder")

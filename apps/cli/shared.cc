@@ -2,6 +2,8 @@
 
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "exec/quantized_format.h"
 #include "io/output_folder.h"
 #include "io/safetensors.h"
@@ -20,7 +22,7 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
   options.chunk_size = chunk_size;
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, options));
   for (const std::string& w : model->warnings()) {
-    PrintWarning(folder + ": " + w);
+    PrintWarning(fmt::format("{}: {}", folder, w));
   }
   return model;
 }
