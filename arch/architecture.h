@@ -36,8 +36,9 @@ struct ArchSpec {
 
 std::span<const ArchSpec> Architectures();
 
-// Builds with the first spec that accepts, verifies the graph and refuses non-finite float weights,
-// naming the tensor. kUnsupported, naming the model_type, when none accepts.
+// Builds with the first spec that accepts, verifies the graph and refuses non-finite float weights
+// and codes without scales, naming the tensor. kUnsupported, naming the model_type, when none
+// accepts.
 Result<Architecture> BuildArchitecture(const Json& config, const WeightMap& weights);
 
 }  // namespace octet

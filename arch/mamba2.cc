@@ -33,7 +33,9 @@ Status ReadTimeStepLimit(const ConfigReader& reader, std::string_view key, Decla
   if (!limit->is_array() || limit->AsArray().size() != 2) return reader.Bad(key, kWanted);
   const Result<double> lo = limit->AsArray()[0].AsNumber();
   const Result<double> hi = limit->AsArray()[1].AsNumber();
-  if (!lo.ok() || !hi.ok() || !(*lo >= 0) || !(*lo < *hi)) return reader.Bad(key, kWanted);
+  if (!lo.ok() || !hi.ok() || !(*lo >= 0) || !(static_cast<float>(*lo) < static_cast<float>(*hi))) {
+    return reader.Bad(key, kWanted);
+  }
   d->dt_lo = *lo;
   d->dt_hi = *hi;
   return {};
@@ -127,7 +129,7 @@ class SizeInference {
     OCTET_ASSIGN(const Weight table, Matrix(weights_, "backbone.embeddings.weight", 2));
     c.vocab_rows = table.shape[0];
     c.d_model = table.shape[1];
-    while (weights_.Find(fmt::format("backbone.layers.{}.norm.weight", c.layers)) != nullptr) {
+    while (HasLayer(c.layers)) {
       ++c.layers;
     }
     const std::string mixer = "backbone.layers.0.mixer.";
@@ -166,6 +168,13 @@ class SizeInference {
   std::vector<std::string> TakeWarnings() { return std::move(warnings_); }
 
  private:
+  // Whether any tensor belongs to the layer: one that lacks tensors is an error that names them.
+  bool HasLayer(int64_t layer) const {
+    const std::string prefix = fmt::format("backbone.layers.{}.", layer);
+    const auto first = weights_.all().lower_bound(prefix);
+    return first != weights_.all().end() && first->first.starts_with(prefix);
+  }
+
   void Compare(const char* what, std::optional<int64_t> declared, int64_t actual) {
     if (declared && *declared != actual) {
       warnings_.push_back(fmt::format("config.json says {} {}, the tensors have {}; using {}", what,
@@ -290,8 +299,12 @@ bool IsMamba2(const Json& config) {
 Result<Architecture> BuildMamba2(const Json& config, const WeightMap& weights) {
   OCTET_ASSIGN(const Declared d,
                IsStateSpaces(config) ? ReadStateSpaces(config) : ReadHuggingFace(config));
-  if (!(d.norm_eps > 0) || !(d.norm_eps < 1)) {
+  if (!(static_cast<float>(d.norm_eps) > 0) || !(d.norm_eps < 1)) {
     return InvalidArgument("config.json: layer_norm_epsilon must be between 0 and 1");
+  }
+  if (d.chunk_size.value_or(1) > kMaxChunkSize) {
+    return InvalidArgument(fmt::format("config.json: chunk_size is {}, but must be at most {}",
+                                       *d.chunk_size, kMaxChunkSize));
   }
   const WeightMap named = Canonical(weights);
   SizeInference inference(d, named);

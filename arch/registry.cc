@@ -21,11 +21,24 @@ bool AllFinite(const std::byte* data, int64_t count, Bits exponent_mask) {
   return bad == 0;
 }
 
-Status CheckFinite(const std::string& name, const Weight& w) {
+// Floats must be finite; codes need the scales that AttachScales gives them.
+Status CheckValues(const std::string& name, const Weight& w) {
   bool finite = true;
-  if (w.dtype == DType::kF32) finite = AllFinite<uint32_t>(w.data, w.count(), 0x7f800000u);
-  if (w.dtype == DType::kBF16) finite = AllFinite<uint16_t>(w.data, w.count(), 0x7f80);
-  if (w.dtype == DType::kF16) finite = AllFinite<uint16_t>(w.data, w.count(), 0x7c00);
+  switch (w.dtype) {
+    case DType::kF32:
+      finite = AllFinite<uint32_t>(w.data, w.count(), 0x7f800000u);
+      break;
+    case DType::kBF16:
+      finite = AllFinite<uint16_t>(w.data, w.count(), 0x7f80);
+      break;
+    case DType::kF16:
+      finite = AllFinite<uint16_t>(w.data, w.count(), 0x7c00);
+      break;
+    default:
+      if (w.quantized() && w.row_scale != nullptr) break;
+      return Corrupt(fmt::format("tensor {} is {}, but the config does not say how it is quantized",
+                                 name, DTypeName(w.dtype)));
+  }
   if (finite) return {};
   return Corrupt(fmt::format("tensor {} contains NaN or infinite values", name));
 }
@@ -43,7 +56,7 @@ Result<Architecture> BuildArchitecture(const Json& config, const WeightMap& weig
     OCTET_ASSIGN(Architecture built, spec.build(config, weights));
     built.model_type = spec.model_type;
     for (const auto& [name, weight] : built.weights.all()) {
-      OCTET_TRY(CheckFinite(name, weight));
+      OCTET_TRY(CheckValues(name, weight));
     }
     OCTET_TRY(Verify(built.graph));
     return built;
