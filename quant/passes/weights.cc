@@ -107,7 +107,8 @@ Weight Int4Weight(const Weight& w, int64_t group, Int4Step rule, ThreadPool* poo
     const float base = RowGrid(row, columns, rule, group, m);
     (*scales)[static_cast<size_t>(r)] = base;
     for (int64_t c = 0; c < columns; ++c) {
-      const float step = base * static_cast<float>(m[c / group]);
+      const int64_t g = c / group;
+      const float step = base * static_cast<float>(m[g]);
       const auto nibble = static_cast<std::byte>(Int4Code(row[c], 1.0f / step));
       std::byte& byte = codes[static_cast<size_t>(r * row_bytes + c / 2)];
       byte =
