@@ -148,7 +148,7 @@ TEST(Lower, RefusesWeightsWhoseInputDoesNotFit) {
   refused(q, "layers.0.zxbcdt", "layers.0.u_norm");
   q = fine;
   q.graph.encodings["layers.1.y_norm"] = Encoding();
-  refused(q, "layers.1.out", "layers.1.y_norm");
+  refused(q, "layers.1.out", "layers.1.y_norm is not encoded");
   q = fine;
   q.graph.encodings["layers.1.u_norm"].scales = TestScales(8, 0.02f);
   refused(q, "layers.1.zxbcdt", "8 scales");
@@ -188,9 +188,9 @@ TEST(Explain, HasALinePerStep) {
     begin = end + 1;
     ++lines;
   }
-  // Everything but the embedding and 6 splits per block runs; 5 encoded sites of node values take a
-  // second step each in layer 0, where y_rot is one, and in layer 1.
-  EXPECT_EQ(lines, q.graph.nodes.size() - 1 - 12 + 8);
+  // Everything but the embedding and 6 splits per block runs; encoded sites take a second step: 4
+  // in layer 0, 5 in layer 1.
+  EXPECT_EQ(lines, q.graph.nodes.size() - 1 - 12 + 9);
 }
 
 TEST(Simulation, AgreesWithIntegersBitForBit) {

@@ -62,7 +62,7 @@ inline std::vector<float> TestScales(size_t n, float from) {
 
 // in_proj int8 with a scale per row, out_proj int4 on 33 columns (odd, two groups), A_log int8, an
 // int8 Ssd with static scales in layer 0 and scales per chunk in layer 1, a Hadamard node of order
-// 1 in layer 0, "u_norm" static, the input of out_proj per token.
+// 1 in layer 0, "u_norm" static, the input of out_proj per token, "x" static in layer 1.
 inline BlockSizes QuantizedSizes() {
   BlockSizes s;
   s.heads = 3;
@@ -88,6 +88,7 @@ inline QuantizedParts MakeQuantizedParts(bool gate_q7 = false) {
     q.weights.Set(tensor("mixer.A_log"), Int8Codes(*q.weights.Find(tensor("mixer.A_log")), 1));
     encode(layer, "u_norm", ScaleSource::kStatic, 1, 0.02f);
     encode(layer, layer == 0 ? "y_rot" : "y_norm", ScaleSource::kPerToken, 0, 0);
+    if (layer == 1) encode(layer, "x", ScaleSource::kStatic, 3, 0.01f);  // its reader wants floats
     encode(layer, "B", ScaleSource::kStatic, 1, 0.01f);
     encode(layer, "C", ScaleSource::kStatic, 1, 0.01f);
     const auto inner = layer == 0 ? ScaleSource::kStatic : ScaleSource::kPerChunk;
