@@ -119,6 +119,8 @@ Result<Weight> Matrix(const WeightMap& weights, const std::string& name, size_t 
   return w;
 }
 
+constexpr int64_t kMaxLayers = 4096;  // loading is quadratic in it
+
 class SizeInference {
  public:
   SizeInference(const Declared& declared, const WeightMap& weights)
@@ -131,6 +133,10 @@ class SizeInference {
     c.d_model = table.shape[1];
     while (HasLayer(c.layers)) {
       ++c.layers;
+    }
+    if (c.layers > kMaxLayers) {
+      return TooLarge(
+          fmt::format("the tensors have {} layers; the limit is {}", c.layers, kMaxLayers));
     }
     const std::string mixer = "backbone.layers.0.mixer.";
     OCTET_ASSIGN(const Weight a_log, Matrix(weights_, mixer + "A_log", 1));

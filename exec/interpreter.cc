@@ -191,32 +191,36 @@ class NodeRunner {
     assert(state_ != nullptr);
     const Floats A = DecayRates(Vector(n.weights[0]));
     SsdArgs a = SsdShapeArgs(n, Vector(n.weights[1]));
-    a.T = T_;
     a.head_end = a.H;
-    a.x = in[0];
     a.x_stride = n.width;
     a.bc_dtype = DType::kF32;
-    a.B = in[2];
-    a.C = in[3];
     a.bc_stride = a.G * a.N;
-    a.dt = in[1];
     a.A = A.data();
     a.h = state_->ssm(n.layer);
-    a.y = out;
     InnerTap inner{tap_, {}};
     const SsdTap tap{&InnerTap::At, &inner};
-    if (tap_ != nullptr && tap_->WantsInnerSites() && T_ > 1) {
+    const bool tapped = tap_ != nullptr && tap_->WantsInnerSites();
+    if (tapped) {
       const char* names[] = {"x_scaled", "score", "local_state", "state"};
       for (size_t i = 0; i < 4; ++i) {
         inner.names[i] = SsdInnerSite(n.layer, names[i]);
       }
-      a.tap = &tap;
       a.full_score = tap_->WantsFullScore();
-      if (n.ssd.int8 && n.ssd.gate_q7) {
-        a.gate_q7_scale = graph_.FindEncoding(SsdInnerSite(n.layer, "state"))->scales.data();
-      }
     }
-    RunKernel(a, isas_);
+    ForEachSsdPart(T_, a.L, [&](int64_t first, int64_t count) {
+      SsdArgs part = a;
+      part.T = count;
+      part.x = in[0] + first * n.width;
+      part.dt = in[1] + first * a.H;
+      part.B = in[2] + first * a.bc_stride;
+      part.C = in[3] + first * a.bc_stride;
+      part.y = out + first * n.width;
+      part.tap = tapped && count > 1 ? &tap : nullptr;
+      if (part.tap != nullptr && n.ssd.int8 && n.ssd.gate_q7) {
+        part.gate_q7_scale = graph_.FindEncoding(SsdInnerSite(n.layer, "state"))->scales.data();
+      }
+      RunKernel(part, isas_);
+    });
   }
 
   Status Hadamard(const Node& n, const float* in, float* out) {
