@@ -239,15 +239,25 @@ TEST_P(RecipeTest, SaveLoadRunIsExact) {
             0);
 }
 
+// Also when one token is left over: it runs as the decode step, whether it ends a call or is one.
 TEST_P(RecipeTest, ChunkSplitsAndThreadsChangeNoBit) {
-  const std::vector<TokenId> ids = RandomTokens(static_cast<int64_t>(Chunk()) * 3 + 5, 61, 21);
   // oneDNN's float products depend on the number of rows, so the head stays out of its hands here.
   const IsaMask own = kAllIsas & ~MaskOf(Isa::kOneDnn);
-  const Logits want = RunProgram(q_.graph, q_.weights, own, ids, {});
-  const Logits split = RunProgram(q_.graph, q_.weights, own, ids, {Chunk(), 3 * Chunk()});
-  EXPECT_EQ(BitDifferences(split, want), 0);
-  EXPECT_EQ(BitDifferences(RunProgram(q_.graph, q_.weights, own, ids, {}, 3), want), 0);
-  EXPECT_LT(RelativeError(RunProgram(q_.graph, q_.weights, kAllIsas, ids, {Chunk()}), want), 1e-6);
+  for (const int64_t rest : {5, 1}) {
+    const std::vector<TokenId> ids = RandomTokens(static_cast<int64_t>(Chunk()) * 3 + rest, 61, 21);
+    const Logits want = RunProgram(q_.graph, q_.weights, own, ids, {});
+    const Logits split = RunProgram(q_.graph, q_.weights, own, ids, {Chunk(), 3 * Chunk()});
+    EXPECT_EQ(BitDifferences(split, want), 0) << rest;
+    EXPECT_EQ(BitDifferences(RunProgram(q_.graph, q_.weights, own, ids, {}, 3), want), 0) << rest;
+    const Logits onednn = RunProgram(q_.graph, q_.weights, kAllIsas, ids, {Chunk()});
+    EXPECT_LT(RelativeError(onednn, want), 1e-6) << rest;
+  }
+}
+
+TEST_P(RecipeTest, SimulatedEqualsIntegerWhenOneTokenIsLeft) {
+  const std::vector<TokenId> ids = RandomTokens(static_cast<int64_t>(Chunk()) * 2 + 1, 61, 23);
+  const Logits integer = RunProgram(q_.graph, q_.weights, kReferenceOnly, ids, {});
+  EXPECT_EQ(BitDifferences(integer, RunSimulated(q_, ids, {})), 0);
 }
 
 TEST_P(RecipeTest, DecodeAgreesWithPrefill) {
