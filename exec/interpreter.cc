@@ -1,7 +1,6 @@
 #include "exec/interpreter.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -84,7 +83,7 @@ class NodeRunner {
         floats_(floats),
         isas_(isas),
         T_(T),
-        state_(state),
+        state_(*state),
         tap_(tap) {}
 
   Status Run(const Node& n, const std::vector<const float*>& in, Floats* out) {
@@ -172,7 +171,6 @@ class NodeRunner {
   }
 
   void Conv(const Node& n, const float* in, float* out) {
-    assert(state_ != nullptr);  // only blocks have one
     const Floats& bias = Vector(n.weights[1]);
     Conv1dArgs a{};
     a.T = T_;
@@ -182,13 +180,12 @@ class NodeRunner {
     a.x_stride = n.width;
     a.weight = Vector(n.weights[0]).data();
     a.bias = bias.empty() ? nullptr : bias.data();
-    a.history = state_->conv(n.layer);
+    a.history = state_.conv(n.layer);
     a.y = out;
     RunKernel(a, isas_);
   }
 
   void Ssd(const Node& n, const std::vector<const float*>& in, float* out) {
-    assert(state_ != nullptr);
     const Floats A = DecayRates(Vector(n.weights[0]));
     SsdArgs a = SsdShapeArgs(n, Vector(n.weights[1]));
     a.head_end = a.H;
@@ -196,7 +193,7 @@ class NodeRunner {
     a.bc_dtype = DType::kF32;
     a.bc_stride = a.G * a.N;
     a.A = A.data();
-    a.h = state_->ssm(n.layer);
+    a.h = state_.ssm(n.layer);
     InnerTap inner{tap_, {}};
     const SsdTap tap{&InnerTap::At, &inner};
     const bool tapped = tap_ != nullptr && tap_->WantsInnerSites();
@@ -238,7 +235,7 @@ class NodeRunner {
   const std::map<std::string, Floats, std::less<>>& floats_;
   IsaMask isas_;
   int64_t T_;
-  State* state_;
+  State& state_;
   Tap* tap_;
 };
 
@@ -278,7 +275,8 @@ Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
   const ValueId end = static_cast<ValueId>(graph_.nodes.size());
   const ValueId begin = graph_.layers == 0 ? 1 : graph_.LayerRange(graph_.layers - 1).second;
   const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
-  return RunNodes(begin, end, residual, T, nullptr, tap, logits);
+  State none;  // nothing outside the blocks remembers
+  return RunNodes(begin, end, residual, T, &none, tap, logits);
 }
 
 Status Interpreter::Run(std::span<const TokenId> tokens, State* state, Tap* tap,

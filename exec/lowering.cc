@@ -297,8 +297,8 @@ class Lowering {
       a.D = D->data();
       a.h = f.state->ssm(layer);
       a.scales = int8 ? scales.get() : nullptr;
-      const std::byte* first_B = f.values + (int8 ? B.codes : B.floats);
-      const std::byte* first_C = f.values + (int8 ? C.codes : C.floats);
+      const std::byte* b_rows = f.values + (int8 ? B.codes : B.floats);
+      const std::byte* c_rows = f.values + (int8 ? C.codes : C.floats);
       f.pool->For(CeilDiv(a.H, block), [&](int64_t task, int worker) {
         const Workspace scratch{(*f.scratch)[static_cast<size_t>(worker)].data()};
         ForEachSsdPart(f.T, a.L, [&](int64_t first, int64_t count) {
@@ -308,8 +308,8 @@ class Lowering {
           part.head_end = std::min(a.H, part.head_begin + block);
           part.x = Floats(f, x) + first * a.x_stride;
           part.dt = Floats(f, dt) + first * a.H;
-          part.B = first_B + first * a.bc_stride * bc_size;
-          part.C = first_C + first * a.bc_stride * bc_size;
+          part.B = b_rows + first * a.bc_stride * bc_size;
+          part.C = c_rows + first * a.bc_stride * bc_size;
           part.y = Floats(f, y) + first * a.H * a.P;
           choice.For(count).run(part, scratch);
         });
