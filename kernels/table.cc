@@ -9,6 +9,8 @@
 
 namespace octet {
 
+// A declared name cannot be put in parentheses.
+// NOLINTNEXTLINE(bugprone-macro-parentheses)
 #define OCTET_KERNEL(Args, name) extern const Kernel<Args> name;
 #include "kernel_list.inc"
 #undef OCTET_KERNEL
@@ -25,7 +27,7 @@ void AddIf(KernelList<Args>*, const Kernel<Other>*) {}
 template <class Args>
 KernelList<Args> Build() {
   KernelList<Args> list;
-#define OCTET_KERNEL(Other, name) AddIf(&list, &name);
+#define OCTET_KERNEL(Other, name) AddIf(&list, &(name));
 #include "kernel_list.inc"
 #undef OCTET_KERNEL
   return list;
