@@ -94,6 +94,11 @@ Json Sizes(const Graph& graph) {
     j.Set("groups", ssd->ssd.groups);
     j.Set("chunk_size", ssd->ssd.chunk_size);
   }
+  if (const Node* scan = FindNode(graph, Op::kSelectiveScan); scan != nullptr) {
+    j.Set("inner_size", scan->width);
+    j.Set("state_size", scan->scan.state_size);
+    j.Set("chunk_size", scan->scan.period);
+  }
   if (const Node* conv = FindNode(graph, Op::kCausalConvSilu); conv != nullptr) {
     j.Set("conv_kernel", conv->taps);
   }

@@ -6,9 +6,7 @@ namespace octet {
 
 Pass SetChunkSize(int64_t chunk_size) {
   return {"chunk size", [chunk_size](QuantContext& c) -> Status {
-            for (Node& n : c.graph.nodes) {
-              if (n.op == Op::kSsd && chunk_size > 0) n.ssd.chunk_size = chunk_size;
-            }
+            if (chunk_size > 0) SetChunkSize(chunk_size, &c.graph);
             return {};
           }};
 }
