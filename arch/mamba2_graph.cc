@@ -5,7 +5,7 @@
 namespace octet {
 
 Graph Mamba2Graph(const Mamba2Config& c, const WeightMap& weights) {
-  auto optional = [&](std::string name) {
+  auto optional = [&](const std::string& name) {
     return weights.Find(name) != nullptr ? name : std::string();
   };
   SsdAttributes ssd;

@@ -1,6 +1,7 @@
 #include "exec/interpreter.h"
 
 #include <algorithm>
+#include <cassert>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -178,6 +179,7 @@ class NodeRunner {
   }
 
   void Conv(const Node& n, const float* in, float* out) {
+    assert(state_ != nullptr);  // only blocks have one
     const Floats& bias = Vector(n.weights[1]);
     Conv1dArgs a{};
     a.T = T_;
@@ -193,6 +195,7 @@ class NodeRunner {
   }
 
   void Ssd(const Node& n, const std::vector<const float*>& in, float* out) {
+    assert(state_ != nullptr);
     const Floats A = DecayRates(Vector(n.weights[0]));
     SsdArgs a = SsdShapeArgs(n, Vector(n.weights[1]));
     a.T = T_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <limits>
 #include <memory>
 
 #include <fmt/format.h>
@@ -161,6 +162,16 @@ class Lowering {
       if (e == nullptr || !e->quantized()) {
         return Unsupported(fmt::format("{} has {} weights, but its input {} is not encoded",
                                        n_.site, DTypeName(weight->dtype), InNode(0).site));
+      }
+      if (e->source == ScaleSource::kStatic && e->scales.size() != 1) {
+        return Unsupported(fmt::format("{} has {} weights, but its input {} has {} scales", n_.site,
+                                       DTypeName(weight->dtype), InNode(0).site, e->scales.size()));
+      }
+      // Codes reach 127, 4-bit ones 8 times a multiplier of at most 127.
+      const int64_t largest = weight->dtype == DType::kI4 ? 8 * 127 : 127;
+      if (base.K > std::numeric_limits<int32_t>::max() / (127 * largest)) {
+        return Unsupported(fmt::format("{}: integer sums over {} columns could overflow 32 bits",
+                                       n_.weights[0], base.K));
       }
       base.x_dtype = DType::kI8;
       base.w.row_scale = weight->row_scale->data();

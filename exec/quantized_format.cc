@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "kernels/hadamard_shape.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -56,10 +57,13 @@ std::optional<DType> StateDType(std::string_view name) {
 // Turns the stored bytes of a 4-bit tensor into a kI4 weight of the described shape.
 Status AttachInt4(const std::string& name, const Json& description, const WeightMap& stored,
                   Weight* w) {
+  constexpr int64_t kLimit = int64_t{1} << 31;  // far above any matrix, and safe to add to
+  const auto in_range = [&](const Json* v, int64_t low) {
+    return v != nullptr && v->is_int() && v->AsInt() >= low && v->AsInt() < kLimit;
+  };
   const Json* columns = description.Find("columns");
   const Json* group = description.Find("group");
-  if (columns == nullptr || !columns->is_int() || group == nullptr || !group->is_int() ||
-      columns->AsInt() < 1 || group->AsInt() < 32 || group->AsInt() % 32 != 0 ||
+  if (!in_range(columns, 1) || !in_range(group, 32) || group->AsInt() % 32 != 0 ||
       w->dtype != DType::kU8 || w->shape.size() != 2 ||
       w->shape[1] != BytesOf(DType::kI4, columns->AsInt())) {
     return Corrupt(
@@ -185,7 +189,20 @@ Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
     if (w.dtype == DType::kU8)
       return Corrupt(fmt::format("tensor {} has no int4 description", name));
     if (w.quantized()) OCTET_TRY(AttachScale(name, stored, &w));
+    for (const auto& [suffix, belongs] :
+         {std::pair{"_scale", w.quantized()}, {"_group_scale", w.dtype == DType::kI4}}) {
+      if (!belongs && stored.Find(name + suffix) != nullptr) {
+        return Corrupt(fmt::format("tensor {}{} does not belong to {} tensor", name, suffix,
+                                   w.quantized() ? "an int8" : "a float"));
+      }
+    }
     weights.Set(name, std::move(w));
+  }
+  if (int4 == nullptr || !int4->is_object()) return weights;  // ApplyQuantization refuses that
+  for (const auto& [name, shape] : int4->AsObject()) {
+    if (weights.Find(name) == nullptr) {
+      return Corrupt(fmt::format("tensor {} has an int4 description, but is missing", name));
+    }
   }
   return weights;
 }
@@ -225,7 +242,9 @@ class Applier {
                        d_.Find("state_dtype")->is_string();
     if (!types) return Bad("a member has the wrong type");
     const int64_t chunk = d_.Find("chunk_size")->AsInt();
-    if (chunk < 1 || chunk > 65536) return Bad("chunk_size is not between 1 and 65536");
+    if (chunk < 1 || chunk > kMaxChunkSize) {
+      return Bad(fmt::format("chunk_size is not between 1 and {}", kMaxChunkSize));
+    }
     return {};
   }
 
@@ -235,6 +254,10 @@ class Applier {
       const std::string out = site.substr(0, site.size() - std::strlen("y_rot")) + "out";
       const ValueId linear = graph_.FindSite(out);
       if (linear < 0 || graph_.FindSite(site) >= 0) return Bad("cannot place Hadamard " + site);
+      const ValueId input = graph_.nodes[static_cast<size_t>(linear)].in[0];
+      const auto shape =
+          MakeHadamardShape(graph_.nodes[static_cast<size_t>(input)].width, id.AsString());
+      if (!shape.ok()) return Bad(fmt::format("Hadamard {}: {}", site, shape.status().message()));
       InsertHadamard(&graph_, linear, id.AsString());
     }
     return {};
@@ -281,7 +304,8 @@ class Applier {
       ssd.int8 = true;
       ssd.gate_q7 = passing == Json("gate_q7");
     }
-    return Verify(graph_);
+    const Status s = Verify(graph_);
+    return s.ok() ? s : Bad(s.message());
   }
 
   const Json& d_;

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
+
 #include "base/rng.h"
 #include "graph/graph.h"
 #include "tensor/weights.h"
@@ -23,7 +25,7 @@ struct BlockSizes {
 };
 
 inline std::string LayerTensor(int64_t layer, const std::string& name) {
-  return "backbone.layers." + std::to_string(layer) + "." + name;
+  return fmt::format("backbone.layers.{}.{}", layer, name);
 }
 
 inline Graph MakeBlocks(const BlockSizes& s) {

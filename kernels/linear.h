@@ -12,8 +12,8 @@ namespace octet {
 //   kF32, kF16, kBF16: value = data.
 //   kI8: value = code * row_scale[n].
 //   kI4: value = (code - 8) * group_scale[n, k / group] * row_scale[n]; rows are ceil(K / 2) bytes.
-//        The integer group multiplier (1..127) keeps the whole dot product in int32: with at most
-//        64 groups |sum| <= 64 * 127 * 128 * 8 * 127 < 2^31.
+//        The integer group multiplier (1..127) keeps the whole dot product in int32:
+//        |sum| <= K * 127 * 8 * 127 < 2^31 for K <= 16643 (exec/ refuses more).
 struct WeightView {
   DType dtype = DType::kF32;
   const void* data = nullptr;

@@ -68,7 +68,8 @@ Result<RecipeOptions> RecipeOptions::Parse(std::span<const RecipeOption> known, 
   }
   if (given.is_null()) return options;
   if (!given.is_object()) return InvalidArgument("recipe options must be a JSON object");
-  for (const auto& [name, value] : given.AsObject()) {
+  for (const Json::Member& member : given.AsObject()) {
+    const std::string& name = member.first;
     const auto option = std::ranges::find_if(known, [&](const auto& o) { return name == o.name; });
     if (option == known.end()) {
       std::string names;
@@ -78,7 +79,7 @@ Result<RecipeOptions> RecipeOptions::Parse(std::span<const RecipeOption> known, 
       return InvalidArgument(
           fmt::format("unknown option {} (known: {})", name, names.empty() ? "none" : names));
     }
-    OCTET_ASSIGN(Json checked, Check(*option, value));
+    OCTET_ASSIGN(Json checked, Check(*option, member.second));
     options.values_.Set(name, std::move(checked));
   }
   return options;

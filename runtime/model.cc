@@ -61,7 +61,7 @@ Result<Parts> LoadParts(const std::string& folder) {
 Status ApplyChunkSize(int64_t chunk_size, Graph* graph) {
   if (chunk_size == 0) return {};
   if (chunk_size < 1 || chunk_size > kMaxChunkSize) {
-    return InvalidArgument("the chunk size must be between 1 and 65536");
+    return InvalidArgument(fmt::format("the chunk size must be between 1 and {}", kMaxChunkSize));
   }
   if (chunk_size != ChunkSize(*graph) && ChunkSizeIsCalibrated(*graph)) {
     return InvalidArgument(
@@ -148,7 +148,7 @@ Status Model::ReadEos() {
   for (const Json& id : ids) {
     if (!id.is_int() || id.AsInt() < 0 || id.AsInt() >= vocab_rows()) {
       return InvalidArgument(
-          fmt::format("config.json: eos_token_id {} is not a token id", eos->Dump(-1)));
+          fmt::format("eos_token_id {} is not a token id of the vocabulary", eos->Dump(-1)));
     }
     eos_.push_back(static_cast<TokenId>(id.AsInt()));
   }

@@ -121,3 +121,11 @@ progress() {
   done
   printf '\r\033[K'
 }
+
+# The Python that Debian's python3-numpy belongs to may not be the first on PATH.
+python_with_numpy() {
+  for python in python3 /usr/bin/python3; do
+    if "$python" -c 'import numpy' >/dev/null 2>&1; then break; fi
+  done
+  say "$python"
+}

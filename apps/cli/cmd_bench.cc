@@ -85,7 +85,7 @@ Status Run(const BenchCommand& c) {
   std::vector<std::shared_ptr<const Model>> models;
   Json kernels = Json::MakeObject();
   for (const std::string& folder : c.models) {
-    OCTET_ASSIGN(models.emplace_back(), LoadModel(folder, c.chunk_size));
+    OCTET_ASSIGN(models.emplace_back(), LoadModel(folder, c.chunk_size, c.bf16));
     if (!c.explain) continue;
     kernels.Set(folder, models.back()->program().Explain());
     if (!c.json) {

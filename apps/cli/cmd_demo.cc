@@ -27,7 +27,8 @@ struct Contestant {
 constexpr Contestant kContestants[] = {{"float", nullptr},
                                        {"absmax W8A8", "absmax"},
                                        {"SSDi8 W8A8", "ssdi8-w8a8"},
-                                       {"SSDi8 W4A8", "ssdi8-w4a8"}};
+                                       {"SSDi8 W4A8", "ssdi8-w4a8"},
+                                       {"SSDi8+ W8A8", "ssdi8-plus-w8a8"}};
 
 struct Row {
   std::string name, folder;
@@ -120,6 +121,7 @@ std::string TableText(std::span<const Row> rows) {
                fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)});
   }
   return table.Text() + fmt::format(R"(
+absmax is the naive baseline, SSDi8 the published method, SSDi8+ Octet's form of it.
 size on disk      the weight files.
 state             what one stream of text remembers between tokens, however long the text.
 perplexity ratio  perplexity over that of float, on {} tokens that the float model wrote; 1 is equal.

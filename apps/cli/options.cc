@@ -212,6 +212,7 @@ class Parser {
         ->capture_default_str()
         ->type_name("N");
     ChunkSize(c, &b.chunk_size);
+    c->add_flag("--bf16", b.bf16, "prefill bf16 weights with bf16 products where the CPU has them");
     c->add_flag("--explain", b.explain, "print the kernel of every step");
     Threads(c, &b.threads, 1);
   }

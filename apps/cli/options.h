@@ -74,6 +74,7 @@ struct BenchCommand {
   int64_t prefill = 512, decode = 64;
   int repeats = 5;
   int64_t chunk_size = 0;
+  bool bf16 = false;
   bool explain = false;
   int threads = 1;
   bool json = false;

@@ -17,9 +17,11 @@ constexpr size_t kCheckTokens = 4096;  // more says little that these do not
 
 }  // namespace
 
-Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size) {
+Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size,
+                                               bool bf16_compute) {
   ModelOptions options;
   options.chunk_size = chunk_size;
+  options.bf16_compute = bf16_compute;
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, options));
   for (const std::string& w : model->warnings()) {
     PrintWarning(fmt::format("{}: {}", folder, w));

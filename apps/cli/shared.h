@@ -21,7 +21,8 @@
 namespace octet::cli {
 
 // Model::Load with the flag of that name (0: not given); prints the model's warnings.
-Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size);
+Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size,
+                                               bool bf16_compute = false);
 
 WindowOptions MakeWindowOptions(const TextFlags& text, int threads);
 

@@ -28,7 +28,8 @@ void RunFloat(const LinearArgs& a) {
       for (int64_t k = 0; k < a.K; ++k) {
         sum += static_cast<double>(x[t * a.K + k]) * static_cast<double>(FloatAt(a.w, n * a.K + k));
       }
-      // The bias is added in fp32, as in the integer form, so that simulated and integer runs agree.
+      // The bias is added in fp32, as in the integer form, so that simulated and integer runs
+      // agree.
       const auto y = static_cast<float>(sum);
       a.y[t * a.y_stride + n] = a.bias == nullptr ? y : y + a.bias[n];
     }

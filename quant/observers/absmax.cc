@@ -8,6 +8,12 @@
 namespace octet {
 namespace {
 
+// The larger magnitude; a NaN wins, and stays.
+float Larger(float peak, float value) {
+  const float magnitude = std::fabs(value);
+  return magnitude > peak || std::isnan(magnitude) ? magnitude : peak;
+}
+
 class AbsMaxObserver : public Observer {
  public:
   AbsMaxObserver(ScaleAxis axis, int64_t scales)
@@ -22,12 +28,12 @@ class AbsMaxObserver : public Observer {
     for (int64_t r = 0; r < x.rows; ++r) {
       float peak = 0;
       for (int64_t c = 0; c < x.cols; ++c) {
-        peak = std::max(peak, std::fabs(x.values[r * x.cols + c]));
+        peak = Larger(peak, x.values[r * x.cols + c]);
       }
       float& slot = absmax_[static_cast<size_t>(axis_ == ScaleAxis::kRow     ? x.index * x.rows + r
                                                 : axis_ == ScaleAxis::kIndex ? x.index
                                                                              : 0)];
-      slot = std::max(slot, peak);
+      slot = Larger(slot, peak);
     }
   }
 
@@ -35,7 +41,7 @@ class AbsMaxObserver : public Observer {
     const auto& o = dynamic_cast<const AbsMaxObserver&>(other);
     assert(o.absmax_.size() == absmax_.size());
     for (size_t i = 0; i < absmax_.size(); ++i) {
-      absmax_[i] = std::max(absmax_[i], o.absmax_[i]);
+      absmax_[i] = Larger(absmax_[i], o.absmax_[i]);
     }
     seen_ = seen_ || o.seen_;
   }
@@ -59,7 +65,7 @@ class AbsMaxObserver : public Observer {
       for (int64_t c = 0; c < x.cols; ++c) {
         const int64_t at = per_column ? x.index * x.cols + c : c * scales / x.cols;
         float& slot = absmax_[static_cast<size_t>(at)];
-        slot = std::max(slot, std::fabs(x.values[r * x.cols + c]));
+        slot = Larger(slot, x.values[r * x.cols + c]);
       }
     }
   }

@@ -34,7 +34,8 @@ class Observer {
   virtual void Update(const Observation& x) = 0;
   // `other` must be of the same kind and size.
   virtual void Merge(const Observer& other) = 0;
-  // The encoding that the statistics call for. kInvalidArgument when nothing was observed.
+  // The encoding that the statistics call for. kInvalidArgument when nothing was observed, kCorrupt
+  // when a value was NaN or infinite.
   virtual Result<Encoding> Choose(DType dtype) const = 0;
 };
 

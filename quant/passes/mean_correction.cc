@@ -63,8 +63,9 @@ class Streams {
     for (size_t i = 0; i < a.size(); ++i) {
       mean[i % mean.size()] += static_cast<double>(a[i]) - static_cast<double>(b[i]);
     }
+    const size_t tokens = a.size() / mean.size();
     for (double& m : mean) {
-      m /= static_cast<double>(a.size() / mean.size());
+      m /= static_cast<double>(tokens);
     }
     return mean;
   }

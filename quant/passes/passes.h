@@ -53,9 +53,16 @@ Pass UseInt8Ssd(bool gate_q7);
 
 // in_proj and out_proj as int8 codes, absmax scales per tensor or per row.
 Pass QuantizeLinearsInt8(bool per_row);
-// in_proj and out_proj as 4-bit codes by rounding to nearest: per (row, `group` columns) the grid
-// 2 max|w| / 15 (methods_mamba 2.6), held as an integer multiple (1..127) of a row scale.
-Pass QuantizeLinearsInt4Rtn(int64_t group);
+// The step of a 4-bit group.
+enum class Int4Step : uint8_t {
+  kAbsMax,        // 2 max|w| / 15 (methods_mamba 2.6)
+  kLeastSquares,  // the multiple of the row scale within 0.7 to 1.1 of that with the smallest error
+};
+// in_proj and out_proj as 4-bit codes by rounding to nearest: a step for each (row, `group`
+// columns), held as an integer multiple (1..127) of a row scale. Rows of more than 64 groups get
+// wider groups.
+Pass QuantizeLinearsInt4Rtn(int64_t group, Int4Step rule);
+
 // Small tensors of every block ("mixer.A_log", "mixer.D", "mixer.conv1d.weight", ...; absent ones
 // are skipped) as int8 with one scale each.
 Pass QuantizeVectorsInt8(const std::vector<std::string>& names);

@@ -39,24 +39,61 @@ Weight Int8Weight(const Weight& w, bool per_row) {
   return q;
 }
 
+float Int4Code(float value, float inverse_step) {
+  return std::clamp(std::nearbyintf(value * inverse_step) + 8.0f, 0.0f, 15.0f);
+}
+
+double SquaredError(const float* values, int64_t n, float step) {
+  const float inverse = 1.0f / step;
+  double error = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const float e = (Int4Code(values[i], inverse) - 8.0f) * step - values[i];
+    error += static_cast<double>(e * e);
+  }
+  return error;
+}
+
+// Bounds of the search for a group's step, relative to 2 max|w| / 15.
+constexpr float kLeastStep = 0.7f, kLargestStep = 1.1f;
+
+// The multiplier in the search range with the smallest squared error; ties go to the smaller one.
+uint8_t BestMultiplier(const float* values, int64_t n, float base, float nearest) {
+  const int first = static_cast<int>(std::max(1.0f, std::ceil(kLeastStep * nearest)));
+  const int last = static_cast<int>(std::min(127.0f, std::ceil(kLargestStep * nearest)));
+  int best = first;
+  double least = SquaredError(values, n, base * static_cast<float>(first));
+  for (int m = first + 1; m <= last; ++m) {
+    const double error = SquaredError(values, n, base * static_cast<float>(m));
+    if (error < least) {
+      least = error;
+      best = m;
+    }
+  }
+  return static_cast<uint8_t>(best);
+}
+
 // Scales of one row: a base scale, and an integer multiplier for each group.
-float RowGrid(const float* row, int64_t columns, int64_t group, uint8_t* multipliers) {
+float RowGrid(const float* row, int64_t columns, Int4Step rule, int64_t group,
+              uint8_t* multipliers) {
   const int64_t groups = CeilDiv(columns, group);
+  const auto length = [&](int64_t g) { return std::min(group, columns - g * group); };
   std::vector<float> steps(static_cast<size_t>(groups));
   for (int64_t g = 0; g < groups; ++g) {
-    steps[static_cast<size_t>(g)] =
-        2.0f * AbsMax(row + g * group, std::min(group, columns - g * group)) / 15.0f;
+    steps[static_cast<size_t>(g)] = 2.0f * AbsMax(row + g * group, length(g)) / 15.0f;
   }
-  const float largest = *std::ranges::max_element(steps);
+  const float headroom = rule == Int4Step::kLeastSquares ? kLargestStep : 1.0f;
+  const float largest = *std::ranges::max_element(steps) * headroom;
   const float base = largest > 0 ? RoundScale(largest / 127.0f) : 1.0f;
   for (int64_t g = 0; g < groups; ++g) {
-    multipliers[g] = static_cast<uint8_t>(
-        std::clamp(std::nearbyintf(steps[static_cast<size_t>(g)] / base), 1.0f, 127.0f));
+    const float nearest = std::nearbyintf(steps[static_cast<size_t>(g)] / base);
+    multipliers[g] = rule == Int4Step::kLeastSquares
+                         ? BestMultiplier(row + g * group, length(g), base, nearest)
+                         : static_cast<uint8_t>(std::clamp(nearest, 1.0f, 127.0f));
   }
   return base;
 }
 
-Weight Int4Weight(const Weight& w, int64_t group) {
+Weight Int4Weight(const Weight& w, int64_t group, Int4Step rule, ThreadPool* pool) {
   const std::vector<float> values = ToF32(w);
   const int64_t rows = w.rows(), columns = w.columns();
   const int64_t groups = CeilDiv(columns, group), row_bytes = BytesOf(DType::kI4, columns);
@@ -64,20 +101,20 @@ Weight Int4Weight(const Weight& w, int64_t group) {
   std::vector<std::byte> codes(static_cast<size_t>(rows * row_bytes), std::byte{0x88});
   auto scales = std::make_shared<std::vector<float>>(static_cast<size_t>(rows));
   auto multipliers = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(rows * groups));
-  for (int64_t r = 0; r < rows; ++r) {
+  pool->For(rows, [&](int64_t r, int) {
     const float* row = values.data() + r * columns;
     uint8_t* m = multipliers->data() + r * groups;
-    const float base = RowGrid(row, columns, group, m);
+    const float base = RowGrid(row, columns, rule, group, m);
     (*scales)[static_cast<size_t>(r)] = base;
     for (int64_t c = 0; c < columns; ++c) {
-      const float step = base * static_cast<float>(m[c / group]);
-      const float code = std::clamp(std::nearbyintf(row[c] * (1.0f / step)) + 8.0f, 0.0f, 15.0f);
+      const int64_t g = c / group;
+      const float step = base * static_cast<float>(m[g]);
+      const auto nibble = static_cast<std::byte>(Int4Code(row[c], 1.0f / step));
       std::byte& byte = codes[static_cast<size_t>(r * row_bytes + c / 2)];
-      const auto nibble = static_cast<std::byte>(code);
       byte =
           c % 2 == 0 ? (byte & std::byte{0xf0}) | nibble : (byte & std::byte{0x0f}) | (nibble << 4);
     }
-  }
+  });
   Weight q = MakeWeight(DType::kI4, std::move(codes), w.shape);
   q.row_scale = std::move(scales);
   q.group_scale = std::move(multipliers);
@@ -106,12 +143,13 @@ Pass QuantizeLinearsInt8(bool per_row) {
           }};
 }
 
-Pass QuantizeLinearsInt4Rtn(int64_t group) {
-  return {"int4 weights", [group](QuantContext& c) -> Status {
+Pass QuantizeLinearsInt4Rtn(int64_t group, Int4Step rule) {
+  return {"int4 weights", [group, rule](QuantContext& c) -> Status {
             if (group % 32 != 0) return InvalidArgument("option group must be a multiple of 32");
             return ForEachLinear(c, [&](const Weight& w) {
               // The integer dot product is exact for up to 64 groups; wider rows get wider groups.
-              return Int4Weight(w, group * CeilDiv(CeilDiv(w.columns(), group), 64));
+              const int64_t width = group * CeilDiv(CeilDiv(w.columns(), group), 64);
+              return Int4Weight(w, width, rule, &c.pool);
             });
           }};
 }

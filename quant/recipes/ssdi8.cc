@@ -42,7 +42,7 @@ std::vector<Pass> PlanSsdi8W8a8(const RecipeOptions& o) {
 }
 
 std::vector<Pass> PlanSsdi8W4a8(const RecipeOptions& o) {
-  return Plan(o, QuantizeLinearsInt4Rtn(o.Int("group")));
+  return Plan(o, QuantizeLinearsInt4Rtn(o.Int("group"), Int4Step::kAbsMax));
 }
 
 }  // namespace octet

@@ -1,6 +1,6 @@
 // SSDi8 with the improvements of methods_mamba 2.8.5: state scales that cover carried states, score
-// scales from the causal half, state passing in fp32, a scale per weight row, short chunks, and a
-// mean correction weighed by its uncertainty.
+// scales from the causal half, state passing in fp32, a scale per weight row, 4-bit steps by least
+// squares, short chunks, and a mean correction weighed by its uncertainty.
 //
 // By default the scales inside the SSD are made per chunk at run time: x_scaled and state keep
 // their (head, head_dim) axis and score its group, so the integer dot products stay legal, the cost
@@ -61,7 +61,7 @@ std::vector<Pass> PlanSsdi8PlusW8a8(const RecipeOptions& o) {
 }
 
 std::vector<Pass> PlanSsdi8PlusW4a8(const RecipeOptions& o) {
-  return Plan(o, QuantizeLinearsInt4Rtn(o.Int("group")));
+  return Plan(o, QuantizeLinearsInt4Rtn(o.Int("group"), Int4Step::kLeastSquares));
 }
 
 }  // namespace octet

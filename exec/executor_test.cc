@@ -1,0 +1,233 @@
+// Contracts:
+//  1. Taps see every site of the graph once per run, in graph order, with its shape, and the inner
+//     sites of every chunk; what a tap writes is what later nodes read.
+//  2. Lower refuses quantized weights whose input is not encoded, or not with one scale, and says
+//     which; Explain has a line for each step that names the site and two kernels.
+//  3. Program and simulated Interpreter agree bit for bit on a hand-made quantized model, whatever
+//     the format of its state.
+#include <bit>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "exec/interpreter.h"
+#include "exec/program.h"
+#include "exec/quantized_model_testing.h"
+#include "exec/simulate.h"
+
+namespace octet {
+namespace {
+
+using testing::HasSubstr;
+
+std::vector<TokenId> Tokens(size_t n) {
+  std::vector<TokenId> ids(n);
+  for (size_t i = 0; i < n; ++i) {
+    ids[i] = static_cast<TokenId>(i * i % 11);
+  }
+  return ids;
+}
+
+struct Seen {
+  std::string site;
+  int64_t index, rows, cols;
+  friend bool operator==(const Seen&, const Seen&) = default;
+};
+
+class Recorder : public Tap {
+ public:
+  Recorder(bool inner, bool full) : inner_(inner), full_(full) {}
+  void At(std::string_view site, int64_t index, float* values, int64_t rows,
+          int64_t cols) override {
+    seen.push_back({std::string(site), index, rows, cols});
+    if (site.ends_with(".score")) upper = upper || (rows > 1 && values[1] != 0);
+    if (site == erase) std::fill(values, values + rows * cols, 0.0f);
+  }
+  bool WantsInnerSites() const override { return inner_; }
+  bool WantsFullScore() const override { return full_; }
+
+  std::vector<Seen> seen;
+  std::string erase;   // a site to overwrite with zeros
+  bool upper = false;  // some score above the diagonal was not zero
+
+ private:
+  bool inner_, full_;
+};
+
+std::vector<float> Logits(const QuantizedParts& q, const std::vector<TokenId>& ids, Tap* tap) {
+  const Interpreter interpreter(q.graph, q.weights, kReferenceOnly);
+  State state(q.graph);
+  std::vector<float> logits;
+  const Status s = interpreter.Run(ids, &state, tap, &logits);
+  EXPECT_TRUE(s.ok()) << s.message();
+  return logits;
+}
+
+QuantizedParts FloatParts() {
+  return {MakeBlocks({}), MakeBlockWeights({}, 3)};
+}
+
+TEST(Tap, SeesEverySiteOnceInOrder) {
+  const QuantizedParts m = FloatParts();
+  for (const size_t T : {1, 21}) {
+    Recorder tap(false, false);
+    Logits(m, Tokens(T), &tap);
+    std::vector<Seen> want;
+    for (size_t i = 1; i < m.graph.nodes.size(); ++i) {
+      want.push_back({m.graph.nodes[i].site, 0, static_cast<int64_t>(T), m.graph.nodes[i].width});
+    }
+    EXPECT_EQ(tap.seen, want);
+  }
+}
+
+TEST(Tap, SeesInnerSitesOfEveryChunk) {
+  const QuantizedParts m = FloatParts();  // chunks of 8: 21 tokens are 8 + 8 + 5
+  for (const bool full : {false, true}) {
+    Recorder tap(true, full);
+    Logits(m, Tokens(21), &tap);
+    EXPECT_EQ(tap.upper, full);
+    for (const char* layer : {"layers.0", "layers.1"}) {
+      for (int64_t head = 0; head < 4; ++head) {
+        const auto count = [&](const char* site, int64_t index, int64_t rows, int64_t cols) {
+          return std::ranges::count(tap.seen,
+                                    Seen{fmt::format("{}.ssd.{}", layer, site), index, rows, cols});
+        };
+        EXPECT_EQ(count("x_scaled", head, 8, 3), 2);
+        EXPECT_EQ(count("x_scaled", head, 5, 3), 1);
+        EXPECT_EQ(count("local_state", head, 3, 5), 3);
+        EXPECT_EQ(count("state", head, 3, 5), 4) << "three chunks, and what leaves the last";
+        EXPECT_EQ(count("score", head, 8, 8), head < 2 ? 2 : 0) << "per group";
+        EXPECT_EQ(count("score", head, 5, 5), head < 2 ? 1 : 0);
+      }
+    }
+  }
+  Recorder decode(true, false);
+  Logits(m, Tokens(1), &decode);
+  EXPECT_EQ(decode.seen.size(), m.graph.nodes.size() - 1) << "decode has no inner sites";
+}
+
+TEST(Tap, WhatItWritesIsReadOn) {
+  QuantizedParts m = FloatParts();
+  Recorder tap(false, false);
+  tap.erase = "final_norm";
+  for (const float logit : Logits(m, Tokens(5), &tap)) {
+    EXPECT_EQ(logit, 0.0f);
+  }
+  // Without the blocks' outputs nothing is left but the embedding.
+  for (const char* tensor : {"mixer.out_proj.weight"}) {
+    for (const int layer : {0, 1}) {
+      const Weight w = *m.weights.Find(LayerTensor(layer, tensor));
+      const auto n = static_cast<size_t>(w.count());
+      m.weights.Set(LayerTensor(layer, tensor), MakeWeight(std::vector<float>(n), w.shape));
+    }
+  }
+  const std::vector<float> embedding_only = Logits(m, Tokens(5), nullptr);
+  QuantizedParts whole = FloatParts();
+  EXPECT_NE(Logits(whole, Tokens(5), nullptr), embedding_only);
+  Recorder both(false, false);
+  both.erase = "layers.1.out";
+  whole.weights.Set(LayerTensor(0, "mixer.out_proj.weight"),
+                    *m.weights.Find(LayerTensor(0, "mixer.out_proj.weight")));
+  EXPECT_EQ(Logits(whole, Tokens(5), &both), embedding_only);
+}
+
+Status LowerStatus(const QuantizedParts& q) {
+  return Program::Lower(q.graph, q.weights, {kReferenceOnly, false}).status();
+}
+
+TEST(Lower, RefusesWeightsWhoseInputDoesNotFit) {
+  const QuantizedParts fine = MakeQuantizedParts();
+  EXPECT_TRUE(LowerStatus(fine).ok()) << LowerStatus(fine).message();
+  const auto refused = [](const QuantizedParts& q, const char* linear, const char* site) {
+    const Status s = LowerStatus(q);
+    EXPECT_EQ(s.code(), Code::kUnsupported) << site;
+    EXPECT_THAT(s.message(), testing::AllOf(HasSubstr(linear), HasSubstr(site)));
+  };
+  QuantizedParts q = fine;
+  q.graph.encodings.erase("layers.0.u_norm");
+  refused(q, "layers.0.zxbcdt", "layers.0.u_norm");
+  q = fine;
+  q.graph.encodings["layers.1.y_norm"] = Encoding();
+  refused(q, "layers.1.out", "layers.1.y_norm is not encoded");
+  q = fine;
+  q.graph.encodings["layers.1.u_norm"].scales = TestScales(8, 0.02f);
+  refused(q, "layers.1.zxbcdt", "8 scales");
+  q = fine;  // a head in int8 reads final_norm, which is in float
+  const Weight table = *q.weights.Find("backbone.embeddings.weight");
+  q.weights.Set("backbone.embeddings.weight", Int8Codes(table, 1));
+  refused(q, "logits", "final_norm");
+}
+
+TEST(Lower, RefusesAMalformedGraph) {
+  QuantizedParts q = MakeQuantizedParts();
+  q.graph.encodings.erase("layers.0.B");
+  EXPECT_THAT(LowerStatus(q).message(), HasSubstr("layers.0.B"));
+  q = MakeQuantizedParts();
+  q.graph.nodes[static_cast<size_t>(q.graph.FindSite("layers.0.y_rot"))].hadamard = "hexagon";
+  EXPECT_THAT(LowerStatus(q).message(), HasSubstr("hexagon"));
+}
+
+TEST(Explain, HasALinePerStep) {
+  const QuantizedParts q = MakeQuantizedParts();
+  const auto program = *Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
+  const std::string text = program->Explain();
+  for (const char* site :
+       {"layers.0.u_norm", "layers.1.zxbcdt", "layers.0.xBC", "layers.0.dt", "layers.1.y",
+        "layers.1.y_norm", "layers.0.y_rot", "layers.1.residual", "final_norm", "logits"}) {
+    EXPECT_THAT(text, HasSubstr(std::string(site) + " ")) << site;
+  }
+  size_t begin = 0, lines = 0;
+  while (begin < text.size()) {
+    const size_t end = text.find('\n', begin);
+    ASSERT_NE(end, std::string::npos);
+    int words = 0;
+    for (size_t i = begin; i < end; ++i) {
+      words += text[i] != ' ' && (i == begin || text[i - 1] == ' ');
+    }
+    EXPECT_GE(words, 3) << text.substr(begin, end - begin);
+    begin = end + 1;
+    ++lines;
+  }
+  // Everything but the embedding and 6 splits per block runs; encoded sites take a second step: 4
+  // in layer 0, 5 in layer 1.
+  EXPECT_EQ(lines, q.graph.nodes.size() - 1 - 12 + 9);
+}
+
+TEST(Simulation, AgreesWithIntegersBitForBit) {
+  for (const bool gate_q7 : {false, true}) {
+    for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+      QuantizedParts q = MakeQuantizedParts(gate_q7);
+      q.graph.state_dtype = state;
+      const auto program = *Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
+      const Interpreter interpreter(q.graph, q.weights, kReferenceOnly);
+      SimulationTap tap(q.graph);
+      ThreadPool pool(2);
+      ProgramWorkspace workspace(&pool);
+      State simulated(q.graph), integer(q.graph);
+      std::vector<float> want, got;
+      int64_t different = 0;
+      for (const size_t T : {19, 8, 1, 1}) {
+        const std::vector<TokenId> ids = Tokens(T);
+        ASSERT_TRUE(interpreter.Run(ids, &simulated, &tap, &want).ok());
+        got.clear();
+        ASSERT_TRUE(program
+                        ->Run(ids, &integer, &workspace,
+                              [&](int64_t, int64_t rows, const float* logits) {
+                                got.insert(got.end(), logits, logits + rows * 11);
+                              })
+                        .ok());
+        ASSERT_EQ(got.size(), want.size());
+        for (size_t i = 0; i < got.size(); ++i) {
+          different += std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(want[i]);
+        }
+      }
+      EXPECT_EQ(different, 0) << gate_q7 << DTypeName(state);
+      EXPECT_TRUE(simulated == integer);
+      EXPECT_EQ(integer.position(), 29);
+      EXPECT_GT(tap.saturation().at("layers.0.u_norm").values, 0);
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octet

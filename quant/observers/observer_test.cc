@@ -1,0 +1,170 @@
+// Contracts of the absmax observer:
+//  1. Each axis puts a value into the scale that its definition says, compared with a brute force
+//     over (index, row, column), and every observed value has a code within its scale.
+//  2. Merge is associative and its order does not matter; splitting the data changes nothing.
+//  3. Nothing observed, NaN and infinity are errors, wherever they appear.
+#include "quant/observers/observer.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include <gtest/gtest.h>
+
+#include "base/rng.h"
+#include "tensor/codecs/uniform.h"
+
+namespace octet {
+namespace {
+
+// One call of a tap: rows x cols values of head or group `index`.
+struct Shown {
+  int64_t index, rows, cols;
+  std::vector<float> values;
+};
+
+std::vector<Shown> RandomCalls(Rng* rng, int64_t indices, int64_t rows, int64_t cols, int calls) {
+  std::vector<Shown> all;
+  for (int i = 0; i < calls; ++i) {
+    for (int64_t index = 0; index < indices; ++index) {
+      Shown s{index, rows, cols, {}};
+      for (int64_t j = 0; j < rows * cols; ++j) {
+        s.values.push_back(rng->Uniform(-4, 4) * rng->Uniform(0, 1));
+      }
+      all.push_back(std::move(s));
+    }
+  }
+  return all;
+}
+
+void Show(Observer* o, const Shown& s) {
+  o->Update({s.values.data(), s.index, s.rows, s.cols});
+}
+
+std::vector<float> ScalesOf(const Observer& o) {
+  const Result<Encoding> e = o.Choose(DType::kI8);
+  EXPECT_TRUE(e.ok()) << e.status().message();
+  if (!e.ok()) return {};
+  EXPECT_EQ(e->dtype, DType::kI8);
+  EXPECT_EQ(e->source, ScaleSource::kStatic);
+  return e->scales;
+}
+
+struct AxisCase {
+  ScaleAxis axis;
+  int64_t scales, indices, rows, cols;
+  int64_t (*slot)(const AxisCase& s, int64_t index, int64_t row, int64_t col);
+};
+
+std::vector<AxisCase> AxisCases() {
+  return {
+      {ScaleAxis::kTensor, 1, 1, 7, 6,
+       [](const AxisCase&, int64_t, int64_t, int64_t) -> int64_t { return 0; }},
+      // A node's site folded onto 3 groups of 2 channels each, and one scale per channel.
+      {ScaleAxis::kColumn, 3, 1, 7, 6,
+       [](const AxisCase&, int64_t, int64_t, int64_t col) { return col / 2; }},
+      {ScaleAxis::kColumn, 6, 1, 7, 6,
+       [](const AxisCase&, int64_t, int64_t, int64_t col) { return col; }},
+      // x_scaled: head, then head_dim.
+      {ScaleAxis::kColumn, 20, 4, 7, 5,
+       [](const AxisCase& s, int64_t index, int64_t, int64_t col) { return index * s.cols + col; }},
+      // States: head, then head_dim.
+      {ScaleAxis::kRow, 20, 4, 5, 9,
+       [](const AxisCase& s, int64_t index, int64_t row, int64_t) { return index * s.rows + row; }},
+      // Scores: the group.
+      {ScaleAxis::kIndex, 4, 4, 7, 7,
+       [](const AxisCase&, int64_t index, int64_t, int64_t) { return index; }},
+  };
+}
+
+TEST(AbsMax, EachAxisAgainstBruteForce) {
+  Rng rng(1);
+  for (const AxisCase& s : AxisCases()) {
+    const auto calls = RandomCalls(&rng, s.indices, s.rows, s.cols, 5);
+    const auto observer = MakeAbsMaxObserver(s.axis, s.scales);
+    std::vector<float> peaks(static_cast<size_t>(s.scales));
+    for (const Shown& call : calls) {
+      Show(observer.get(), call);
+      for (int64_t r = 0; r < s.rows; ++r) {
+        for (int64_t c = 0; c < s.cols; ++c) {
+          float& peak = peaks[static_cast<size_t>(s.slot(s, call.index, r, c))];
+          peak = std::max(peak, std::abs(call.values[static_cast<size_t>(r * s.cols + c)]));
+        }
+      }
+    }
+    const std::vector<float> scales = ScalesOf(*observer);
+    ASSERT_EQ(scales.size(), peaks.size());
+    for (size_t i = 0; i < scales.size(); ++i) {
+      // The smallest scale of 12 bits that holds the peak in 127 steps.
+      EXPECT_GE(scales[i] * 127.0, static_cast<double>(peaks[i]) * (1 - 1e-7)) << i;
+      EXPECT_LE(scales[i] * 127.0, static_cast<double>(peaks[i]) * (1 + 0x1p-11)) << i;
+      EXPECT_EQ(RoundScale(scales[i]), scales[i]);
+    }
+  }
+}
+
+TEST(AbsMax, MergeInAnyOrderIsSeeingEverything) {
+  Rng rng(2);
+  for (const AxisCase& s : AxisCases()) {
+    const auto calls = RandomCalls(&rng, s.indices, s.rows, s.cols, 3);
+    const auto make = [&](size_t first, size_t step) {
+      auto o = MakeAbsMaxObserver(s.axis, s.scales);
+      for (size_t i = first; i < calls.size(); i += step) {
+        Show(o.get(), calls[i]);
+      }
+      return o;
+    };
+    const std::vector<float> want = ScalesOf(*make(0, 1));
+    const auto merged = [&](const std::vector<size_t>& order) {
+      const auto total = MakeAbsMaxObserver(s.axis, s.scales);
+      for (const size_t part : order) {
+        total->Merge(*make(part, 3));
+      }
+      return ScalesOf(*total);
+    };
+    EXPECT_EQ(merged({0, 1, 2}), want);
+    EXPECT_EQ(merged({2, 0, 1}), want);
+    const auto right = make(1, 3);  // a + (b + c)
+    right->Merge(*make(2, 3));
+    const auto left = make(0, 3);
+    left->Merge(*right);
+    EXPECT_EQ(ScalesOf(*left), want);
+  }
+}
+
+TEST(AbsMax, NothingObservedIsAnError) {
+  const auto empty = MakeAbsMaxObserver(ScaleAxis::kTensor, 1);
+  EXPECT_EQ(empty->Choose(DType::kI8).status().code(), Code::kInvalidArgument);
+  const auto other = MakeAbsMaxObserver(ScaleAxis::kTensor, 1);
+  empty->Merge(*other);
+  EXPECT_FALSE(empty->Choose(DType::kI8).ok()) << "nothing and nothing is nothing";
+  Show(other.get(), {0, 1, 1, {0.0f}});
+  empty->Merge(*other);
+  EXPECT_EQ(ScalesOf(*empty), std::vector<float>{1.0f}) << "zeros have the scale one";
+}
+
+TEST(AbsMax, ValuesThatAreNotFiniteAreAnError) {
+  for (const AxisCase& s : AxisCases()) {
+    for (const float bad :
+         {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+          -std::numeric_limits<float>::infinity()}) {
+      for (const size_t at : {0, 11, 34}) {
+        Rng rng(3);
+        auto calls = RandomCalls(&rng, s.indices, s.rows, s.cols, 2);
+        calls[0].values[at] = bad;
+        const auto observer = MakeAbsMaxObserver(s.axis, s.scales);
+        const auto total = MakeAbsMaxObserver(s.axis, s.scales);
+        for (const Shown& call : calls) {
+          Show(observer.get(), call);
+        }
+        EXPECT_EQ(observer->Choose(DType::kI8).status().code(), Code::kCorrupt) << bad << at;
+        Show(total.get(), calls[1]);
+        total->Merge(*observer);
+        EXPECT_EQ(total->Choose(DType::kI8).status().code(), Code::kCorrupt) << bad << at;
+      }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace octet
