@@ -336,7 +336,7 @@ class Lowering {
     base.b_stride = B.stride;
     base.c_stride = C.stride;
     base.h.dtype = c_.graph.state_dtype;
-    const auto choice = Pick(base, &ScanArgs::T, base.period);
+    const auto choice = Pick(base, &ScanArgs::T, 2 * base.period);
     const int layer = n_.layer;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       ScanArgs a = base;
