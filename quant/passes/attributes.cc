@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <algorithm>
 
 #include "quant/passes/passes.h"
 
@@ -23,13 +23,21 @@ Pass SetStateFormat(const std::string& dtype) {
           }};
 }
 
-Pass EncodePerToken(const std::vector<std::string>& sites) {
-  return {"per-token activations", [sites](QuantContext& c) -> Status {
-            for (int layer = 0; layer < c.graph.layers; ++layer) {
-              for (const std::string& site : sites) {
-                c.graph.encodings[fmt::format("layers.{}.{}", layer, site)] = {
-                    DType::kI8, ScaleSource::kPerToken, {}};
-              }
+Pass RequireSsd() {
+  return {"model family", [](QuantContext& c) -> Status {
+            const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
+            if (std::ranges::any_of(c.graph.nodes, is_ssd)) return {};
+            return Unsupported(
+                "it quantizes inside the SSD of Mamba-2, which this model does not have");
+          }};
+}
+
+Pass EncodeLinearInputsPerToken() {
+  return {"per-token activations", [](QuantContext& c) -> Status {
+            for (const Node& n : c.graph.nodes) {
+              if (n.op != Op::kLinear || n.layer < 0) continue;
+              const Node& input = c.graph.nodes[static_cast<size_t>(n.in[0])];
+              c.graph.encodings[input.site] = {DType::kI8, ScaleSource::kPerToken, {}};
             }
             return {};
           }};
