@@ -27,18 +27,38 @@ struct Program::Impl {
   std::vector<std::pair<size_t, size_t>> layer_steps;  // by layer
   size_t tail = 0;                                     // first step after the last layer
 
-  void Prepare(ProgramWorkspace* w, Buffer* values, Buffer* logits, std::vector<Buffer>* scratch,
-               bool with_logits) const {
-    const int threads = w->pool().threads();
-    if (values->bytes() < plan.bytes) *values = Buffer(plan.bytes);
-    const int64_t head = kHeadRows * graph.vocab_rows * 4;
-    if (with_logits && logits->bytes() < head) *logits = Buffer(head);
-    while (static_cast<int>(scratch->size()) < threads ||
-           scratch->front().bytes() < scratch_bytes) {
-      scratch->clear();
-      for (int i = 0; i < threads; ++i) {
-        scratch->emplace_back(scratch_bytes);
-      }
+  ValueId last_residual() const {
+    return graph.layers == 0 ? 0 : graph.LayerRange(graph.layers - 1).second - 1;
+  }
+
+  // Row 0 of value `v` in the workspace.
+  float* Rows(ProgramWorkspace* w, ValueId v) const {
+    return reinterpret_cast<float*>(w->values_.data() + plan.places[static_cast<size_t>(v)].floats);
+  }
+
+  void Prepare(ProgramWorkspace* w, bool with_logits) const {
+    const auto threads = static_cast<size_t>(w->pool().threads());
+    if (w->values_.bytes() < plan.bytes) w->values_ = Buffer(plan.bytes);
+    const int64_t head = kHeadRows * graph.vocab_rows * int64_t{sizeof(float)};
+    if (with_logits && w->logits_.bytes() < head) w->logits_ = Buffer(head);
+    if (w->scratch_.size() == threads && w->scratch_.front().bytes() >= scratch_bytes) return;
+    w->scratch_.clear();
+    for (size_t i = 0; i < threads; ++i) {
+      w->scratch_.emplace_back(scratch_bytes);
+    }
+  }
+
+  // Runs steps [first, last) on `T` tokens whose inputs are in the workspace.
+  void RunSteps(size_t first, size_t last, int64_t T, State* state, ProgramWorkspace* w) const {
+    Frame frame{};
+    frame.T = T;
+    frame.state = state;
+    frame.values = w->values_.data();
+    frame.logits = w->logits_.as<float>();
+    frame.scratch = &w->scratch_;
+    frame.pool = w->pool_;
+    for (size_t s = first; s < last; ++s) {
+      steps[s].run(frame);
     }
   }
 };
@@ -83,26 +103,10 @@ std::string Program::Explain() const {
   return text;
 }
 
-namespace {
-
-Frame MakeFrame(int64_t T, State* state, Buffer* values, Buffer* logits,
-                std::vector<Buffer>* scratch, ThreadPool* pool) {
-  Frame f{};
-  f.T = T;
-  f.state = state;
-  f.values = values->data();
-  f.logits = logits->as<float>();
-  f.scratch = scratch;
-  f.pool = pool;
-  return f;
-}
-
-}  // namespace
-
 Status Program::RunLayer(int layer, std::vector<float>* residual, State* state,
                          ProgramWorkspace* w) const {
   const Impl& impl = *impl_;
-  impl.Prepare(w, &w->values_, &w->logits_, &w->scratch_, false);
+  impl.Prepare(w, false);
   const int64_t width = impl.graph.nodes[0].width;
   const auto [begin, end] = impl.graph.LayerRange(layer);
   const ValueId input = layer == 0 ? 0 : begin - 1;
@@ -110,16 +114,10 @@ Status Program::RunLayer(int layer, std::vector<float>* residual, State* state,
   const int64_t T = static_cast<int64_t>(residual->size()) / width;
   for (int64_t t = 0; t < T; t += impl.piece) {
     const int64_t rows = std::min(impl.piece, T - t);
-    const size_t bytes = static_cast<size_t>(rows * width * 4);
     float* stream = residual->data() + t * width;
-    std::memcpy(w->values_.data() + impl.plan.places[static_cast<size_t>(input)].floats, stream,
-                bytes);
-    const Frame frame = MakeFrame(rows, state, &w->values_, &w->logits_, &w->scratch_, w->pool_);
-    for (size_t s = first; s < last; ++s) {
-      impl.steps[s].run(frame);
-    }
-    std::memcpy(stream, w->values_.data() + impl.plan.places[static_cast<size_t>(end - 1)].floats,
-                bytes);
+    std::copy_n(stream, rows * width, impl.Rows(w, input));
+    impl.RunSteps(first, last, rows, state, w);
+    std::copy_n(impl.Rows(w, end - 1), rows * width, stream);
   }
   return {};
 }
@@ -134,32 +132,22 @@ Status Program::Run(std::span<const TokenId> tokens, State* state, ProgramWorksp
           fmt::format("token {} is outside the vocabulary of {} rows", id, impl.graph.vocab_rows));
     }
   }
-  impl.Prepare(w, &w->values_, &w->logits_, &w->scratch_, sink != nullptr);
+  impl.Prepare(w, sink != nullptr);
   const int64_t width = impl.graph.nodes[0].width;
   const int64_t T = static_cast<int64_t>(tokens.size());
-  const ValueId last_residual =
-      impl.graph.layers == 0 ? 0 : impl.graph.LayerRange(impl.graph.layers - 1).second - 1;
   for (int64_t t = 0; t < T; t += impl.piece) {
     const int64_t rows = std::min(impl.piece, T - t);
-    auto* embedded = reinterpret_cast<float*>(w->values_.data() + impl.plan.places[0].floats);
     for (int64_t i = 0; i < rows; ++i) {
-      RowToF32(impl.table, tokens[static_cast<size_t>(t + i)], embedded + i * width);
+      RowToF32(impl.table, tokens[static_cast<size_t>(t + i)], impl.Rows(w, 0) + i * width);
     }
-    Frame frame = MakeFrame(rows, state, &w->values_, &w->logits_, &w->scratch_, w->pool_);
-    for (size_t s = 0; s < impl.tail; ++s) {
-      impl.steps[s].run(frame);
-    }
-    if (sink == nullptr) continue;
+    impl.RunSteps(0, impl.tail, rows, state, w);
     // The tail reads its tokens from row 0 on, so each group of rows is moved there.
-    auto* stream = reinterpret_cast<float*>(
-        w->values_.data() + impl.plan.places[static_cast<size_t>(last_residual)].floats);
-    for (int64_t r = 0; r < rows; r += kHeadRows) {
-      frame.T = std::min(kHeadRows, rows - r);
-      std::memmove(stream, stream + r * width, static_cast<size_t>(frame.T * width * 4));
-      for (size_t s = impl.tail; s < impl.steps.size(); ++s) {
-        impl.steps[s].run(frame);
-      }
-      sink(t + r, frame.T, frame.logits);
+    float* stream = impl.Rows(w, impl.last_residual());
+    for (int64_t r = 0; r < rows && sink != nullptr; r += kHeadRows) {
+      const int64_t group = std::min(kHeadRows, rows - r);
+      std::memmove(stream, stream + r * width, static_cast<size_t>(group * width) * sizeof(float));
+      impl.RunSteps(impl.tail, impl.steps.size(), group, state, w);
+      sink(t + r, group, w->logits_.as<float>());
     }
   }
   state->Advance(T);
@@ -170,19 +158,13 @@ Status Program::RunForLast(std::span<const TokenId> tokens, State* state, Progra
                            std::span<float> last_logits) const {
   const Impl& impl = *impl_;
   OCTET_TRY(Run(tokens, state, w, nullptr));
-  impl.Prepare(w, &w->values_, &w->logits_, &w->scratch_, true);
-  const ValueId last_residual =
-      impl.graph.layers == 0 ? 0 : impl.graph.LayerRange(impl.graph.layers - 1).second - 1;
+  impl.Prepare(w, true);
   const int64_t width = impl.graph.nodes[0].width;
-  const int64_t rows = (static_cast<int64_t>(tokens.size()) - 1) % impl.piece;  // index of the last
-  auto* stream = reinterpret_cast<float*>(
-      w->values_.data() + impl.plan.places[static_cast<size_t>(last_residual)].floats);
-  std::memmove(stream, stream + rows * width, static_cast<size_t>(width * 4));
-  const Frame frame = MakeFrame(1, state, &w->values_, &w->logits_, &w->scratch_, w->pool_);
-  for (size_t s = impl.tail; s < impl.steps.size(); ++s) {
-    impl.steps[s].run(frame);
-  }
-  std::copy_n(frame.logits, impl.graph.vocab_rows, last_logits.data());
+  const int64_t last = (static_cast<int64_t>(tokens.size()) - 1) % impl.piece;
+  float* stream = impl.Rows(w, impl.last_residual());
+  std::memmove(stream, stream + last * width, static_cast<size_t>(width) * sizeof(float));
+  impl.RunSteps(impl.tail, impl.steps.size(), 1, state, w);
+  std::copy_n(w->logits_.as<float>(), impl.graph.vocab_rows, last_logits.data());
   return {};
 }
 

@@ -219,7 +219,7 @@ TEST_F(CliTest, DemoShowsATableAndLeavesNothing) {
   const Result<Json> json = Json::Parse(o.out);
   ASSERT_TRUE(json.ok()) << o.out;
   const Json::Array& rows = json->Find("rows")->AsArray();
-  ASSERT_EQ(rows.size(), 4u);
+  ASSERT_EQ(rows.size(), 5u);
   EXPECT_EQ(Number(rows[0], "kl_mean"), 0);
   EXPECT_EQ(Text(rows[2], "name"), "SSDi8 W8A8");
   for (const Json& row : rows) {

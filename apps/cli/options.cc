@@ -219,7 +219,7 @@ class Parser {
 
   void Demo() {
     DemoCommand& d = demo_;
-    CLI::App* c = AddCommand("demo", "quantize a small model three ways and compare", &d.json);
+    CLI::App* c = AddCommand("demo", "quantize a small model four ways and compare", &d.json);
     c->add_option("MODEL", d.model, "float model folder; default: models/books-mamba2-5m")
         ->type_name("");
     c->add_option("--output", d.output, "keep the quantized models in this new folder")
