@@ -1,6 +1,7 @@
 // Contracts:
 //  1. No value's memory is written before its last reader has run: floats, codes and token scales,
-//     on the Mamba-2 graph and on random ones, checked against liveness found by brute force.
+//     on the graphs of the models and on random ones, checked against liveness found by brute
+//     force.
 //  2. A split is a window into its parent, or a copy where a reader takes no stride; everything
 //  lies
 //     inside `bytes`, aligned; the logits have no place.
@@ -13,6 +14,7 @@
 
 #include "base/rng.h"
 #include "graph/block_testing.h"
+#include "graph/mamba_block_testing.h"
 
 namespace octet {
 namespace {
@@ -109,11 +111,11 @@ std::vector<bool> RandomCodes(Rng* rng, size_t n) {
   return codes;
 }
 
-TEST(ValuePlan, NeverOverlapsLiveValuesOfMamba2) {
+TEST(ValuePlan, NeverOverlapsLiveValuesOfModels) {
   Rng rng(1);
   for (const int64_t piece : {1, 7, 256}) {
-    const Graph g = MakeBlocks({});
-    for (int i = 0; i < 20; ++i) {
+    for (int i = 0; i < 40; ++i) {
+      const Graph g = i % 2 == 0 ? MakeBlocks({}) : MakeMambaBlocks({.mixer_norms = i % 4 == 1});
       const std::vector<bool> codes = RandomCodes(&rng, g.nodes.size());
       const ValuePlan plan = PlanValues(g, codes, piece);
       ExpectNoClobber(g, plan, piece);

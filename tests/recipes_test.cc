@@ -292,8 +292,8 @@ TEST(Families, RecipesInsideTheSsdRefuseAMamba) {
     if (q.ok()) continue;
     EXPECT_EQ(q.status().code(), Code::kUnsupported);
     EXPECT_EQ(q.status().message(),
-              fmt::format("recipe {}: model family: it quantizes inside the SSD of Mamba-2, which "
-                          "this model does not have",
+              fmt::format("recipe {} quantizes inside the SSD of Mamba-2, which this model does "
+                          "not have",
                           recipe.name));
   }
 }

@@ -19,8 +19,14 @@ constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 using Tensors = std::vector<std::pair<std::string, Weight>>;
 
 // In the order of the report.
-constexpr const char* kClasses[] = {
-    "embedding_and_head", "in_proj", "out_proj", "conv", "norms", "scales", "other"};
+constexpr const char* kClasses[] = {"embedding_and_head",
+                                    "in_proj",
+                                    "x_proj_and_dt_proj",
+                                    "out_proj",
+                                    "conv",
+                                    "norms",
+                                    "scales",
+                                    "other"};
 
 const char* ClassOf(std::string_view name) {
   const auto has = [&](std::string_view part) { return name.find(part) != name.npos; };
@@ -28,6 +34,7 @@ const char* ClassOf(std::string_view name) {
   if (has("embedding") || has("lm_head")) return "embedding_and_head";
   if (has("in_proj")) return "in_proj";
   if (has("out_proj")) return "out_proj";
+  if (has("x_proj") || has("dt_proj")) return "x_proj_and_dt_proj";
   if (has("conv1d")) return "conv";
   if (has("norm")) return "norms";
   return "other";

@@ -1,5 +1,3 @@
-#include <algorithm>
-
 #include "quant/passes/passes.h"
 
 namespace octet {
@@ -20,15 +18,6 @@ Pass SetStateFormat(const std::string& dtype) {
               }
             }
             return InvalidArgument("the state format must be f32, f16 or i8");
-          }};
-}
-
-Pass RequireSsd() {
-  return {"model family", [](QuantContext& c) -> Status {
-            const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
-            if (std::ranges::any_of(c.graph.nodes, is_ssd)) return {};
-            return Unsupported(
-                "it quantizes inside the SSD of Mamba-2, which this model does not have");
           }};
 }
 

@@ -27,9 +27,6 @@ Pass SetChunkSize(int64_t chunk_size);
 // Sets the storage of the recurrent state: "f32", "f16" or "i8".
 Pass SetStateFormat(const std::string& dtype);
 
-// Refuses a model without SSD, for recipes that quantize inside it. kUnsupported.
-Pass RequireSsd();
-
 // Runs the model over the calibration data and encodes sites as static int8 with absmax scales.
 // kInvalidArgument for a rule that is not optional and names a site that some block lacks.
 struct SiteRule {

@@ -14,8 +14,7 @@ std::vector<Pass> Plan(const RecipeOptions& o, Pass weights) {
   CalibrateOptions sites;
   sites.rules = Ssdi8Sites();
   sites.full_score = true;
-  return {RequireSsd(),
-          SetChunkSize(o.Int("chunk_size")),
+  return {SetChunkSize(o.Int("chunk_size")),
           Rotate({o.String("hadamard"), true}),
           Calibrate(sites),
           StoreEmbeddingsF16(),

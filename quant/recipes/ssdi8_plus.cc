@@ -34,12 +34,9 @@ std::vector<Pass> Plan(const RecipeOptions& o, Pass weights) {
   if (per_chunk) {
     std::erase_if(sites.rules, [](const SiteRule& r) { return r.site.starts_with("ssd."); });
   }
-  std::vector<Pass> passes = {RequireSsd(),
-                              SetChunkSize(o.Int("chunk_size")),
-                              Rotate({o.String("hadamard"), true}),
-                              Calibrate(sites),
-                              StoreEmbeddingsF16(),
-                              std::move(weights)};
+  std::vector<Pass> passes = {SetChunkSize(o.Int("chunk_size")),
+                              Rotate({o.String("hadamard"), true}), Calibrate(sites),
+                              StoreEmbeddingsF16(), std::move(weights)};
   if (per_chunk) passes.push_back(EncodeInnerSitesPerChunk());
   passes.push_back(UseInt8Ssd(/*gate_q7=*/false));
   passes.push_back(SetStateFormat(o.String("state")));
