@@ -83,6 +83,8 @@ bool HasLayer(const WeightMap& weights, int64_t layer) {
   return first != weights.all().end() && first->first.starts_with(prefix);
 }
 
+constexpr int64_t kMaxLayers = 4096;  // loading is quadratic in it
+
 }  // namespace
 
 Result<OuterSizes> FindOuterSizes(const WeightMap& weights) {
@@ -92,6 +94,10 @@ Result<OuterSizes> FindOuterSizes(const WeightMap& weights) {
   sizes.d_model = table.shape[1];
   while (HasLayer(weights, sizes.layers)) {
     ++sizes.layers;
+  }
+  if (sizes.layers > kMaxLayers) {
+    return TooLarge(
+        fmt::format("the tensors have {} layers; the limit is {}", sizes.layers, kMaxLayers));
   }
   return sizes;
 }

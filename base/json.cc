@@ -1,19 +1,15 @@
 #include "base/json.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cassert>
-#include <cerrno>
 #include <charconv>
 #include <cmath>
-#include <cstring>
 #include <iterator>
 #include <limits>
 #include <nlohmann/json.hpp>
 #include <unordered_set>
+
+#include "base/file.h"
 
 namespace octet {
 namespace {
@@ -286,41 +282,6 @@ void DumpValue(const Json& v, int indent, int level, std::string* out) {
   }
 }
 
-Result<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes) {
-  // O_NONBLOCK: opening a pipe must fail the check below, not wait for a writer.
-  const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) {
-    const int error = errno;
-    if (error == ENOENT || error == ENOTDIR) return NotFound("no such file");
-    return IoError(std::strerror(error));
-  }
-  struct stat info = {};
-  std::string text;
-  Status status;
-  if (fstat(fd, &info) != 0) {
-    status = IoError(std::strerror(errno));
-  } else if (!S_ISREG(info.st_mode)) {
-    status = Corrupt("not a regular file");
-  } else if (info.st_size > max_bytes) {
-    status = TooLarge(std::to_string(info.st_size) + " bytes, more than the limit of " +
-                      std::to_string(max_bytes));
-  } else {
-    text.resize(static_cast<size_t>(info.st_size));
-    size_t done = 0;
-    while (done < text.size()) {
-      const ssize_t n = read(fd, text.data() + done, text.size() - done);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) status = IoError(std::strerror(errno));
-      if (n <= 0) break;
-      done += static_cast<size_t>(n);
-    }
-    text.resize(done);
-  }
-  close(fd);
-  if (!status.ok()) return status;
-  return text;
-}
-
 }  // namespace
 
 Result<Json> Json::Parse(std::string_view text) {
@@ -343,7 +304,7 @@ Result<Json> Json::Parse(std::string_view text) {
 
 Result<Json> Json::ParseFile(const std::string& path, int64_t max_bytes) {
   const Result<std::string> text = ReadWholeFile(path, max_bytes);
-  if (!text.ok()) return text.status().Annotate(path);
+  if (!text.ok()) return text.status();
   Result<Json> json = Parse(*text);
   if (!json.ok()) return json.status().Annotate(path);
   return json;

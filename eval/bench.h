@@ -21,10 +21,11 @@ struct BenchOptions {
   uint64_t seed = 0;  // of the random token ids
 };
 
-// Of the repeats; zeros when nothing was measured. Needs at least one value.
+// Of the repeats; zeros for what was not measured.
 struct Spread {
   double median = 0, min = 0, max = 0;
 };
+// At least one value.
 Spread SpreadOf(std::vector<double> values);
 
 struct BenchRow {

@@ -2,13 +2,11 @@
 
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <cstdio>
-#include <cstring>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
 #include "eval/windows.h"
@@ -18,39 +16,12 @@
 namespace octet {
 namespace {
 
-constexpr size_t kMaxFileBytes = size_t{1} << 30;
+constexpr int64_t kMaxFileBytes = int64_t{1} << 30;
 constexpr std::string_view kEndOfText = "<|endoftext|>";
 constexpr std::string_view kBlank = " \t\r\n\v\f";
 
 bool IsBlank(std::string_view text) {
   return text.find_first_not_of(kBlank) == text.npos;
-}
-
-Result<std::string> ReadFile(const std::string& path) {
-  std::FILE* file = std::fopen(path.c_str(), "rb");
-  if (file == nullptr) {
-    const std::string message = fmt::format("{}: {}", path, std::strerror(errno));
-    return errno == ENOENT || errno == ENOTDIR ? NotFound(message) : IoError(message);
-  }
-  std::string text;
-  std::vector<char> block(size_t{1} << 16);
-  Status status;
-  while (status.ok()) {
-    const size_t n = std::fread(block.data(), 1, block.size(), file);
-    if (n == 0) break;
-    if (text.size() + n > kMaxFileBytes) {
-      status = TooLarge(fmt::format("{}: the file is larger than 1 GiB", path));
-    }
-    text.append(block.data(), n);
-  }
-  // A folder opens like a file and fails here.
-  if (status.ok() && std::ferror(file) != 0) {
-    const std::string message = fmt::format("{}: {}", path, std::strerror(errno));
-    status = errno == EISDIR ? InvalidArgument(message) : IoError(message);
-  }
-  std::fclose(file);
-  if (!status.ok()) return status;
-  return text;
 }
 
 // The document in one line of a JSONL file.
@@ -119,7 +90,7 @@ Status GenerateDocument(const std::shared_ptr<const Model>& model, const SelfTex
 }  // namespace
 
 Result<TextFile> ReadTextFile(const std::string& path) {
-  OCTET_ASSIGN(std::string bytes, ReadFile(path));
+  OCTET_ASSIGN(std::string bytes, ReadWholeFile(path, kMaxFileBytes));
   TextFile file{path, {}, {}};
   if (path.ends_with(".jsonl")) {
     OCTET_TRY(ReadJsonLines(bytes, &file));

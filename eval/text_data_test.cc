@@ -9,6 +9,8 @@
 #include "eval/text_data.h"
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include <cmath>
 #include <cstdio>
@@ -89,6 +91,11 @@ TEST_F(TextDataTest, NamesAFileThatCannotBeRead) {
   EXPECT_NE(missing.message().find("missing.txt"), std::string::npos);
   const Status folder = ReadTextFile(folder_.string()).status();
   EXPECT_EQ(folder.code(), Code::kInvalidArgument) << folder.message();
+  const std::string pipe = (folder_ / "pipe").string();
+  ASSERT_EQ(mkfifo(pipe.c_str(), 0600), 0);
+  alarm(10);  // ends the test when opening the pipe waits
+  EXPECT_EQ(ReadTextFile(pipe).status().message(), pipe + ": not a regular file");
+  alarm(0);
 }
 
 TEST_F(TextDataTest, SamplesTakeEveryDocumentBeforeAnyTwice) {

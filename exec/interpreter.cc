@@ -1,7 +1,6 @@
 #include "exec/interpreter.h"
 
 #include <algorithm>
-#include <cassert>
 #include <cmath>
 
 #include <fmt/format.h>
@@ -85,7 +84,7 @@ class NodeRunner {
         floats_(floats),
         isas_(isas),
         T_(T),
-        state_(state),
+        state_(*state),
         tap_(tap) {}
 
   Status Run(const Node& n, const std::vector<const float*>& in, Floats* out) {
@@ -179,7 +178,6 @@ class NodeRunner {
   }
 
   void Conv(const Node& n, const float* in, float* out) {
-    assert(state_ != nullptr);  // only blocks have one
     const Floats& bias = Vector(n.weights[1]);
     Conv1dArgs a{};
     a.T = T_;
@@ -189,41 +187,44 @@ class NodeRunner {
     a.x_stride = n.width;
     a.weight = Vector(n.weights[0]).data();
     a.bias = bias.empty() ? nullptr : bias.data();
-    a.history = state_->conv(n.layer);
+    a.history = state_.conv(n.layer);
     a.y = out;
     RunKernel(a, isas_);
   }
 
   void Ssd(const Node& n, const std::vector<const float*>& in, float* out) {
-    assert(state_ != nullptr);
     const Floats A = DecayRates(Vector(n.weights[0]));
     SsdArgs a = SsdShapeArgs(n, Vector(n.weights[1]));
-    a.T = T_;
     a.head_end = a.H;
-    a.x = in[0];
     a.x_stride = n.width;
     a.bc_dtype = DType::kF32;
-    a.B = in[2];
-    a.C = in[3];
     a.bc_stride = a.G * a.N;
-    a.dt = in[1];
     a.A = A.data();
-    a.h = state_->ssm(n.layer);
-    a.y = out;
+    a.h = state_.ssm(n.layer);
     InnerTap inner{tap_, {}};
     const SsdTap tap{&InnerTap::At, &inner};
-    if (tap_ != nullptr && tap_->WantsInnerSites() && T_ > 1) {
+    const bool tapped = tap_ != nullptr && tap_->WantsInnerSites();
+    if (tapped) {
       const char* names[] = {"x_scaled", "score", "local_state", "state"};
       for (size_t i = 0; i < 4; ++i) {
         inner.names[i] = SsdInnerSite(n.layer, names[i]);
       }
-      a.tap = &tap;
       a.full_score = tap_->WantsFullScore();
-      if (n.ssd.int8 && n.ssd.gate_q7) {
-        a.gate_q7_scale = graph_.FindEncoding(SsdInnerSite(n.layer, "state"))->scales.data();
-      }
     }
-    RunKernel(a, isas_);
+    ForEachSsdPart(T_, a.L, [&](int64_t first, int64_t count) {
+      SsdArgs part = a;
+      part.T = count;
+      part.x = in[0] + first * n.width;
+      part.dt = in[1] + first * a.H;
+      part.B = in[2] + first * a.bc_stride;
+      part.C = in[3] + first * a.bc_stride;
+      part.y = out + first * n.width;
+      part.tap = tapped && count > 1 ? &tap : nullptr;
+      if (part.tap != nullptr && n.ssd.int8 && n.ssd.gate_q7) {
+        part.gate_q7_scale = graph_.FindEncoding(SsdInnerSite(n.layer, "state"))->scales.data();
+      }
+      RunKernel(part, isas_);
+    });
   }
 
   void Scan(const Node& n, const std::vector<const float*>& in, float* out) {
@@ -238,7 +239,7 @@ class NodeRunner {
     a.b_stride = a.N;
     a.C = in[3];
     a.c_stride = a.N;
-    a.h = state_->ssm(n.layer);
+    a.h = state_.ssm(n.layer);
     a.y = out;
     RunKernel(a, isas_);
   }
@@ -258,7 +259,7 @@ class NodeRunner {
   const std::map<std::string, Floats, std::less<>>& floats_;
   IsaMask isas_;
   int64_t T_;
-  State* state_;
+  State& state_;
   Tap* tap_;
 };
 
@@ -298,7 +299,8 @@ Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
   const ValueId end = static_cast<ValueId>(graph_.nodes.size());
   const ValueId begin = graph_.layers == 0 ? 1 : graph_.LayerRange(graph_.layers - 1).second;
   const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
-  return RunNodes(begin, end, residual, T, nullptr, tap, logits);
+  State none;  // nothing outside the blocks remembers
+  return RunNodes(begin, end, residual, T, &none, tap, logits);
 }
 
 Status Interpreter::Run(std::span<const TokenId> tokens, State* state, Tap* tap,

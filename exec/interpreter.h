@@ -34,8 +34,9 @@ class Tap {
 };
 
 // Float execution of a graph. Quantized weights are decoded; encodings of the graph are ignored
-// (SimulationTap applies them), except that an Ssd with gate_q7 passes its state as the int8 form
-// does. `graph` and `weights` must outlive it. Thread-safe: threads share one Interpreter.
+// (SimulationTap applies them), except that an Ssd with gate_q7, shown to a tap that wants inner
+// sites, passes its state as the int8 form does. `graph` and `weights` must outlive it.
+// Thread-safe: threads share one Interpreter.
 class Interpreter {
  public:
   // `isas` selects kernels: kReferenceOnly for double accumulation, AllowedIsas() for speed.

@@ -187,7 +187,7 @@ class Lowering {
     base.y_stride = base.N;
     // Enough work per task to pay for its start; a multiple of 16 outputs.
     const int64_t block = std::clamp<int64_t>(CeilDiv(65536 / base.K, 16) * 16, 64, 512);
-    const auto choice = Pick(base, &LinearArgs::M, 64);
+    const auto choice = Pick(base, &LinearArgs::M, c_.piece);
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       LinearArgs a = base;
       a.M = f.T;
@@ -222,14 +222,7 @@ class Lowering {
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       const int64_t keep = base.K - 1;
       float* carried = f.state->conv(layer);
-      // Every block but the first finds its history in x; the new carried history is set at the
-      // end.
-      FloatVector next(static_cast<size_t>(keep * base.C));
-      for (int64_t j = 0; j < keep; ++j) {
-        const int64_t t = f.T - keep + j;
-        const float* row = t < 0 ? carried + (keep + t) * base.C : Floats(f, x) + t * x.stride;
-        std::copy_n(row, base.C, next.data() + j * base.C);
-      }
+      // Every block but the first finds its history in x; the carried one is shifted at the end.
       OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
         auto* history =
             reinterpret_cast<float*>(static_cast<std::byte*>(w.scratch) + history_offset);
@@ -247,7 +240,11 @@ class Lowering {
         a.y = Floats(f, y) + begin * a.C;
         choice.For(f.T).run(a, w);
       });
-      std::ranges::copy(next, carried);
+      for (int64_t j = 0; j < keep; ++j) {
+        const int64_t t = f.T - keep + j;
+        const float* row = t < 0 ? carried + (keep + t) * base.C : Floats(f, x) + t * x.stride;
+        std::copy_n(row, base.C, carried + j * base.C);
+      }
     });
   }
 
@@ -304,24 +301,30 @@ class Lowering {
     // costs little, enough to occupy the cores.
     const int64_t block = std::max<int64_t>(1, base.H / base.G / 4);
     const int layer = n_.layer;
+    const int64_t bc_size = int8 ? 1 : int64_t{sizeof(float)};
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       (void)owned;
       SsdArgs a = base;
-      a.T = f.T;
-      a.x = Floats(f, x);
-      a.dt = Floats(f, dt);
-      a.B = int8 ? static_cast<const void*>(f.values + B.codes) : Floats(f, B);
-      a.C = int8 ? static_cast<const void*>(f.values + C.codes) : Floats(f, C);
       a.A = A->data();
       a.D = D->data();
       a.h = f.state->ssm(layer);
       a.scales = int8 ? scales.get() : nullptr;
-      a.y = Floats(f, y);
+      const std::byte* b_rows = f.values + (int8 ? B.codes : B.floats);
+      const std::byte* c_rows = f.values + (int8 ? C.codes : C.floats);
       f.pool->For(CeilDiv(a.H, block), [&](int64_t task, int worker) {
-        SsdArgs part = a;
-        part.head_begin = task * block;
-        part.head_end = std::min(a.H, part.head_begin + block);
-        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+        const Workspace scratch{(*f.scratch)[static_cast<size_t>(worker)].data()};
+        ForEachSsdPart(f.T, a.L, [&](int64_t first, int64_t count) {
+          SsdArgs part = a;
+          part.T = count;
+          part.head_begin = task * block;
+          part.head_end = std::min(a.H, part.head_begin + block);
+          part.x = Floats(f, x) + first * a.x_stride;
+          part.dt = Floats(f, dt) + first * a.H;
+          part.B = b_rows + first * a.bc_stride * bc_size;
+          part.C = c_rows + first * a.bc_stride * bc_size;
+          part.y = Floats(f, y) + first * a.H * a.P;
+          choice.For(count).run(part, scratch);
+        });
       });
     });
   }

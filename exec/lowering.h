@@ -39,6 +39,7 @@ struct LoweringContext {
   const WeightMap& weights;
   const ValuePlan& plan;
   const LowerOptions& options;
+  int64_t piece;           // most tokens that a step sees
   int64_t* scratch_bytes;  // raised to what a worker needs
 };
 

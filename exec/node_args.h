@@ -59,6 +59,19 @@ inline ScanArgs ScanShapeArgs(const Node& n, const std::vector<float>& A,
   return a;
 }
 
+// Calls body(first, count) for the parts of T tokens that an Ssd runs one after the other. A chunk
+// of one token runs as the decode step, however it came about: cutting a text at multiples of the
+// chunk length then changes no bit, even when one token is left.
+template <class Body>
+void ForEachSsdPart(int64_t T, int64_t chunk_size, const Body& body) {
+  const bool steps = chunk_size == 1;
+  const int64_t tail = steps ? T : T > 1 && (T - 1) % chunk_size == 0 ? 1 : 0;
+  if (T > tail) body(0, T - tail);
+  for (int64_t t = T - tail; t < T; ++t) {
+    body(t, 1);
+  }
+}
+
 // dt = clamp(softplus(dt_in + bias), lo, hi) for T rows of `width` heads; `stride` floats between
 // rows of dt_in, dt contiguous.
 inline void SoftplusClamp(const Node& n, const float* bias, const float* dt_in, int64_t stride,

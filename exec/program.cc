@@ -80,7 +80,7 @@ Result<std::unique_ptr<Program>> Program::Lower(const Graph& graph, const Weight
   const int64_t chunk = ChunkSize(graph);
   impl.piece = CeilDiv(256, chunk) * chunk;
   impl.plan = PlanValues(graph, CodedValues(graph, weights), impl.piece);
-  LoweringContext context{impl.graph, weights, impl.plan, options, &impl.scratch_bytes};
+  LoweringContext context{impl.graph, weights, impl.plan, options, impl.piece, &impl.scratch_bytes};
   impl.layer_steps.resize(static_cast<size_t>(graph.layers));
   for (size_t v = 1; v < graph.nodes.size(); ++v) {
     const Node& n = graph.nodes[v];
@@ -157,6 +157,11 @@ Status Program::Run(std::span<const TokenId> tokens, State* state, ProgramWorksp
 Status Program::RunForLast(std::span<const TokenId> tokens, State* state, ProgramWorkspace* w,
                            std::span<float> last_logits) const {
   const Impl& impl = *impl_;
+  if (static_cast<int64_t>(last_logits.size()) != impl.graph.vocab_rows) {
+    return InvalidArgument(
+        fmt::format("room for {} logits was given, but the vocabulary has {} rows",
+                    last_logits.size(), impl.graph.vocab_rows));
+  }
   OCTET_TRY(Run(tokens, state, w, nullptr));
   impl.Prepare(w, true);
   const int64_t width = impl.graph.nodes[0].width;

@@ -283,7 +283,10 @@ class Applier {
         if (!site.is_string() || sites.count(site.AsString()) == 0) {
           return Bad(fmt::format("{} names an unknown site {}", member, site.Dump(-1)));
         }
-        graph_.encodings[site.AsString()] = {DType::kI8, source, {}};
+        const Encoding encoding{DType::kI8, source, {}};
+        if (!graph_.encodings.emplace(site.AsString(), encoding).second) {
+          return Bad(fmt::format("site {} is encoded in two ways", site.AsString()));
+        }
       }
     }
     return {};

@@ -140,7 +140,6 @@ TEST(QuantizedFormat, HostileDescriptions) {
       Member("chunk_size", -5, {"chunk_size"}),
       Member("chunk_size", kMaxChunkSize + 1, {"chunk_size"}),
       Member("chunk_size", std::numeric_limits<int64_t>::max(), {"chunk_size"}),
-      Member("chunk_size", 32769, {"layers.0.y", "32768"}),
       Member("state_dtype", "i4", {"state_dtype"}),
       Member("state_dtype", "", {"state_dtype"}),
       Member("hadamard", Object("layers.0.y_rot", "paley1-12"), {"layers.0.y_rot", "paley1-12"}),
@@ -162,10 +161,11 @@ TEST(QuantizedFormat, HostileDescriptions) {
       {"a node's site per chunk",
        [](Stored* s) {
          Json sites = *s->description.Find("per_chunk");
-         sites.Append("layers.0.u_norm");
+         sites.Append("layers.0.z");
          s->description.Set("per_chunk", sites);
        },
-       {"layers.0.u_norm", "inside an Ssd"}},
+       {"layers.0.z", "inside an Ssd"}},
+      Member("per_token", Json(Json::Array{Json("layers.0.u_norm")}), {"layers.0.u_norm", "two"}),
       Member("per_chunk", Json(Json::Array{Json("layers.0.ssd.local_state")}), {"local_state"}),
       Member("per_chunk", Json::MakeArray(), {"layers.1.ssd.x_scaled"}),
       {"not an object", [](Stored* s) { s->description = Json(3); }, {"int4"}},

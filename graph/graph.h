@@ -40,7 +40,7 @@ using ValueId = int32_t;  // index of the node that produces the value
 inline constexpr std::array<const char*, 3> kSsdInnerSites = {"x_scaled", "score", "state"};
 
 // Bounds the memory of a piece of tokens, whatever a file asks for.
-inline constexpr int64_t kMaxChunkSize = 65536;
+inline constexpr int64_t kMaxChunkSize = 4096;
 
 // How an Ssd node computes.
 struct SsdAttributes {

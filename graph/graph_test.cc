@@ -33,8 +33,8 @@ void Encode(Graph* g, const std::string& site, size_t scales,
 }
 
 // The int8 form of every Ssd, with 2 groups and 12 (head, head_dim) pairs.
-Graph Int8Graph() {
-  Graph g = MakeBlocks({});
+Graph Int8Graph(const BlockSizes& s = {}) {
+  Graph g = MakeBlocks(s);
   for (int layer = 0; layer < g.layers; ++layer) {
     const std::string block = "layers." + std::to_string(layer) + ".";
     Encode(&g, block + "B", 2);
@@ -242,8 +242,6 @@ std::vector<Malformed> MalformedEncodings() {
          At(g, "layers.1.y").ssd.gate_q7 = true;
          Encode(g, "layers.1.ssd.state", 0, ScaleSource::kPerChunk);
        }},
-      {"long chunks in int8", "layers.1.y", "32768",
-       [](Graph* g) { At(g, "layers.1.y").ssd.chunk_size = 32769; }},
       {"inner sites of a float Ssd", "layers.1.ssd", "no operation",
        [](Graph* g) { At(g, "layers.1.y").ssd.int8 = false; }},
       {"unknown site", "layers.7.x", "no operation", encode("layers.7.x", 1)},
@@ -283,6 +281,19 @@ TEST(Verify, RefusesMalformedStructure) {
 
 TEST(Verify, RefusesMalformedEncodings) {
   ExpectRefused(Int8Graph(), MalformedEncodings());
+}
+
+TEST(Verify, BoundsTheState) {
+  BlockSizes s;
+  s.state_size = 32768;
+  EXPECT_TRUE(Verify(Int8Graph(s)).ok()) << Verify(Int8Graph(s)).message();
+  s.state_size = 32769;  // sums of products of codes would leave the exact range
+  EXPECT_THAT(Verify(Int8Graph(s)).message(),
+              testing::AllOf(HasSubstr("layers.0.y"), HasSubstr("32768")));
+  EXPECT_TRUE(Verify(MakeBlocks(s)).ok());
+  s.state_size = 1 << 24;  // times 12
+  EXPECT_THAT(Verify(MakeBlocks(s)).message(),
+              testing::AllOf(HasSubstr("layers.0.y"), HasSubstr("recurrent state")));
 }
 
 // Who feeds whom, by site, which does not depend on ids.

@@ -42,6 +42,9 @@ Arity ArityOf(Op op) {
   return {0, 0};
 }
 
+// Of one block; the largest public models have 2^20.
+constexpr int64_t kMaxStateElements = int64_t{1} << 26;
+
 // `scales` static ones, or made per chunk where `dynamic` allows that.
 Status VerifyEncoding(const Graph& graph, const Node& n, const std::string& site, int64_t scales,
                       bool dynamic) {
@@ -67,6 +70,9 @@ Status VerifySsd(const Graph& graph, const Node& n) {
   if (n.width != width(0) || width(0) != s.heads * s.head_dim || width(1) != s.heads ||
       width(2) != s.groups * s.state_size || width(3) != width(2)) {
     return Bad(n, "inputs do not have the widths that its sizes ask for");
+  }
+  if (n.width > kMaxStateElements / s.state_size) {
+    return Bad(n, fmt::format("the recurrent state has more than {} elements", kMaxStateElements));
   }
   if (!s.int8) return {};
   constexpr int64_t kLimit = int64_t{1} << 15;  // keeps integer sums exact, see kernels/ssd.h

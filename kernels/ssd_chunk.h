@@ -30,7 +30,8 @@ inline float DecayedDt(float a_to, float a_k, float dt) {
 
 // The chunk's decay as the Q0.7 gate of StatePassing::kGateQ7.
 inline int32_t GateQ7(float a_last) {
-  return std::min(127, static_cast<int32_t>(std::nearbyintf(128.0f * ExpF(a_last))));
+  const float gate = std::nearbyintf(128.0f * ExpF(a_last));
+  return static_cast<int32_t>(std::min(127.0f, std::max(0.0f, gate)));  // NaN becomes 0
 }
 
 // Times a gate of 127 it stays below 2^31, and rne(fl(s * scale) * fl(1 / scale)) is s again.
@@ -39,7 +40,8 @@ inline constexpr float kMaxStateCode = 0x1.0p20f;
 // The running int32 code of StatePassing::kGateQ7 that stands for `value`.
 inline int32_t StateCode(float value, float inverse_scale) {
   const float code = std::nearbyintf(value * inverse_scale);
-  return static_cast<int32_t>(std::min(std::max(code, -kMaxStateCode), kMaxStateCode));
+  // NaN becomes the lower end, instead of an undefined conversion.
+  return static_cast<int32_t>(std::min(kMaxStateCode, std::max(-kMaxStateCode, code)));
 }
 
 // One step of StatePassing::kGateQ7.

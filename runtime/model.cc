@@ -46,7 +46,8 @@ Result<Architecture> Restore(const Json& config, const Json& quantization,
 }
 
 Result<Parts> LoadParts(const std::string& folder) {
-  if (!std::filesystem::is_directory(folder)) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
     return NotFound(fmt::format("{}: there is no such model folder", folder));
   }
   OCTET_ASSIGN(Json config, Json::ParseFile(PathIn(folder, "config.json"), kMaxConfigBytes));

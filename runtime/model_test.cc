@@ -9,6 +9,7 @@
 //     state, in float and in int8; an error changes nothing.
 #include "runtime/model.h"
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -189,7 +190,9 @@ TEST_F(ModelTest, ChunkSizes) {
   EXPECT_EQ(chunk(1), 1);
   EXPECT_EQ(chunk(500), 500);
   for (const int64_t bad : {int64_t{-1}, kMaxChunkSize + 1, std::numeric_limits<int64_t>::max()}) {
-    EXPECT_THAT(LoadStatus(bad).message(), HasSubstr("between 1 and 65536")) << bad;
+    EXPECT_THAT(LoadStatus(bad).message(),
+                HasSubstr(fmt::format("between 1 and {}", kMaxChunkSize)))
+        << bad;
   }
   WriteQuantized(/*per_chunk=*/true);
   EXPECT_EQ(chunk(0), 8);

@@ -266,6 +266,43 @@ TEST_F(CliErrorsTest, QuantizedModelsAreNotQuantizedAgain) {
                       {PathOf("q"), "already"});
 }
 
+// What a file says is printed, but cannot do anything to a terminal, however deep it lies.
+TEST_F(CliErrorsTest, InspectShowsUntrustedOptionsOnly) {
+  const std::string q = PathOf("q");
+  ASSERT_EQ(Octet(QuickQuantize(kBooks, "absmax", q)).exit_code, 0);
+  Result<Json> config = Json::ParseFile(q + "/config.json", 1 << 20);
+  ASSERT_TRUE(config.ok());
+  Json options = "deep";
+  for (int i = 0; i < 20; ++i) {
+    Json outer = Json::MakeObject();
+    outer.Set(fmt::format("level{}", i), std::move(options));
+    options = std::move(outer);
+  }
+  options.Set("na\033[31mme\n", "va\rlue\x7f");
+  options.Set("c1",
+              "\xc2\x9b"
+              "31m \xc2\x80 \xc2\xa0\xc3\xa9 \xe2\x82\xac");
+  Json quantization = *config->Find("quantization_config");
+  quantization.Set("options", std::move(options));
+  quantization.Set("recipe", "\033]0;title\007");
+  quantization.Set("version", "\b\b");
+  config->Set("quantization_config", std::move(quantization));
+  WriteAll(q + "/config.json", config->Dump());
+
+  const Outcome o = Octet({"inspect", q});
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  for (const char* part : {"level0", "deep", "level19", "na?[31mme?", "va?lue?", "?]0;title?",
+                           "?31m ? \xc2\xa0\xc3\xa9 \xe2\x82\xac"}) {
+    EXPECT_NE(o.out.find(part), std::string::npos) << part << " not in\n" << o.out;
+  }
+  for (const char c : o.out) {
+    const auto byte = static_cast<unsigned char>(c);
+    EXPECT_TRUE((byte >= 0x20 && byte != 0x7f) || c == '\n') << int{byte};
+  }
+  // The same for messages, which also replace what is no UTF-8.
+  ExpectError(Octet({"inspect", "no\xc2\x9bsuch\x9b\033"}), 2, {"no?such\xef\xbf\xbd?:"});
+}
+
 TEST_F(CliErrorsTest, OutputFoldersThatExist) {
   std::filesystem::create_directory(folder_ / "q");
   WriteAll(folder_ / "q/precious", "data");

@@ -186,6 +186,22 @@ TEST_F(CliTest, InspectReadsFoldersAndFiles) {
   EXPECT_GT(Number(state_spaces, "parameters"), 0);
 }
 
+TEST_F(CliTest, InspectCountsSitesByTheSourceOfTheirScales) {
+  for (const char* recipe : {"ssdi8-plus-w8a8", "w8a8-dynamic"}) {
+    ASSERT_EQ(Octet(QuickQuantize(kBooks, recipe, PathOf(recipe))).exit_code, 0);
+  }
+  const Json plus = OctetJson({"inspect", PathOf("ssdi8-plus-w8a8")});
+  const Json& encodings = *plus.Find("quantization")->Find("encodings");
+  EXPECT_EQ(Number(encodings, "static_int8_sites"), 8 * 4) << "in each block u, B, C, y";
+  EXPECT_EQ(Number(encodings, "per_token_int8_sites"), 0);
+  EXPECT_EQ(Number(encodings, "per_chunk_int8_sites"), 8 * 3) << "x_scaled, score, state";
+  const Json dynamic = OctetJson({"inspect", PathOf("w8a8-dynamic")});
+  const Json& per_token = *dynamic.Find("quantization")->Find("encodings");
+  EXPECT_EQ(Number(per_token, "static_int8_sites"), 0);
+  EXPECT_EQ(Number(per_token, "per_token_int8_sites"), 8 * 2) << "in each block u and y";
+  EXPECT_EQ(Number(per_token, "per_chunk_int8_sites"), 0);
+}
+
 TEST_F(CliTest, BenchMeasuresModelsInOneRun) {
   std::vector<std::string> args = {"bench",    kBooks, "--prefill", "32",
                                    "--decode", "4",    "--repeats", "2"};

@@ -90,7 +90,7 @@ TEST(Rotation, EveryConstructionKeepsTheFunction) {
         const Node& rotation = graph.nodes[static_cast<size_t>(graph.FindSite("layers.0.y_rot"))];
         EXPECT_EQ(rotation.hadamard, c.inner);
         for (const Node& n : graph.nodes) {  // the norms are folded away
-          if (n.op != Op::kRmsNorm) continue;
+          if (n.op != Op::kRmsNorm && n.op != Op::kGatedRmsNorm) continue;
           EXPECT_THAT(ToF32(*weights.Find(n.weights[0])), testing::Each(1.0f)) << n.site;
         }
       }

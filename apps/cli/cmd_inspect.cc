@@ -16,6 +16,8 @@ namespace {
 
 constexpr int64_t kMaxConfigBytes = int64_t{16} << 20;
 
+constexpr int kValueColumn = 26;  // of the text
+
 using Tensors = std::vector<std::pair<std::string, Weight>>;
 
 // In the order of the report.
@@ -123,17 +125,19 @@ Json Quantization(const Subject& s) {
   for (const char* key : {"recipe", "version", "options", "calibration"}) {
     if (const Json* value = q->Find(key); value != nullptr) j.Set(key, *value);
   }
-  int64_t fixed = 0, per_token = 0, int8_ssd = 0, hadamard = 0;
+  int64_t int8_ssd = 0, hadamard = 0;
+  std::map<ScaleSource, int64_t> sites;
   for (const auto& [site, e] : s.graph.encodings) {
-    (e.source == ScaleSource::kStatic ? fixed : per_token) += e.quantized();
+    sites[e.source] += e.quantized();
   }
   for (const Node& n : s.graph.nodes) {
     int8_ssd += n.op == Op::kSsd && n.ssd.int8;
     hadamard += n.op == Op::kHadamard;
   }
   Json encodings = Json::MakeObject();
-  encodings.Set("static_int8_sites", fixed);
-  encodings.Set("per_token_int8_sites", per_token);
+  encodings.Set("static_int8_sites", sites[ScaleSource::kStatic]);
+  encodings.Set("per_token_int8_sites", sites[ScaleSource::kPerToken]);
+  encodings.Set("per_chunk_int8_sites", sites[ScaleSource::kPerChunk]);
   encodings.Set("int8_ssd_layers", int8_ssd);
   encodings.Set("hadamard_transforms", hadamard);
   encodings.Set("state", DTypeName(s.graph.state_dtype));
@@ -193,14 +197,15 @@ void AppendText(const Json& object, const std::string& indent, bool bytes, std::
   for (const auto& [key, value] : object.AsObject()) {
     const bool sizes = bytes || key.find("bytes") != key.npos;
     if (value.is_array() || (value.is_object() && value.AsObject().empty())) continue;
-    std::string name = key;
+    std::string name = Printable(key);
     std::ranges::replace(name, '_', ' ');
     if (value.is_object()) {
       *text += fmt::format("{}{}\n", indent, name);
       AppendText(value, indent + "  ", sizes, text);
     } else {
-      *text += fmt::format("{}{:<{}} {}\n", indent, name, 26 - indent.size(),
-                           sizes && value.is_int() ? FormatBytes(value.AsInt()) : Scalar(value));
+      const std::string shown =
+          sizes && value.is_int() ? FormatBytes(value.AsInt()) : Printable(Scalar(value));
+      *text += fmt::format("{:<{}} {}\n", indent + name, kValueColumn, shown);
     }
   }
 }

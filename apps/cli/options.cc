@@ -89,8 +89,8 @@ class Parser {
 
   static void ChunkSize(CLI::App* c, int64_t* chunk_size) {
     c->add_option("--chunk-size", *chunk_size,
-                  "tokens per SSD chunk; default: what the model says, and a model with int8 SSD "
-                  "runs with no other")
+                  "tokens per SSD chunk; default: what the model says, and a model whose scales "
+                  "were calibrated for that runs with no other")
         ->check(Between(int64_t{1}, int64_t{65536}))
         ->type_name("N");
   }

@@ -9,6 +9,8 @@
 
 #include <fmt/format.h>
 
+#include "text/utf8.h"
+
 namespace octet::cli {
 namespace {
 
@@ -34,11 +36,7 @@ std::string Bold(std::string_view text) {
 }
 
 void PrintMessage(std::string_view kind, std::string_view message) {
-  std::string line = fmt::format("octet: {}{}", kind, message);
-  for (char& c : line) {
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = '?';
-  }
-  line += '\n';
+  const std::string line = Printable(fmt::format("octet: {}{}", kind, message)) + '\n';
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
 
@@ -65,6 +63,21 @@ void PrintJson(std::string_view command, Json object) {
     all.Set(key, std::move(value));
   }
   Print(all.Dump(2) + "\n");
+}
+
+std::string Printable(std::string_view text) {
+  std::string printable;
+  bool after_c2 = false;  // U+0080 to U+009F are C2 80 to C2 9F
+  for (const char c : ReplaceIllFormed(text)) {
+    const auto byte = static_cast<unsigned char>(c);
+    if (after_c2 && byte < 0xa0) {
+      printable.back() = '?';
+    } else {
+      printable += byte < 0x20 || byte == 0x7f ? '?' : c;
+    }
+    after_c2 = byte == 0xc2;
+  }
+  return printable;
 }
 
 void PrintError(std::string_view message) {

@@ -22,7 +22,12 @@ Status Flush();
 // One object to standard output, with "schema": "octet.<command>/1" in front.
 void PrintJson(std::string_view command, Json object);
 
-// "octet: <message>" on one line of standard error; control characters become '?'.
+// `text`, which an untrusted file may have supplied, without what a terminal would obey or a line
+// cannot hold: control characters (U+0000 to U+001F, U+007F to U+009F) become '?', bytes that are
+// no UTF-8 U+FFFD.
+std::string Printable(std::string_view text);
+
+// "octet: <message>", made Printable, on one line of standard error.
 void PrintError(std::string_view message);
 void PrintWarning(std::string_view message);
 

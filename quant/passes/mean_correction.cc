@@ -13,14 +13,17 @@ using Means = std::vector<std::vector<double>>;  // [document][channel]
 class Streams {
  public:
   Streams(const QuantContext& c, const Program& program)
-      : data_(c.data), program_(program), pool_(c.pool), width_(c.graph.nodes[0].width) {}
+      : data_(c.data), program_(program), pool_(c.pool), width_(c.graph.nodes[0].width) {
+    for (int i = 0; i < pool_.threads(); ++i) {
+      workspaces_.push_back(std::make_unique<ProgramWorkspace>(&serial_));
+    }
+  }
 
   Status Embed(const QuantContext& c) {
     const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
     for (const auto& document : data_.documents) {
       OCTET_ASSIGN(std::vector<float> rows, interpreter.Embed(document));
       residuals_.push_back(std::move(rows));
-      states_.emplace_back(c.graph);
     }
     return {};
   }
@@ -30,12 +33,12 @@ class Streams {
     const size_t count = residuals_.size();
     means->assign(count, {});
     std::vector<Status> statuses(count);
-    pool_.For(static_cast<int64_t>(count), [&](int64_t task, int) {
+    pool_.For(static_cast<int64_t>(count), [&](int64_t task, int worker) {
       const auto i = static_cast<size_t>(task);
-      ThreadPool serial(1);
-      ProgramWorkspace workspace(&serial);
+      State state(program_.graph());  // every block starts at the document's start
       const std::vector<float> before = residuals_[i];
-      statuses[i] = program_.RunLayer(layer, &residuals_[i], &states_[i], &workspace);
+      statuses[i] = program_.RunLayer(layer, &residuals_[i], &state,
+                                      workspaces_[static_cast<size_t>(worker)].get());
       (*means)[i] = MeanDifference(residuals_[i], before);
     });
     for (const Status& s : statuses) {
@@ -74,8 +77,9 @@ class Streams {
   const Program& program_;
   ThreadPool& pool_;
   int64_t width_;
+  ThreadPool serial_{1};
+  std::vector<std::unique_ptr<ProgramWorkspace>> workspaces_;  // one for each thread of pool_
   std::vector<std::vector<float>> residuals_;
-  std::vector<State> states_;
 };
 
 // c = g (mean_float - mean_quantized) over all tokens, channel by channel.

@@ -30,12 +30,12 @@ inline float ScaleForAbsMax(float absmax, float max_code = kMaxCodeI8) {
   return absmax > 0.0f ? RoundScale(absmax / max_code) : 1.0f;
 }
 
-// Normative: multiply by the reciprocal in fp32, round half to even, saturate. `inverse_scale` is
-// 1.0f / scale. Every other rounding to int8 in the tree equals this one, or is a codec with a
-// name.
+// Normative: multiply by the reciprocal in fp32, round half to even, saturate; NaN gives -127 (a
+// value, not a meaning). `inverse_scale` is 1.0f / scale. Every other rounding to int8 in the tree
+// equals this one, or is a codec with a name.
 inline int8_t QuantizeI8(float x, float inverse_scale) {
   const float code = std::nearbyintf(x * inverse_scale);
-  return static_cast<int8_t>(code < -127.0f ? -127.0f : code > 127.0f ? 127.0f : code);
+  return code >= 127.0f ? int8_t{127} : code > -127.0f ? static_cast<int8_t>(code) : int8_t{-127};
 }
 
 // decode(encode(x)): what a simulated site holds. Exact, see RoundScale.

@@ -1,0 +1,18 @@
+// Reading a file that somebody else may have made.
+#ifndef OCTET_BASE_FILE_H_
+#define OCTET_BASE_FILE_H_
+
+#include <cstdint>
+#include <string>
+
+#include "base/status.h"
+
+namespace octet {
+
+// The bytes of a regular file of at most `max_bytes`. Never waits, not even for a pipe's writer,
+// and allocates nothing before the size is known. Errors start with the path: kNotFound;
+// kInvalidArgument for what is no regular file (a folder, pipe or device); kTooLarge; kIo.
+Result<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes);
+
+}  // namespace octet
+#endif  // OCTET_BASE_FILE_H_
