@@ -223,11 +223,12 @@ TEST(Config, UnsupportedVariants) {
                 "attention");
   ExpectRefused(ssm("norm_before_gate", true), no, "norm_before_gate");
   ExpectRefused(ssm("rmsnorm", false), no, "rmsnorm");
-  ExpectRefused(ssm("layer", "Mamba1"), no, "model_type");
-  ExpectRefused(With(StateSpacesConfig({}), "ssm_cfg", Json("Mamba2")), no, "model_type");
+  ExpectRefused(ssm("layer", "Mamba3"), no, "model_type");
+  ExpectRefused(With(StateSpacesConfig({}), "ssm_cfg", Json("Mamba2")), Code::kInvalidArgument,
+                "ssm_cfg");
   ExpectRefused(With(HuggingFaceConfig({}), "hidden_act", "gelu"), no, "hidden_act");
   EXPECT_TRUE(Build(With(HuggingFaceConfig({}), "hidden_act", "swish")).ok());
-  for (const Json& type : {Json("mamba"), Json("llama"), Json(2), Json()}) {
+  for (const Json& type : {Json("mamba3"), Json("llama"), Json(2), Json()}) {
     ExpectRefused(With(HuggingFaceConfig({}), "model_type", type), no, "model_type");
   }
   ExpectRefused(Without(HuggingFaceConfig({}), "model_type"), no, "model_type");

@@ -1,12 +1,15 @@
 #include <fmt/format.h>
 
 #include "arch/architecture.h"
+#include "arch/mamba1.h"
 #include "arch/mamba2.h"
 
 namespace octet {
 namespace {
 
 const ArchSpec kArchitectures[] = {
+    {"mamba", IsMamba1, BuildMamba1},
+    {"falcon_mamba", IsFalconMamba, BuildMamba1},
     {"mamba2", IsMamba2, BuildMamba2},
 };
 

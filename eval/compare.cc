@@ -20,16 +20,9 @@ constexpr int64_t kMinBlocks = 20;
 constexpr uint64_t kBootstrapSeed = 0x6f63746574;
 constexpr int64_t kPiece = 256;
 
-int64_t ChunkSize(const Model& model) {
-  for (const Node& n : model.graph().nodes) {
-    if (n.op == Op::kSsd) return n.ssd.chunk_size;
-  }
-  return 1;
-}
-
 // Cutting a window there changes no result of either model (runtime/session.h).
 int64_t PieceLength(const Model& a, const Model& b, int64_t window) {
-  const int64_t step = std::lcm(ChunkSize(a), ChunkSize(b));
+  const int64_t step = std::lcm(ChunkSize(a.graph()), ChunkSize(b.graph()));
   return step >= window ? window : CeilDiv(kPiece, step) * step;
 }
 

@@ -8,6 +8,7 @@
 #include "base/buffer.h"
 #include "exec/node_args.h"
 #include "kernels/conv1d.h"
+#include "kernels/gate.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
 #include "kernels/linear.h"
@@ -107,6 +108,12 @@ class NodeRunner {
         return {};
       case Op::kSsd:
         Ssd(n, in, out->data());
+        return {};
+      case Op::kSelectiveScan:
+        Scan(n, in, out->data());
+        return {};
+      case Op::kGate:
+        RunKernel(GateArgs{T_, n.width, in[0], n.width, in[1], n.width, out->data()}, isas_);
         return {};
       case Op::kHadamard:
         return Hadamard(n, in[0], out->data());
@@ -218,6 +225,23 @@ class NodeRunner {
       }
       RunKernel(part, isas_);
     });
+  }
+
+  void Scan(const Node& n, const std::vector<const float*>& in, float* out) {
+    const Floats A = DecayRates(Vector(n.weights[0]));
+    ScanArgs a = ScanShapeArgs(n, A, Vector(n.weights[1]));
+    a.T = T_;
+    a.x = in[0];
+    a.x_stride = n.width;
+    a.dt = in[1];
+    a.dt_stride = n.width;
+    a.B = in[2];
+    a.b_stride = a.N;
+    a.C = in[3];
+    a.c_stride = a.N;
+    a.h = state_.ssm(n.layer);
+    a.y = out;
+    RunKernel(a, isas_);
   }
 
   Status Hadamard(const Node& n, const float* in, float* out) {

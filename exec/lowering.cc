@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "exec/node_args.h"
 #include "kernels/conv1d.h"
+#include "kernels/gate.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
 #include "kernels/linear.h"
@@ -25,6 +26,9 @@ using FloatVector = std::vector<float>;
 // Tokens that one task handles in operations that treat tokens alike. Fixed, so that the partition
 // never depends on the number of threads.
 constexpr int64_t kTokenBlock = 16;
+// Channels that one task of a SelectiveScan handles: whole tiles of its kernel, and enough tasks
+// for small models.
+constexpr int64_t kChannelBlock = 64;
 
 // The kernels of one step: for one token and for many.
 template <class Args>
@@ -57,13 +61,21 @@ class Lowering {
       case Op::kSsd:
         Ssd();
         break;
+      case Op::kSelectiveScan:
+        Scan();
+        break;
+      case Op::kGate:
+        Gate();
+        break;
       case Op::kHadamard:
         OCTET_TRY(Hadamard());
         break;
       case Op::kAdd:
         Add();
         break;
-      case Op::kSplit:  // a window into its parent: nothing to do
+      case Op::kSplit:
+        Split();
+        break;
       case Op::kEmbedding:
         break;
     }
@@ -317,6 +329,57 @@ class Lowering {
     });
   }
 
+  void Scan() {
+    auto A = std::make_shared<const FloatVector>(DecayRates(*Vector(n_.weights[0])));
+    auto D = Vector(n_.weights[1]);
+    const ValuePlace x = In(0), dt = In(1), B = In(2), C = In(3), y = Place(v_);
+    ScanArgs base = ScanShapeArgs(n_, *A, *D);
+    base.x_stride = x.stride;
+    base.dt_stride = dt.stride;
+    base.b_stride = B.stride;
+    base.c_stride = C.stride;
+    base.h.dtype = c_.graph.state_dtype;
+    const auto choice = Pick(base, &ScanArgs::T, 2 * base.period);
+    const int layer = n_.layer;
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      ScanArgs a = base;
+      a.T = f.T;
+      a.x = Floats(f, x);
+      a.dt = Floats(f, dt);
+      a.B = Floats(f, B);
+      a.C = Floats(f, C);
+      a.A = A->data();
+      a.D = D->data();
+      a.h = f.state->ssm(layer);
+      a.y = Floats(f, y);
+      f.pool->For(CeilDiv(a.I, kChannelBlock), [&](int64_t task, int worker) {
+        ScanArgs part = a;
+        part.channel_begin = task * kChannelBlock;
+        part.channel_end = std::min(a.I, part.channel_begin + kChannelBlock);
+        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+      });
+    });
+  }
+
+  void Gate() {
+    const ValuePlace y = In(0), z = In(1), out = Place(v_);
+    GateArgs base{};
+    base.C = n_.width;
+    base.y_stride = y.stride;
+    base.z_stride = z.stride;
+    const auto choice = Pick(base, &GateArgs::T, kTokenBlock);
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        GateArgs a = base;
+        a.T = end - begin;
+        a.y = Floats(f, y) + begin * y.stride;
+        a.z = Floats(f, z) + begin * z.stride;
+        a.out = Floats(f, out) + begin * a.C;
+        choice.For(f.T).run(a, w);
+      });
+    });
+  }
+
   Status Hadamard() {
     HadamardArgs base{};
     OCTET_ASSIGN(base.shape, MakeHadamardShape(n_.width, n_.hadamard));
@@ -332,6 +395,20 @@ class Lowering {
       });
     });
     return {};
+  }
+
+  // A window into its parent needs nothing; some readers want a copy (exec/value_plan.h).
+  void Split() {
+    const ValuePlace from = In(0), to = Place(v_);
+    if (!to.copy) return;
+    const int64_t offset = n_.offset, width = n_.width;
+    Push("copy", "copy", [=](const Frame& f) {
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace&) {
+        for (int64_t t = begin; t < end; ++t) {
+          std::copy_n(Floats(f, from) + t * from.stride + offset, width, Floats(f, to) + t * width);
+        }
+      });
+    });
   }
 
   void Add() {

@@ -9,6 +9,7 @@
 #include "graph/graph.h"
 #include "kernels/math.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/scan.h"
 #include "kernels/ssd.h"
 
 namespace octet {
@@ -42,6 +43,19 @@ inline SsdArgs SsdShapeArgs(const Node& n, const std::vector<float>& D) {
   a.L = n.ssd.chunk_size;
   a.D = D.data();
   a.D_per_channel = static_cast<int64_t>(D.size()) != n.ssd.heads;
+  return a;
+}
+
+// Sizes, A = DecayRates(A_log) [I, N] and the skip weight D [I]; all channels.
+inline ScanArgs ScanShapeArgs(const Node& n, const std::vector<float>& A,
+                              const std::vector<float>& D) {
+  ScanArgs a{};
+  a.I = n.width;
+  a.N = n.scan.state_size;
+  a.period = n.scan.period;
+  a.channel_end = a.I;
+  a.A = A.data();
+  a.D = D.data();
   return a;
 }
 

@@ -77,10 +77,7 @@ Result<std::unique_ptr<Program>> Program::Lower(const Graph& graph, const Weight
   Impl& impl = *program->impl_;
   impl.graph = graph;
   impl.table = *weights.Find(graph.nodes[0].weights[0]);
-  int64_t chunk = 1;
-  for (const Node& n : graph.nodes) {
-    if (n.op == Op::kSsd) chunk = n.ssd.chunk_size;
-  }
+  const int64_t chunk = ChunkSize(graph);
   impl.piece = CeilDiv(256, chunk) * chunk;
   impl.plan = PlanValues(graph, CodedValues(graph, weights), impl.piece);
   LoweringContext context{impl.graph, weights, impl.plan, options, impl.piece, &impl.scratch_bytes};

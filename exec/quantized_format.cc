@@ -137,11 +137,9 @@ std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
 Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   Json hadamard = Json::MakeObject(), ssd = Json::MakeObject(), int4 = Json::MakeObject();
   Json per_token = Json::MakeArray(), per_chunk = Json::MakeArray();
-  int64_t chunk_size = 0;
   for (const Node& n : graph.nodes) {
     if (n.op == Op::kHadamard) hadamard.Set(n.site, n.hadamard);
     if (n.op != Op::kSsd) continue;
-    chunk_size = n.ssd.chunk_size;
     if (n.ssd.int8) ssd.Set(n.site, n.ssd.gate_q7 ? "gate_q7" : "float");
   }
   for (const auto& [site, e] : graph.encodings) {
@@ -156,7 +154,7 @@ Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
     int4.Set(name, shape);
   }
   Json d = Json::MakeObject();
-  d.Set("chunk_size", chunk_size);
+  d.Set("chunk_size", ChunkSize(graph));
   d.Set("state_dtype", DTypeName(graph.state_dtype));
   d.Set("hadamard", hadamard);
   d.Set("int8_ssd", ssd);
@@ -298,9 +296,7 @@ class Applier {
     const std::optional<DType> state = StateDType(d_.Find("state_dtype")->AsString());
     if (!state) return Bad("state_dtype is not f32, f16 or i8");
     graph_.state_dtype = *state;
-    for (Node& n : graph_.nodes) {
-      if (n.op == Op::kSsd) n.ssd.chunk_size = d_.Find("chunk_size")->AsInt();
-    }
+    SetChunkSize(d_.Find("chunk_size")->AsInt(), &graph_);
     for (const auto& [site, passing] : d_.Find("int8_ssd")->AsObject()) {
       const ValueId v = graph_.FindSite(site);
       if (v < 0 || graph_.nodes[static_cast<size_t>(v)].op != Op::kSsd ||

@@ -8,10 +8,10 @@ State::State(const Graph& graph)
     if (n.layer < 0) continue;
     Layer& layer = layers_[static_cast<size_t>(n.layer)];
     if (n.op == Op::kCausalConvSilu) layer.conv.resize(static_cast<size_t>((n.taps - 1) * n.width));
-    if (n.op == Op::kSsd) {
-      const int64_t rows = n.ssd.heads * n.ssd.head_dim;
-      layer.h.resize(static_cast<size_t>(BytesOf(dtype_, rows * n.ssd.state_size)));
-      if (dtype_ == DType::kI8) layer.h_scales.assign(static_cast<size_t>(rows), 1.0f);
+    if (n.op == Op::kSsd || n.op == Op::kSelectiveScan) {
+      const int64_t N = n.op == Op::kSsd ? n.ssd.state_size : n.scan.state_size;
+      layer.h.resize(static_cast<size_t>(BytesOf(dtype_, n.width * N)));
+      if (dtype_ == DType::kI8) layer.h_scales.assign(static_cast<size_t>(n.width), 1.0f);
     }
   }
 }

@@ -21,7 +21,8 @@ class State {
 
   // History of block `layer` [K - 1, channels], oldest first (kernels/conv1d.h); null when K is 1.
   float* conv(int layer) { return layers_[static_cast<size_t>(layer)].conv.data(); }
-  // Recurrent state of block `layer` (kernels/ssd.h).
+  // Recurrent state of block `layer`: [H, P, N] of an Ssd (kernels/ssd.h), [I, N] of a
+  // SelectiveScan (kernels/scan.h).
   StateView ssm(int layer);
 
   int64_t bytes() const;                          // memory of one stream

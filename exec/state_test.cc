@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/block_testing.h"
+#include "graph/mamba_block_testing.h"
 
 namespace octet {
 namespace {
@@ -28,6 +29,17 @@ TEST(State, BytesByFormat) {
   EXPECT_EQ(MakeState(DType::kF16).bytes(), 2 * (conv + 60 * 2));
   EXPECT_EQ(MakeState(DType::kI8).bytes(), 2 * (conv + 60 + 12 * 4));
   EXPECT_EQ(MakeState(DType::kF32, 0).bytes(), 0);
+}
+
+TEST(State, BytesOfMamba) {
+  // 3 = taps - 1 rows of 12 channels; I N = 12 * 5 = 60 elements, a scale for each of 12 channels.
+  const int64_t conv = 3 * 12 * 4;
+  Graph g = MakeMambaBlocks({});
+  EXPECT_EQ(State(g).bytes(), 2 * (conv + 60 * 4));
+  g.state_dtype = DType::kF16;
+  EXPECT_EQ(State(g).bytes(), 2 * (conv + 60 * 2));
+  g.state_dtype = DType::kI8;
+  EXPECT_EQ(State(g).bytes(), 2 * (conv + 60 + 12 * 4));
 }
 
 TEST(State, BeginsWithZerosInItsFormat) {

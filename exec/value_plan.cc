@@ -41,12 +41,36 @@ class Slots {
 
 }  // namespace
 
+namespace {
+
+// Readers whose kernels want contiguous rows.
+bool TakesStride(Op op) {
+  return op != Op::kLinear && op != Op::kHadamard && op != Op::kAdd;
+}
+
+// Which values are windows into their producer's input.
+std::vector<bool> Windows(const Graph& graph) {
+  std::vector<bool> window(graph.nodes.size());
+  for (size_t v = 0; v < graph.nodes.size(); ++v) {
+    const Node& n = graph.nodes[v];
+    window[v] = n.op == Op::kSplit;
+    if (TakesStride(n.op)) continue;
+    for (const ValueId source : n.in) {
+      window[static_cast<size_t>(source)] = false;
+    }
+  }
+  return window;
+}
+
+}  // namespace
+
 ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t piece) {
   const size_t count = graph.nodes.size();
+  const std::vector<bool> window = Windows(graph);
   std::vector<size_t> root(count), last_use(count);
   for (size_t v = 0; v < count; ++v) {
     const Node& n = graph.nodes[v];
-    root[v] = n.op == Op::kSplit ? root[static_cast<size_t>(n.in[0])] : v;
+    root[v] = window[v] ? root[static_cast<size_t>(n.in[0])] : v;
     last_use[v] = v;
     for (const ValueId source : n.in) {
       last_use[static_cast<size_t>(source)] = v;
@@ -59,13 +83,14 @@ ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t
   for (size_t v = 0; v + 1 < count; ++v) {
     const Node& n = graph.nodes[v];
     ValuePlace& place = plan.places[v];
-    if (n.op == Op::kSplit) {
+    if (window[v]) {
       const ValuePlace& parent = plan.places[static_cast<size_t>(n.in[0])];
       place.floats = parent.floats + n.offset * 4;
       place.stride = parent.stride;
     } else {
       place.floats = slots.Take(piece * n.width * 4);
       place.stride = n.width;
+      place.copy = n.op == Op::kSplit;
     }
     if (codes[v]) {
       place.codes = slots.Take(piece * n.width);

@@ -14,6 +14,7 @@ namespace octet {
 struct ValuePlace {
   int64_t floats = -1;        // byte offset of row 0, column 0; -1: never materialised
   int64_t stride = 0;         // floats between rows (a split is a window into its parent)
+  bool copy = false;          // a split with memory of its own, for readers that take no stride
   int64_t codes = -1;         // byte offset of int8 codes [T, width], or -1
   int64_t token_scales = -1;  // byte offset of fp32 scales [T], or -1
 };

@@ -22,6 +22,10 @@ const char* OpName(Op op) {
       return "Softplus";
     case Op::kSsd:
       return "Ssd";
+    case Op::kSelectiveScan:
+      return "SelectiveScan";
+    case Op::kGate:
+      return "Gate";
     case Op::kGatedRmsNorm:
       return "GatedRmsNorm";
     case Op::kHadamard:
@@ -58,6 +62,21 @@ std::pair<ValueId, ValueId> Graph::LayerRange(int layer) const {
 
 std::string SsdInnerSite(int layer, std::string_view inner) {
   return fmt::format("layers.{}.ssd.{}", layer, inner);
+}
+
+int64_t ChunkSize(const Graph& graph) {
+  for (const Node& n : graph.nodes) {
+    if (n.op == Op::kSsd) return n.ssd.chunk_size;
+    if (n.op == Op::kSelectiveScan) return n.scan.period;
+  }
+  return 1;
+}
+
+void SetChunkSize(int64_t chunk_size, Graph* graph) {
+  for (Node& n : graph->nodes) {
+    if (n.op == Op::kSsd) n.ssd.chunk_size = chunk_size;
+    if (n.op == Op::kSelectiveScan) n.scan.period = chunk_size;
+  }
 }
 
 bool ChunkSizeIsCalibrated(const Graph& graph) {
@@ -183,6 +202,19 @@ ValueId GraphBuilder::Ssd(std::string_view site, ValueId x, ValueId dt, ValueId 
   n.weights = {std::move(A_log), std::move(D)};
   n.ssd = attributes;
   return Push(std::move(n));
+}
+
+ValueId GraphBuilder::SelectiveScan(std::string_view site, ValueId x, ValueId dt, ValueId B,
+                                    ValueId C, std::string A_log, std::string D,
+                                    const ScanAttributes& attributes) {
+  Node n = MakeNode(Op::kSelectiveScan, site, {x, dt, B, C}, Width(x));
+  n.weights = {std::move(A_log), std::move(D)};
+  n.scan = attributes;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Gate(std::string_view site, ValueId y, ValueId z) {
+  return Push(MakeNode(Op::kGate, site, {y, z}, Width(y)));
 }
 
 ValueId GraphBuilder::GatedRmsNorm(std::string_view site, ValueId y, ValueId z, std::string weight,

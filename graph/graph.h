@@ -16,8 +16,8 @@
 
 namespace octet {
 
-// Closed on purpose: these are the operators of the Mamba-2 paper, plus the Hadamard transform that
-// the quantization methods insert.
+// Closed on purpose: these are the operators of the Mamba and Mamba-2 papers, plus the Hadamard
+// transform that the quantization methods insert.
 enum class Op : uint8_t {
   kEmbedding,       // weights: table [V, width]; input: token ids
   kRmsNorm,         // in: x; weights: weight [width] or "" for ones
@@ -25,6 +25,8 @@ enum class Op : uint8_t {
   kSplit,           // in: u; channels [offset, offset + width) of it
   kCausalConvSilu,  // in: x; weights: weight [width, 1, K], bias [width] or ""
   kSoftplus,        // in: dt_in; weights: dt_bias [width]; clamped to [lo, hi]
+  kSelectiveScan,   // in: x, dt, B, C; weights: A_log [width, N], D [width]
+  kGate,            // in: y, z; y * silu(z)
   kSsd,             // in: x, dt, B, C; weights: A_log [H], D [H] or [H * P]
   kGatedRmsNorm,    // in: y, z; weights: weight [width] or "" for ones; norm(y * silu(z)) per group
   kHadamard,        // in: x; orthonormal transform named by `hadamard`
@@ -48,6 +50,12 @@ struct SsdAttributes {
   bool gate_q7 = false;  // int8 only: the paper's integer state passing, else fp32
 };
 
+// How a SelectiveScan node computes (kernels/scan.h).
+struct ScanAttributes {
+  int64_t state_size = 0;
+  int64_t period = 64;  // tokens of a prefill between roundings of the state to its format
+};
+
 struct Node {
   Op op;
   std::string site;  // unique: "layers.3.x"; the paper's letters
@@ -61,6 +69,7 @@ struct Node {
   float eps = 0;                     // norms
   float lo = 0, hi = std::numeric_limits<float>::infinity();  // kSoftplus
   SsdAttributes ssd;                                          // kSsd
+  ScanAttributes scan;                                        // kSelectiveScan
   std::string hadamard;  // kHadamard: construction id (kernels/hadamard_shape.h)
 };
 
@@ -83,6 +92,12 @@ struct Graph {
 
 // "layers.<layer>.ssd.<inner>", the name of an inner site.
 std::string SsdInnerSite(int layer, std::string_view inner);
+
+// Tokens of a prefill between roundings of the recurrent state: chunk_size of the Ssds, or period
+// of the SelectiveScans; 1 without either. Cutting a text at its multiples changes no result.
+int64_t ChunkSize(const Graph& graph);
+// Gives every Ssd and SelectiveScan that length; 1 <= chunk_size <= kMaxChunkSize.
+void SetChunkSize(int64_t chunk_size, Graph* graph);
 
 // Whether some static scale was calibrated for the graph's chunk_size, which must then not change.
 bool ChunkSizeIsCalibrated(const Graph& graph);
@@ -125,6 +140,9 @@ class GraphBuilder {
   ValueId Softplus(std::string_view site, ValueId dt_in, std::string bias, float lo, float hi);
   ValueId Ssd(std::string_view site, ValueId x, ValueId dt, ValueId B, ValueId C, std::string A_log,
               std::string D, const SsdAttributes& attributes);
+  ValueId SelectiveScan(std::string_view site, ValueId x, ValueId dt, ValueId B, ValueId C,
+                        std::string A_log, std::string D, const ScanAttributes& attributes);
+  ValueId Gate(std::string_view site, ValueId y, ValueId z);
   ValueId GatedRmsNorm(std::string_view site, ValueId y, ValueId z, std::string weight, float eps,
                        int64_t groups);
   ValueId Add(std::string_view site, ValueId a, ValueId b);

@@ -2,7 +2,8 @@
 //  1. Verify accepts the graphs that the library makes, in float, int8 and rotated, and refuses
 //     each kind of malformed one with a sentence that names the site.
 //  2. InsertHadamard puts one node before a Linear, and everything else keeps its producers.
-//  3. LayerRange gives exactly a block's nodes; ChunkSizeIsCalibrated is true exactly when an int8
+//  3. ChunkSize and SetChunkSize reach every recurrence; LayerRange gives exactly a block's nodes;
+//  ChunkSizeIsCalibrated is true exactly when an int8
 //     Ssd has a static scale inside.
 #include "graph/graph.h"
 
@@ -13,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/block_testing.h"
+#include "graph/mamba_block_testing.h"
 
 namespace octet {
 namespace {
@@ -64,6 +66,18 @@ TEST(Verify, AcceptsWhatTheLibraryMakes) {
   Encode(&dynamic, "layers.0.u_norm", 0, ScaleSource::kPerToken);
   Encode(&dynamic, "layers.0.y_norm", 12);
   EXPECT_TRUE(Verify(dynamic).ok()) << Verify(dynamic).message();
+}
+
+TEST(Verify, AcceptsMamba) {
+  for (const bool norms : {false, true}) {
+    Graph g = MakeMambaBlocks({.mixer_norms = norms});
+    EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+    InsertHadamard(&g, g.FindSite("layers.1.out"), "sylvester");
+    for (const char* site : {"u_norm", "x", "dt_low", "B", "dt_in", "y_gate"}) {
+      Encode(&g, std::string("layers.0.") + site, 0, ScaleSource::kPerToken);
+    }
+    EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+  }
 }
 
 struct Malformed {
@@ -127,6 +141,38 @@ std::vector<Malformed> MalformedFloat() {
        [](Graph* g) { At(g, "layers.1.y").ssd.chunk_size = 0; }},
       {"huge chunk", "layers.1.y", "inconsistent",
        [](Graph* g) { At(g, "layers.1.y").ssd.chunk_size = kMaxChunkSize + 1; }},
+  };
+}
+
+std::vector<Malformed> MalformedMamba() {
+  const auto width = [](const char* site, int64_t by) {
+    return [=](Graph* g) { At(g, site).width += by; };
+  };
+  return {
+      {"scan of another width", "layers.0.y", "widths", width("layers.0.y", 1)},
+      {"dt of another width", "layers.1.y", "widths",
+       [](Graph* g) { At(g, "layers.1.y").in[1] = g->FindSite("layers.1.x_dbl"); }},
+      {"x of another width", "layers.1.y", "widths",
+       [](Graph* g) { At(g, "layers.1.y").in[0] = g->FindSite("layers.1.xz"); }},
+      {"B of another width", "layers.0.y", "widths", width("layers.0.B", -1)},
+      {"C of another width", "layers.0.y", "widths", width("layers.0.C", -1)},
+      {"scan input dropped", "layers.0.y", "number of inputs",
+       [](Graph* g) { At(g, "layers.0.y").in.pop_back(); }},
+      {"scan weight dropped", "layers.0.y", "number of weights",
+       [](Graph* g) { At(g, "layers.0.y").weights.pop_back(); }},
+      {"no state", "layers.1.y", "no state",
+       [](Graph* g) { At(g, "layers.1.y").scan.state_size = 0; }},
+      {"no period", "layers.1.y", "period", [](Graph* g) { At(g, "layers.1.y").scan.period = 0; }},
+      {"huge period", "layers.1.y", "period",
+       [](Graph* g) { At(g, "layers.1.y").scan.period = kMaxChunkSize + 1; }},
+      {"gate of another width", "layers.0.y_gate", "width", width("layers.0.y_gate", 1)},
+      {"z of another width", "layers.0.y_gate", "width", width("layers.0.z", -1)},
+      {"gate input dropped", "layers.0.y_gate", "number of inputs",
+       [](Graph* g) { At(g, "layers.0.y_gate").in.pop_back(); }},
+      {"gate weight added", "layers.0.y_gate", "number of weights",
+       [](Graph* g) { At(g, "layers.0.y_gate").weights.emplace_back("w"); }},
+      {"site inside a scan", "layers.0.ssd.state", "no operation",
+       [](Graph* g) { Encode(g, "layers.0.ssd.state", 12); }},
   };
 }
 
@@ -226,6 +272,7 @@ void ExpectRefused(const Graph& whole, const std::vector<Malformed>& cases) {
 
 TEST(Verify, RefusesMalformedNodes) {
   ExpectRefused(MakeBlocks({}), MalformedFloat());
+  ExpectRefused(MakeMambaBlocks({}), MalformedMamba());
 }
 
 TEST(Verify, RefusesMalformedStructure) {
@@ -316,6 +363,23 @@ TEST(ChunkSizeIsCalibrated, NeedsAStaticScaleInsideAnInt8Ssd) {
   EXPECT_TRUE(ChunkSizeIsCalibrated(g));
   At(&g, "layers.1.y").ssd.int8 = false;
   EXPECT_FALSE(ChunkSizeIsCalibrated(g));
+}
+
+TEST(ChunkSize, IsThatOfEveryRecurrence) {
+  EXPECT_EQ(ChunkSize(MakeBlocks({})), 8);
+  EXPECT_EQ(ChunkSize(MakeMambaBlocks({})), 64);
+  EXPECT_EQ(ChunkSize(MakeMambaBlocks({.layers = 0})), 1);
+  for (Graph g : {MakeBlocks({}), MakeMambaBlocks({})}) {
+    SetChunkSize(13, &g);
+    EXPECT_EQ(ChunkSize(g), 13);
+    for (const Node& n : g.nodes) {
+      const int64_t length = n.op == Op::kSsd ? n.ssd.chunk_size : n.scan.period;
+      if (n.site.ends_with(".y")) {
+        EXPECT_EQ(length, 13) << n.site;
+      }
+    }
+    EXPECT_TRUE(Verify(g).ok());
+  }
 }
 
 TEST(ToText, HasALinePerNode) {

@@ -31,9 +31,11 @@ Arity ArityOf(Op op) {
     case Op::kHadamard:
       return {1, 0};
     case Op::kSsd:
+    case Op::kSelectiveScan:
       return {4, 2};
     case Op::kGatedRmsNorm:
       return {2, 1};
+    case Op::kGate:
     case Op::kAdd:
       return {2, 0};
   }
@@ -88,6 +90,19 @@ Status VerifySsd(const Graph& graph, const Node& n) {
   return VerifyEncoding(graph, n, SsdInnerSite(n.layer, "state"), channels, dynamic);
 }
 
+Status VerifyScan(const Graph& graph, const Node& n) {
+  const ScanAttributes& s = n.scan;
+  if (s.state_size < 1 || s.period < 1 || s.period > kMaxChunkSize) {
+    return Bad(n, "has no state, or a period that is not between 1 and 65536");
+  }
+  auto width = [&](size_t i) { return graph.nodes[static_cast<size_t>(n.in[i])].width; };
+  if (width(0) != n.width || width(1) != n.width || width(2) != s.state_size ||
+      width(3) != s.state_size) {
+    return Bad(n, "inputs do not have the widths that its sizes ask for");
+  }
+  return {};
+}
+
 // What an operation asks of its own sizes and of its inputs' widths.
 Status VerifySizes(const Graph& graph, const Node& n) {
   auto width = [&](size_t i) { return graph.nodes[static_cast<size_t>(n.in[i])].width; };
@@ -102,6 +117,8 @@ Status VerifySizes(const Graph& graph, const Node& n) {
       return {};
     case Op::kSsd:
       return VerifySsd(graph, n);
+    case Op::kSelectiveScan:
+      return VerifyScan(graph, n);
     case Op::kCausalConvSilu:
       if (n.taps < 1) return Bad(n, "has no taps");
       break;
@@ -112,6 +129,7 @@ Status VerifySizes(const Graph& graph, const Node& n) {
       break;
     case Op::kRmsNorm:
     case Op::kSoftplus:
+    case Op::kGate:
     case Op::kHadamard:
     case Op::kAdd:
       break;

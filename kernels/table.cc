@@ -1,10 +1,12 @@
 #include "kernels/table.h"
 
 #include "kernels/conv1d.h"
+#include "kernels/gate.h"
 #include "kernels/hadamard.h"
 #include "kernels/linear.h"
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/scan.h"
 #include "kernels/ssd.h"
 
 namespace octet {
@@ -42,10 +44,12 @@ KernelList<Args> Build() {
     return list;                                        \
   }
 OCTET_OP(Conv1dArgs)
+OCTET_OP(GateArgs)
 OCTET_OP(HadamardArgs)
 OCTET_OP(LinearArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)
+OCTET_OP(ScanArgs)
 OCTET_OP(SsdArgs)
 #undef OCTET_OP
 

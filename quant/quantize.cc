@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "base/version.h"
@@ -6,10 +8,19 @@
 
 namespace octet {
 
+Status CheckFamily(const Recipe& recipe, const Graph& graph) {
+  const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
+  if (!recipe.needs_ssd || std::ranges::any_of(graph.nodes, is_ssd)) return {};
+  return Unsupported(
+      fmt::format("recipe {} quantizes inside the SSD of Mamba-2, which this model does not have",
+                  recipe.name));
+}
+
 Result<QuantizedModel> Quantize(const Recipe& recipe, const RecipeOptions& options, Graph graph,
                                 WeightMap weights, const TokenDataset& data,
                                 const Json& calibration, ThreadPool* pool,
                                 const Progress& progress) {
+  OCTET_TRY(CheckFamily(recipe, graph));
   if (recipe.needs_calibration && data.tokens() == 0) {
     return InvalidArgument(fmt::format("recipe {} needs calibration text", recipe.name));
   }

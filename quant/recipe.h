@@ -82,7 +82,11 @@ struct Recipe {
   bool needs_calibration;
   std::vector<RecipeOption> (*options)();
   std::vector<Pass> (*plan)(const RecipeOptions& options);
+  bool needs_ssd = false;  // quantizes inside the SSD, which only Mamba-2 has
 };
+
+// Whether the recipe fits the model's family; kUnsupported, naming the recipe, where it does not.
+Status CheckFamily(const Recipe& recipe, const Graph& graph);
 
 // All recipes, one line each in registry.cc.
 std::span<const Recipe> Recipes();
@@ -98,7 +102,8 @@ struct QuantizedModel {
 
 // Runs `recipe` on a float model. `calibration` describes the data for the record ("name",
 // "sha256", "tokens"). Deterministic: the same inputs give the same bytes, for any number of
-// threads. kInvalidArgument when the recipe needs calibration data and there is none.
+// threads. kInvalidArgument when the recipe needs calibration data and there is none; CheckFamily's
+// error when it does not fit.
 Result<QuantizedModel> Quantize(const Recipe& recipe, const RecipeOptions& options, Graph graph,
                                 WeightMap weights, const TokenDataset& data,
                                 const Json& calibration, ThreadPool* pool,

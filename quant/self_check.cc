@@ -17,13 +17,6 @@ constexpr int64_t kWindow = 512;
 // Multiply-adds that the reference kernels may spend on the simulated comparison.
 constexpr int64_t kReferenceBudget = int64_t{4} << 30;
 
-int64_t ChunkSize(const Graph& graph) {
-  for (const Node& n : graph.nodes) {
-    if (n.op == Op::kSsd) return n.ssd.chunk_size;
-  }
-  return 1;
-}
-
 int64_t BitDifferences(const float* a, const float* b, int64_t n) {
   int64_t different = 0;
   for (int64_t i = 0; i < n; ++i) {

@@ -276,7 +276,7 @@ TEST(Embeddings, AreF16WhereThatHoldsThem) {
 
 TEST(Attributes, EncodingPasses) {
   Parts p = MakeParts();
-  ASSERT_TRUE(RunPass(EncodePerToken({"u_norm", "y_norm"}), &p).ok());
+  ASSERT_TRUE(RunPass(EncodeLinearInputsPerToken(), &p).ok());
   EXPECT_EQ(p.graph.encodings.size(), 4u);
   for (const char* site :
        {"layers.0.u_norm", "layers.1.u_norm", "layers.0.y_norm", "layers.1.y_norm"}) {

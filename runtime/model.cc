@@ -59,21 +59,18 @@ Result<Parts> LoadParts(const std::string& folder) {
   return Parts{std::move(config), *std::move(arch)};
 }
 
-Status SetChunkSize(int64_t chunk_size, Graph* graph) {
+Status ApplyChunkSize(int64_t chunk_size, Graph* graph) {
   if (chunk_size == 0) return {};
   if (chunk_size < 1 || chunk_size > kMaxChunkSize) {
     return InvalidArgument(fmt::format("the chunk size must be between 1 and {}", kMaxChunkSize));
   }
-  for (Node& n : graph->nodes) {
-    if (n.op != Op::kSsd || n.ssd.chunk_size == chunk_size) continue;
-    if (ChunkSizeIsCalibrated(*graph)) {
-      return InvalidArgument(
-          fmt::format("this model was calibrated for chunks of {} tokens and cannot "
-                      "run with {}; quantize it again with chunk_size={}",
-                      n.ssd.chunk_size, chunk_size, chunk_size));
-    }
-    n.ssd.chunk_size = chunk_size;
+  if (chunk_size != ChunkSize(*graph) && ChunkSizeIsCalibrated(*graph)) {
+    return InvalidArgument(
+        fmt::format("this model was calibrated for chunks of {} tokens and cannot "
+                    "run with {}; quantize it again with chunk_size={}",
+                    ChunkSize(*graph), chunk_size, chunk_size));
   }
+  SetChunkSize(chunk_size, graph);
   return {};
 }
 
@@ -92,7 +89,7 @@ Result<FloatCheckpoint> LoadFloatCheckpoint(const std::string& folder) {
 Result<std::shared_ptr<const Model>> Model::Create(Graph graph, WeightMap weights, Json config,
                                                    std::optional<Tokenizer> tokenizer,
                                                    const ModelOptions& options) {
-  OCTET_TRY(SetChunkSize(options.chunk_size, &graph));
+  OCTET_TRY(ApplyChunkSize(options.chunk_size, &graph));
   std::shared_ptr<Model> model(new Model());
   model->graph_ = std::move(graph);
   model->weights_ = std::move(weights);

@@ -1,7 +1,8 @@
 // Contracts: the float model is the model that transformers runs.
-//  1. fp32 logits equal transformers' Mamba2ForCausalLM within 1e-4 of the largest logit, for G in
-//     {1, 2, 4}, T in {1, 37, 255, 256, 257}, bf16, fp16 and fp32 files, sharded and state-spaces
-//     folders, and the shipped model; in prefill and in cached decode.
+//  1. fp32 logits equal those of transformers' MambaForCausalLM, FalconMambaForCausalLM and
+//     Mamba2ForCausalLM (G in {1, 2, 4}) within 1e-4 of the largest logit, for T in {1, 37, 255,
+//     256, 257}, bf16, fp16 and fp32 files, sharded and state-spaces folders, and the shipped
+//     models; in prefill and in cached decode.
 //  2. Splitting a text between calls, anywhere, does not change the numbers; nor does the chunk
 //  size.
 //  3. A copy of the state continues with the bits of never having stopped.
@@ -117,12 +118,20 @@ TEST_P(GoldenTest, CachedDecodeEqualsTransformers) {
 
 INSTANTIATE_TEST_SUITE_P(Models, GoldenTest,
                          testing::Combine(testing::Values("mamba2_g1", "mamba2_g2", "mamba2_g4",
-                                                          "state_spaces_mamba2"),
+                                                          "state_spaces_mamba2", "mamba1",
+                                                          "mamba1_untied", "mamba1_bias",
+                                                          "falcon_mamba", "state_spaces_mamba1"),
                                           testing::Values("native", "avx2", "ref")));
 
-TEST(ShippedModel, LogitsEqualTransformers) {
-  const Golden g = ReadGolden("books_mamba2");
-  const auto model = LoadModel(kBooksModel);
+// The golden folder and the model folder.
+class ShippedModel : public testing::TestWithParam<std::pair<const char*, const char*>> {};
+INSTANTIATE_TEST_SUITE_P(Books, ShippedModel,
+                         testing::Values(std::pair("books_mamba2", kBooksModel),
+                                         std::pair("books_mamba", kBooksMamba1)));
+
+TEST_P(ShippedModel, LogitsEqualTransformers) {
+  const Golden g = ReadGolden(GetParam().first);
+  const auto model = LoadModel(GetParam().second);
   ASSERT_NE(model, nullptr);
   Session session = MakeSession(model, 2);
   const Logits all = FeedAll(&session, g.ids());
@@ -134,16 +143,20 @@ TEST(ShippedModel, LogitsEqualTransformers) {
   EXPECT_LT(RelativeError(chosen, ToF32(*g.tensors.Find("logits"))), 1e-4);
 }
 
-TEST(ShippedModel, TokenizerGivesTheGoldenIds) {
-  const Golden g = ReadGolden("books_mamba2");
-  const auto model = LoadModel(kBooksModel);
+TEST_P(ShippedModel, TokenizerGivesTheGoldenIds) {
+  const Golden g = ReadGolden(GetParam().first);
+  const auto model = LoadModel(GetParam().second);
   ASSERT_NE(model, nullptr);
   EXPECT_EQ(model->tokenizer()->Encode(g.meta.Find("text")->AsString()), g.ids());
 }
 
-TEST(Float, SplitsAndChunkSizesDoNotMatter) {
-  const auto model = LoadModel("tests/golden/mamba2_g2");
-  const std::vector<TokenId> ids = ReadGolden("mamba2_g2").ids();
+class EachFamily : public testing::TestWithParam<const char*> {};
+INSTANTIATE_TEST_SUITE_P(Goldens, EachFamily,
+                         testing::Values("mamba2_g2", "mamba2_g4", "mamba1", "falcon_mamba"));
+
+TEST_P(EachFamily, SplitsAndChunkSizesDoNotMatter) {
+  const auto model = LoadModel(ReadGolden(GetParam()).folder);
+  const std::vector<TokenId> ids = ReadGolden(GetParam()).ids();
   Session whole = MakeSession(model);
   const Logits want = FeedAll(&whole, ids);
   for (const auto& cuts :
@@ -169,14 +182,14 @@ TEST(Float, SplitsAndChunkSizesDoNotMatter) {
   for (const int64_t chunk : {1, 7, 100, 512}) {
     ModelOptions options;
     options.chunk_size = chunk;
-    Session other = MakeSession(LoadModel("tests/golden/mamba2_g2", options));
+    Session other = MakeSession(LoadModel(ReadGolden(GetParam()).folder, options));
     EXPECT_LT(RelativeError(FeedAll(&other, ids), want), 2e-5) << chunk;
   }
 }
 
-TEST(Float, SnapshotContinuesExactly) {
-  const auto model = LoadModel("tests/golden/mamba2_g4");
-  const std::vector<TokenId> ids = ReadGolden("mamba2_g4").ids();
+TEST_P(EachFamily, SnapshotContinuesExactly) {
+  const auto model = LoadModel(ReadGolden(GetParam()).folder);
+  const std::vector<TokenId> ids = ReadGolden(GetParam()).ids();
   Session session = MakeSession(model);
   FeedAll(&session, std::span(ids).first(50));
   const State saved = session.state();
@@ -188,8 +201,8 @@ TEST(Float, SnapshotContinuesExactly) {
   EXPECT_TRUE(other.state() == session.state());
 }
 
-TEST(Float, ThreadsDoNotMatter) {
-  const auto model = LoadModel(kBooksModel);
+TEST_P(ShippedModel, ThreadsDoNotMatter) {
+  const auto model = LoadModel(GetParam().second);
   const std::vector<TokenId> ids = RandomTokens(300, model->vocab_rows(), 5);
   Session one = MakeSession(model, 1);
   const Logits want = FeedAll(&one, ids);
@@ -200,16 +213,18 @@ TEST(Float, ThreadsDoNotMatter) {
 }
 
 TEST(Float, InterpreterAgreesWithProgram) {
-  const RandomModel m = MakeRandomModel(SmallConfig(2), 11);
-  const auto model = *Model::Create(m.graph, m.weights, Json::MakeObject(), std::nullopt, {});
-  const std::vector<TokenId> ids = RandomTokens(70, 61, 3);
-  Session session = MakeSession(model);
-  const Logits got = FeedAll(&session, ids);
-  const Interpreter interpreter(m.graph, m.weights, kReferenceOnly);
-  State state(m.graph);
-  Logits want;
-  ASSERT_TRUE(interpreter.Run(ids, &state, nullptr, &want).ok());
-  EXPECT_LT(RelativeError(got, want), 1e-5);
+  for (const RandomModel& m :
+       {MakeRandomModel(SmallConfig(2), 11), MakeRandomModel(SmallMamba1(), 11)}) {
+    const auto model = *Model::Create(m.graph, m.weights, Json::MakeObject(), std::nullopt, {});
+    const std::vector<TokenId> ids = RandomTokens(70, 61, 3);
+    Session session = MakeSession(model);
+    const Logits got = FeedAll(&session, ids);
+    const Interpreter interpreter(m.graph, m.weights, kReferenceOnly);
+    State state(m.graph);
+    Logits want;
+    ASSERT_TRUE(interpreter.Run(ids, &state, nullptr, &want).ok());
+    EXPECT_LT(RelativeError(got, want), 1e-5);
+  }
 }
 
 TEST(Float, TokenOutsideTheVocabularyIsRefusedAndChangesNothing) {

@@ -10,6 +10,7 @@
 
 #include <fmt/format.h>
 
+#include "arch/mamba1.h"
 #include "arch/mamba2.h"
 #include "base/rng.h"
 #include "runtime/model.h"
@@ -17,6 +18,7 @@
 namespace octet {
 
 inline constexpr const char* kBooksModel = "models/books-mamba2-5m";
+inline constexpr const char* kBooksMamba1 = "models/books-mamba-5m";
 
 inline std::vector<float> RandomVector(Rng* rng, int64_t n, float lo, float hi) {
   std::vector<float> v(static_cast<size_t>(n));
@@ -31,17 +33,27 @@ struct RandomModel {
   WeightMap weights;
 };
 
-// A Mamba-2 of the given shape whose activations have the scale of a trained model's.
-inline RandomModel MakeRandomModel(const Mamba2Config& c, uint64_t seed) {
-  Rng rng(seed);
-  RandomModel m;
-  const auto set = [&](const std::string& name, std::vector<int64_t> shape, float lo, float hi) {
+// Sets tensors of uniform random numbers, in the order of the calls.
+class RandomTensors {
+ public:
+  RandomTensors(uint64_t seed, WeightMap* weights) : rng_(seed), weights_(*weights) {}
+  void operator()(const std::string& name, std::vector<int64_t> shape, float lo, float hi) {
     int64_t n = 1;
     for (const int64_t d : shape) {
       n *= d;
     }
-    m.weights.Set(name, MakeWeight(RandomVector(&rng, n, lo, hi), std::move(shape)));
-  };
+    weights_.Set(name, MakeWeight(RandomVector(&rng_, n, lo, hi), std::move(shape)));
+  }
+
+ private:
+  Rng rng_;
+  WeightMap& weights_;
+};
+
+// A Mamba-2 of the given shape whose activations have the scale of a trained model's.
+inline RandomModel MakeRandomModel(const Mamba2Config& c, uint64_t seed) {
+  RandomModel m;
+  RandomTensors set(seed, &m.weights);
   set("backbone.embeddings.weight", {c.vocab_rows, c.d_model}, -1, 1);
   set("backbone.norm_f.weight", {c.d_model}, 0.5f, 1.5f);
   if (!c.tied) set("lm_head.weight", {c.vocab_rows, c.d_model}, -0.2f, 0.2f);
@@ -62,6 +74,47 @@ inline RandomModel MakeRandomModel(const Mamba2Config& c, uint64_t seed) {
   }
   m.graph = Mamba2Graph(c, m.weights);
   return m;
+}
+
+// The same for a Mamba, or FalconMamba.
+inline RandomModel MakeRandomModel(const Mamba1Config& c, uint64_t seed) {
+  RandomModel m;
+  RandomTensors set(seed, &m.weights);
+  set("backbone.embeddings.weight", {c.vocab_rows, c.d_model}, -1, 1);
+  set("backbone.norm_f.weight", {c.d_model}, 0.5f, 1.5f);
+  if (!c.tied) set("lm_head.weight", {c.vocab_rows, c.d_model}, -0.2f, 0.2f);
+  for (int64_t i = 0; i < c.layers; ++i) {
+    const std::string block = fmt::format("backbone.layers.{}.", i);
+    const std::string mixer = block + "mixer.";
+    const float in = std::sqrt(3.0f / static_cast<float>(c.d_model));
+    const float out = std::sqrt(3.0f / static_cast<float>(c.d_inner));
+    const float rank = std::sqrt(3.0f / static_cast<float>(c.dt_rank));
+    set(block + "norm.weight", {c.d_model}, 0.5f, 1.5f);
+    set(mixer + "in_proj.weight", {2 * c.d_inner, c.d_model}, -in, in);
+    set(mixer + "conv1d.weight", {c.d_inner, 1, c.conv_kernel}, -0.8f, 0.8f);
+    set(mixer + "conv1d.bias", {c.d_inner}, -0.2f, 0.2f);
+    set(mixer + "x_proj.weight", {c.d_x_proj(), c.d_inner}, -out, out);
+    set(mixer + "dt_proj.weight", {c.d_inner, c.dt_rank}, -rank, rank);
+    set(mixer + "dt_proj.bias", {c.d_inner}, -4, 0);
+    set(mixer + "A_log", {c.d_inner, c.state_size}, -1, 2);
+    set(mixer + "D", {c.d_inner}, 0.5f, 1.5f);
+    set(mixer + "out_proj.weight", {c.d_model, c.d_inner}, -out, out);
+  }
+  m.graph = Mamba1Graph(c, m.weights);
+  return m;
+}
+
+inline Mamba1Config SmallMamba1() {
+  Mamba1Config c;
+  c.d_model = 48;
+  c.layers = 2;
+  c.vocab_rows = 61;
+  c.d_inner = 80;  // two blocks of channels of unequal size
+  c.state_size = 16;
+  c.dt_rank = 5;
+  c.conv_kernel = 4;
+  c.tied = true;
+  return c;
 }
 
 inline Mamba2Config SmallConfig(int64_t groups) {

@@ -6,8 +6,9 @@
 Octet's float run must reproduce these numbers, so nothing here uses Octet. Everything is seeded and
 runs on one thread: two runs with the same package versions write the same bytes.
 
-Each of mamba2_g1, mamba2_g2, mamba2_g4 and state_spaces_mamba2 holds a tiny model of random weights
-(what varies between them: see TINY) and
+Each of mamba2_g1, mamba2_g2, mamba2_g4, mamba1, mamba1_untied, mamba1_bias, falcon_mamba,
+state_spaces_mamba2 and state_spaces_mamba1 holds a tiny model of random weights (what varies
+between them: see TINY) and
   expected.json         {"ids": [257 ids], "transformers": version}
   expected.safetensors  fp32, computed in fp32 (16-bit weights are widened first):
     logits_257 [257, V]           one forward over all ids
@@ -15,7 +16,8 @@ Each of mamba2_g1, mamba2_g2, mamba2_g4 and state_spaces_mamba2 holds a tiny mod
     steps [5, V]                  37 tokens into a cache, then 5 single-token steps
                                   (absent with a finite time_step_limit: transformers 5.23 does not
                                   apply the limit in single-token steps)
-books_mamba2 holds no model; it refers to models/books-mamba2-5m:
+books_mamba2 and books_mamba hold no model; they refer to models/books-mamba2-5m and
+models/books-mamba-5m:
   expected.json         {"text", "ids", "positions": [8], "transformers"}
   expected.safetensors  logits [8, 4096]: rows `positions` of one fp32 forward over all ids
 """
@@ -42,6 +44,15 @@ TINY = {
     "mamba2_g4": dict(
         seed=4, dtype=torch.float32, n_groups=4, chunk_size=48, tie_word_embeddings=True,
         conv_kernel=3, time_step_limit=(0.001, 0.1), max_shard_size="60KB"),
+    "mamba1": dict(seed=11, dtype=torch.float32, family="Mamba"),
+    "mamba1_untied": dict(
+        seed=12, dtype=torch.bfloat16, family="Mamba", state_size=8, time_step_rank=5,
+        tie_word_embeddings=False),
+    "mamba1_bias": dict(
+        seed=13, dtype=torch.float32, family="Mamba", use_bias=True, use_conv_bias=False,
+        conv_kernel=3),
+    "falcon_mamba": dict(
+        seed=14, dtype=torch.float32, family="FalconMamba", mixer_rms_eps=1e-3),
 }
 
 TEXT = """\
@@ -74,7 +85,7 @@ def randomize(model, seed):
     for name, p in sorted(model.named_parameters()):
         if name.endswith("A_log"):
             value = uniform(p, -0.7, 2.8)  # A from -0.5 to -16
-        elif name.endswith("dt_bias"):
+        elif name.endswith(("dt_bias", "dt_proj.bias")):
             # dt from 0.0005 to 0.5: heads that keep state for thousands of tokens and for one.
             dt = torch.exp(uniform(p, -7.6, -0.7))
             value = torch.log(torch.expm1(dt))
@@ -93,12 +104,13 @@ def randomize(model, seed):
         p.copy_(value)
 
 
-def tiny_model(seed, dtype, vocab=VOCAB, **options):
-    config = transformers.Mamba2Config(
-        vocab_size=vocab, hidden_size=32, head_dim=8, num_heads=8, expand=2, state_size=16,
-        num_hidden_layers=2, bos_token_id=0, eos_token_id=0, pad_token_id=0,
-        **{"conv_kernel": 4, **options})
-    model = transformers.Mamba2ForCausalLM(config).eval()
+def tiny_model(seed, dtype, family="Mamba2", vocab=VOCAB, **options):
+    heads = dict(head_dim=8, num_heads=8) if family == "Mamba2" else {}
+    config = getattr(transformers, family + "Config")(
+        vocab_size=vocab, hidden_size=32, expand=2, num_hidden_layers=2, bos_token_id=0,
+        eos_token_id=0, pad_token_id=0,
+        **{"conv_kernel": 4, "state_size": 16, **heads, **options})
+    model = getattr(transformers, family + "ForCausalLM")(config).eval()
     randomize(model, seed)
     return model.to(dtype)
 
@@ -111,7 +123,7 @@ def expected(model, ids):
     out = {f"logits_{len(ids)}": logits(ids).logits[0]}
     for n in PREFIXES:
         out[f"last_{n}"] = logits(ids[:n]).logits[0, -1]
-    if model.config.time_step_limit[1] == float("inf"):
+    if getattr(model.config, "time_step_limit", (0, float("inf")))[1] == float("inf"):
         run = logits(ids[:CACHED], use_cache=True)
         rows = []
         for token in ids[CACHED:CACHED + STEPS]:
@@ -145,27 +157,27 @@ def make_tiny(folder, seed, max_shard_size="1GB", **options):
     model.save_pretrained(folder, max_shard_size=max_shard_size)
     (folder / "generation_config.json").unlink(missing_ok=True)
     # What is tested is the files: compute from what was saved, not from what was in memory.
-    loaded = transformers.Mamba2ForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+    loaded = type(model).from_pretrained(folder, dtype=torch.float32).eval()
     ids = random_ids(100 + seed)
     save_expected(folder, expected(loaded, ids), ids=ids)
 
 
-def make_state_spaces(folder):
+def make_state_spaces(folder, seed, ssm_cfg, **options):
     """The same model in state-spaces' layout; 97 rows of vocabulary are stored as 112."""
     model = tiny_model(
-        seed=5, dtype=torch.float32, vocab=112, n_groups=1, chunk_size=64, tie_word_embeddings=True)
+        seed=seed, dtype=torch.float32, vocab=112, tie_word_embeddings=True, **options)
     state = {}
     for name, p in model.state_dict().items():
         if name == "lm_head.weight":
             continue
-        keep = name.endswith(("A_log", ".D", "dt_bias"))
+        keep = name.endswith(("A_log", ".D", "dt_bias", "dt_proj.bias"))
         value = p.clone() if keep else p.half()
         state[name.replace("backbone.embeddings.", "backbone.embedding.")] = value
     state["lm_head.weight"] = state["backbone.embedding.weight"]
     torch.save(state, folder / "pytorch_model.bin")
     config = {
         "d_model": 32, "d_intermediate": 0, "n_layer": 2, "vocab_size": VOCAB,
-        "ssm_cfg": {"layer": "Mamba2", "d_state": 16, "headdim": 8, "chunk_size": 64},
+        "ssm_cfg": ssm_cfg,
         "attn_layer_idx": [], "attn_cfg": {}, "rms_norm": True, "residual_in_fp32": True,
         "fused_add_norm": True, "pad_vocab_size_multiple": 16, "tie_embeddings": True,
     }
@@ -175,15 +187,15 @@ def make_state_spaces(folder):
     assert stored["lm_head.weight"].data_ptr() == stored["backbone.embedding.weight"].data_ptr()
     model.load_state_dict(
         {name.replace("embedding.", "embeddings."): p.float() for name, p in stored.items()})
-    ids = random_ids(105)
+    ids = random_ids(100 + seed)
     save_expected(folder, expected(model.float(), ids), ids=ids)
 
 
-def make_books(folder):
-    source = ROOT / "models" / "books-mamba2-5m"
+def make_books(folder, name):
+    source = ROOT / "models" / name
     tokenizer = tokenizers.Tokenizer.from_file(str(source / "tokenizer.json"))
     ids = tokenizer.encode(TEXT, add_special_tokens=False).ids
-    model = transformers.Mamba2ForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(source, dtype=torch.float32).eval()
     positions = [0, 1, 3, 17, 100, 255, 256, len(ids) - 1]  # chunk_size is 256
     logits = model(torch.tensor([ids])).logits[0, positions].contiguous()
     save_expected(folder, {"logits": logits}, text=TEXT, ids=ids, positions=positions)
@@ -200,8 +212,13 @@ def main():
     with torch.no_grad():
         for name, options in TINY.items():
             make_tiny(fresh(out / name), **options)
-        make_state_spaces(fresh(out / "state_spaces_mamba2"))
-        make_books(fresh(out / "books_mamba2"))
+        make_state_spaces(
+            fresh(out / "state_spaces_mamba2"), seed=5, n_groups=1, chunk_size=64,
+            ssm_cfg={"layer": "Mamba2", "d_state": 16, "headdim": 8, "chunk_size": 64})
+        make_state_spaces(
+            fresh(out / "state_spaces_mamba1"), seed=15, family="Mamba", ssm_cfg={})
+        make_books(fresh(out / "books_mamba2"), "books-mamba2-5m")
+        make_books(fresh(out / "books_mamba"), "books-mamba-5m")
     for path in out.glob("*/*.safetensors"):
         path.chmod(0o644)  # safetensors makes its files private
 

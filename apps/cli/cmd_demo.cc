@@ -167,15 +167,15 @@ Result<std::string> Samples(std::span<const Row> rows) {
   return text;
 }
 
-std::string NextCommands(const std::string& model) {
+std::string NextCommands(const std::string& model, const char* recipe) {
   const std::string program = ProgramName();
   return fmt::format(R"(
 Next:
-  {0} quantize {1} --recipe ssdi8-plus-w8a8 --output books-w8a8
+  {0} quantize {1} --recipe {3} --output books-w8a8
   {0} compare {1} books-w8a8 --text YOUR_TEXT.txt
   {0} generate books-w8a8 --prompt "{2}" -n 100
 )",
-                     program, model, kPrompt);
+                     program, model, kPrompt, recipe);
 }
 
 }  // namespace
@@ -195,6 +195,10 @@ Status Run(const DemoCommand& c) {
                                c.threads, bar.Callback()));
   std::vector<Row> rows;
   for (const Contestant& contestant : kContestants) {
+    if (contestant.recipe != nullptr) {
+      OCTET_ASSIGN(const Recipe* recipe, FindRecipe(contestant.recipe));
+      if (!CheckFamily(*recipe, source.graph).ok()) continue;
+    }
     OCTET_ASSIGN(rows.emplace_back(),
                  MakeRow(contestant, folder, source, text, output, c.threads, &bar));
   }
@@ -204,7 +208,10 @@ Status Run(const DemoCommand& c) {
     PrintJson("demo", ToJson(rows));
   } else {
     OCTET_ASSIGN(const std::string samples, Samples(rows));
-    Print("\n" + TableText(rows) + samples + NextCommands(folder));
+    OCTET_ASSIGN(const Recipe* best, FindRecipe("ssdi8-plus-w8a8"));
+    const bool fits = CheckFamily(*best, source.graph).ok();
+    Print("\n" + TableText(rows) + samples +
+          NextCommands(folder, fits ? best->name : "w8a8-dynamic"));
   }
   OCTET_TRY(Flush());
   if (!c.output.empty()) output.Keep();

@@ -21,8 +21,14 @@ constexpr int kValueColumn = 26;  // of the text
 using Tensors = std::vector<std::pair<std::string, Weight>>;
 
 // In the order of the report.
-constexpr const char* kClasses[] = {
-    "embedding_and_head", "in_proj", "out_proj", "conv", "norms", "scales", "other"};
+constexpr const char* kClasses[] = {"embedding_and_head",
+                                    "in_proj",
+                                    "x_proj_and_dt_proj",
+                                    "out_proj",
+                                    "conv",
+                                    "norms",
+                                    "scales",
+                                    "other"};
 
 const char* ClassOf(std::string_view name) {
   const auto has = [&](std::string_view part) { return name.find(part) != name.npos; };
@@ -30,6 +36,7 @@ const char* ClassOf(std::string_view name) {
   if (has("embedding") || has("lm_head")) return "embedding_and_head";
   if (has("in_proj")) return "in_proj";
   if (has("out_proj")) return "out_proj";
+  if (has("x_proj") || has("dt_proj")) return "x_proj_and_dt_proj";
   if (has("conv1d")) return "conv";
   if (has("norm")) return "norms";
   return "other";
@@ -95,6 +102,11 @@ Json Sizes(const Graph& graph) {
     j.Set("state_size", ssd->ssd.state_size);
     j.Set("groups", ssd->ssd.groups);
     j.Set("chunk_size", ssd->ssd.chunk_size);
+  }
+  if (const Node* scan = FindNode(graph, Op::kSelectiveScan); scan != nullptr) {
+    j.Set("inner_size", scan->width);
+    j.Set("state_size", scan->scan.state_size);
+    j.Set("chunk_size", scan->scan.period);
   }
   if (const Node* conv = FindNode(graph, Op::kCausalConvSilu); conv != nullptr) {
     j.Set("conv_kernel", conv->taps);

@@ -105,6 +105,7 @@ Status Run(const QuantizeCommand& c) {
   if (!options.ok()) return options.status().Annotate("recipe " + c.recipe);
   OCTET_TRY(ProbeOutput(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
+  OCTET_TRY(CheckFamily(*recipe, source.graph));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
   OCTET_ASSIGN(const CalibrationText text,

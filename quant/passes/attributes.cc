@@ -1,14 +1,10 @@
-#include <fmt/format.h>
-
 #include "quant/passes/passes.h"
 
 namespace octet {
 
 Pass SetChunkSize(int64_t chunk_size) {
   return {"chunk size", [chunk_size](QuantContext& c) -> Status {
-            for (Node& n : c.graph.nodes) {
-              if (n.op == Op::kSsd && chunk_size > 0) n.ssd.chunk_size = chunk_size;
-            }
+            if (chunk_size > 0) SetChunkSize(chunk_size, &c.graph);
             return {};
           }};
 }
@@ -25,13 +21,12 @@ Pass SetStateFormat(const std::string& dtype) {
           }};
 }
 
-Pass EncodePerToken(const std::vector<std::string>& sites) {
-  return {"per-token activations", [sites](QuantContext& c) -> Status {
-            for (int layer = 0; layer < c.graph.layers; ++layer) {
-              for (const std::string& site : sites) {
-                c.graph.encodings[fmt::format("layers.{}.{}", layer, site)] = {
-                    DType::kI8, ScaleSource::kPerToken, {}};
-              }
+Pass EncodeLinearInputsPerToken() {
+  return {"per-token activations", [](QuantContext& c) -> Status {
+            for (const Node& n : c.graph.nodes) {
+              if (n.op != Op::kLinear || n.layer < 0) continue;
+              const Node& input = c.graph.nodes[static_cast<size_t>(n.in[0])];
+              c.graph.encodings[input.site] = {DType::kI8, ScaleSource::kPerToken, {}};
             }
             return {};
           }};

@@ -24,17 +24,53 @@ int64_t ScaleCount(const Graph& graph, int layer, SiteRule::Count count) {
   return 1;
 }
 
+// A rule for one site of one block.
+struct SiteObserver {
+  std::string site;  // full name
+  ScaleAxis axis;
+  int64_t scales;
+};
+
+// Whether the block has the site, inside its Ssd where the name says so.
+bool HasSite(const Graph& graph, int layer, const std::string& site) {
+  if (!site.starts_with("ssd.")) {
+    return graph.FindSite(fmt::format("layers.{}.{}", layer, site)) >= 0;
+  }
+  const auto [begin, end] = graph.LayerRange(layer);
+  return std::any_of(graph.nodes.begin() + begin, graph.nodes.begin() + end,
+                     [](const Node& n) { return n.op == Op::kSsd; });
+}
+
+Result<std::vector<SiteObserver>> Resolve(const Graph& graph, const CalibrateOptions& options) {
+  std::vector<SiteObserver> sites;
+  for (const Node& n : graph.nodes) {
+    if (!options.linear_inputs || n.op != Op::kLinear || n.layer < 0) continue;
+    sites.push_back({graph.nodes[static_cast<size_t>(n.in[0])].site, ScaleAxis::kTensor, 1});
+  }
+  for (int layer = 0; layer < graph.layers; ++layer) {
+    for (const SiteRule& rule : options.rules) {
+      if (HasSite(graph, layer, rule.site)) {
+        sites.push_back({fmt::format("layers.{}.{}", layer, rule.site), rule.axis,
+                         ScaleCount(graph, layer, rule.count)});
+      } else if (!rule.optional) {
+        return InvalidArgument(fmt::format("block {} has no site {}", layer, rule.site));
+      }
+    }
+  }
+  return sites;
+}
+
 // The observers of one document, and the mean of each block's output.
 class ObserverTap : public Tap {
  public:
-  ObserverTap(const Graph& graph, const CalibrateOptions& options)
+  ObserverTap(const Graph& graph, const CalibrateOptions& options,
+              const std::vector<SiteObserver>& sites)
       : options_(options), block_means(static_cast<size_t>(graph.layers)) {
+    for (const SiteObserver& s : sites) {
+      observers[s.site] = MakeAbsMaxObserver(s.axis, s.scales);
+      wants_inner_ = wants_inner_ || s.site.find(".ssd.") != std::string::npos;
+    }
     for (int layer = 0; layer < graph.layers; ++layer) {
-      for (const SiteRule& rule : options.rules) {
-        observers[fmt::format("layers.{}.{}", layer, rule.site)] =
-            MakeAbsMaxObserver(rule.axis, ScaleCount(graph, layer, rule.count));
-        wants_inner_ = wants_inner_ || rule.site.starts_with("ssd.");
-      }
       outputs_[fmt::format("layers.{}.out", layer)] = layer;
     }
   }
@@ -94,6 +130,7 @@ Status RunDocument(const Interpreter& interpreter, const Graph& graph,
 
 Pass Calibrate(const CalibrateOptions& options) {
   return {"calibrate", [options](QuantContext& c) -> Status {
+            OCTET_ASSIGN(const std::vector<SiteObserver> sites, Resolve(c.graph, options));
             const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
             const size_t count = c.data.documents.size();
             std::vector<std::unique_ptr<ObserverTap>> taps(count);
@@ -104,7 +141,7 @@ Pass Calibrate(const CalibrateOptions& options) {
               const size_t last = std::min(count, first + group);
               c.pool.For(static_cast<int64_t>(last - first), [&](int64_t task, int) {
                 const size_t i = first + static_cast<size_t>(task);
-                taps[i] = std::make_unique<ObserverTap>(c.graph, options);
+                taps[i] = std::make_unique<ObserverTap>(c.graph, options, sites);
                 statuses[i] = RunDocument(interpreter, c.graph, c.data.documents[i], taps[i].get());
               });
               if (c.progress) {
@@ -114,7 +151,7 @@ Pass Calibrate(const CalibrateOptions& options) {
             for (const Status& s : statuses) {
               OCTET_TRY(s);
             }
-            ObserverTap total(c.graph, options);
+            ObserverTap total(c.graph, options, sites);
             c.calibration.block_means.assign(static_cast<size_t>(c.graph.layers), {});
             for (const auto& tap : taps) {
               for (auto& [site, observer] : total.observers) {

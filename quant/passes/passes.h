@@ -28,21 +28,28 @@ Pass SetChunkSize(int64_t chunk_size);
 Pass SetStateFormat(const std::string& dtype);
 
 // Runs the model over the calibration data and encodes sites as static int8 with absmax scales.
+// kInvalidArgument for a rule that is not optional and names a site that some block lacks.
 struct SiteRule {
   std::string site;  // within its block: "u_norm", "B", "ssd.score"
   ScaleAxis axis;
   // Number of scales by name of the axis: 1, groups, or heads * head_dim.
   enum class Count : uint8_t { kOne, kGroups, kHeadChannels } count;
+  bool optional = false;  // a site of some families only: blocks without it are passed over
 };
 struct CalibrateOptions {
+  // Whether the input of every Linear of a block gets one scale. Recipes that quantize the linears
+  // say it this way, and fit every family: u_norm and y_norm (y_rot once rotated) of Mamba-2;
+  // u_norm, x, dt_low and y_gate (y_rot) of Mamba.
+  bool linear_inputs = false;
   std::vector<SiteRule> rules;
   bool full_score = false;     // observe scores above the diagonal too, as the paper does
   bool running_state = false;  // state scales cover carried states, not only local ones
 };
 Pass Calibrate(const CalibrateOptions& options);
 
-// Encodes a site of every block as int8 with a scale per token, computed at run time.
-Pass EncodePerToken(const std::vector<std::string>& sites);
+// Encodes the input of every Linear of a block as int8 with a scale per token, computed at run
+// time.
+Pass EncodeLinearInputsPerToken();
 
 // Encodes the inner sites of every Ssd ("x_scaled", "score", "state") as int8 with scales made at
 // run time for each chunk: nothing to calibrate, nothing saturates.
@@ -51,14 +58,14 @@ Pass EncodeInnerSitesPerChunk();
 // Switches every Ssd to its int8 form; needs the encodings of B, C and the inner sites.
 Pass UseInt8Ssd(bool gate_q7);
 
-// in_proj and out_proj as int8 codes, absmax scales per tensor or per row.
+// Every Linear of a block as int8 codes, absmax scales per tensor or per row.
 Pass QuantizeLinearsInt8(bool per_row);
 // The step of a 4-bit group.
 enum class Int4Step : uint8_t {
   kAbsMax,        // 2 max|w| / 15 (methods_mamba 2.6)
   kLeastSquares,  // the multiple of the row scale within 0.7 to 1.1 of that with the smallest error
 };
-// in_proj and out_proj as 4-bit codes by rounding to nearest: a step for each (row, `group`
+// Every Linear of a block as 4-bit codes by rounding to nearest: a step for each (row, `group`
 // columns), held as an integer multiple (1..127) of a row scale. Rows of more than 64 groups get
 // wider groups.
 Pass QuantizeLinearsInt4Rtn(int64_t group, Int4Step rule);

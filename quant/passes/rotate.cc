@@ -72,7 +72,9 @@ Status RotateBlock(int layer, const HadamardShape& hd, const HadamardShape& hi, 
 
   OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
   Matrix out(out_proj);
-  if (migrate_gamma) OCTET_TRY(FoldNorm(mixer + "norm.weight", weights, &out));
+  if (migrate_gamma && weights->Find(mixer + "norm.weight") != nullptr) {  // Mamba has no such norm
+    OCTET_TRY(FoldNorm(mixer + "norm.weight", weights, &out));
+  }
   out.RotateRows(hi);
   out.RotateColumns(hd);
   weights->Set(mixer + "out_proj.weight", out.ToWeight());

@@ -122,7 +122,7 @@ Weight Int4Weight(const Weight& w, int64_t group, Int4Step rule, ThreadPool* poo
   return q;
 }
 
-// Replaces in_proj and out_proj of every block by quantize(weight).
+// Replaces the weight of every Linear of a block by quantize(weight).
 template <class Quantize>
 Status ForEachLinear(QuantContext& c, const Quantize& quantize) {
   for (const Node& n : c.graph.nodes) {

@@ -12,13 +12,18 @@ std::vector<RecipeOption> AbsmaxOptions() {
 std::vector<Pass> PlanAbsmax(const RecipeOptions& o) {
   using enum SiteRule::Count;
   CalibrateOptions sites;
-  for (const char* site : {"u_norm", "z", "xBC_in", "dt_in", "x", "B", "C", "y_norm"}) {
+  sites.linear_inputs = true;
+  for (const char* site : {"z", "dt_in", "x", "B", "C"}) {
     sites.rules.push_back({site, ScaleAxis::kTensor, kOne});
   }
-  return {
-      Calibrate(sites), QuantizeLinearsInt8(/*per_row=*/false),
-      QuantizeVectorsInt8({"mixer.A_log", "mixer.D", "mixer.conv1d.weight", "mixer.conv1d.bias"}),
-      SetStateFormat(o.String("state"))};
+  // The input of the convolution: of Mamba-2, of Mamba.
+  for (const char* site : {"xBC_in", "x_in"}) {
+    sites.rules.push_back({site, ScaleAxis::kTensor, kOne, /*optional=*/true});
+  }
+  return {Calibrate(sites), QuantizeLinearsInt8(/*per_row=*/false),
+          QuantizeVectorsInt8({"mixer.A_log", "mixer.D", "mixer.conv1d.weight", "mixer.conv1d.bias",
+                               "mixer.dt_proj.bias"}),
+          SetStateFormat(o.String("state"))};
 }
 
 }  // namespace octet

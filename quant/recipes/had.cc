@@ -15,7 +15,7 @@ std::vector<RecipeOption> HadOptions() {
 std::vector<Pass> PlanHad(const RecipeOptions& o) {
   using enum SiteRule::Count;
   CalibrateOptions sites;
-  sites.rules = {{"u_norm", ScaleAxis::kTensor, kOne}, {"y_rot", ScaleAxis::kTensor, kOne}};
+  sites.linear_inputs = true;
   if (o.String("ssd") == "int8") {
     for (const char* site : {"x", "B", "C"}) {
       sites.rules.push_back({site, ScaleAxis::kTensor, kOne});

@@ -7,6 +7,8 @@ namespace {
 
 constexpr const char* kSsdi8Source = "SSDi8 (ICLR 2026, arXiv:2608.21952)";
 
+constexpr bool kNeedsSsd = true;
+
 const Recipe kRecipes[] = {
     {"absmax", "baseline", "static per-tensor W8A8 on every edge, no rotation", true, AbsmaxOptions,
      PlanAbsmax},
@@ -15,13 +17,13 @@ const Recipe kRecipes[] = {
     {"had", "Quamba2 / SSDi8 baseline", "Hadamard rotations, static W8A8 linears, float SSD", true,
      HadOptions, PlanHad},
     {"ssdi8-w8a8", kSsdi8Source, "int8 through the SSD, W8A8 linears, as published", true,
-     Ssdi8W8a8Options, PlanSsdi8W8a8},
+     Ssdi8W8a8Options, PlanSsdi8W8a8, kNeedsSsd},
     {"ssdi8-w4a8", kSsdi8Source, "int8 through the SSD, W4A8 linears (RTN)", true, Ssdi8W4a8Options,
-     PlanSsdi8W4a8},
+     PlanSsdi8W4a8, kNeedsSsd},
     {"ssdi8-plus-w8a8", "Octet", "SSDi8 with wider state scales, fp32 passing, per-row weights",
-     true, Ssdi8PlusW8a8Options, PlanSsdi8PlusW8a8},
+     true, Ssdi8PlusW8a8Options, PlanSsdi8PlusW8a8, kNeedsSsd},
     {"ssdi8-plus-w4a8", "Octet", "the same with W4A8 linears (RTN)", true, Ssdi8PlusW4a8Options,
-     PlanSsdi8PlusW4a8},
+     PlanSsdi8PlusW4a8, kNeedsSsd},
 };
 
 }  // namespace

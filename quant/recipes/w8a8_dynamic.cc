@@ -10,7 +10,7 @@ std::vector<RecipeOption> W8a8DynamicOptions() {
 }
 
 std::vector<Pass> PlanW8a8Dynamic(const RecipeOptions& o) {
-  return {EncodePerToken({"u_norm", "y_norm"}), QuantizeLinearsInt8(/*per_row=*/true),
+  return {EncodeLinearInputsPerToken(), QuantizeLinearsInt8(/*per_row=*/true),
           SetStateFormat(o.String("state"))};
 }
 
