@@ -294,13 +294,24 @@ Status Interpreter::RunLayer(int layer, std::vector<float>* residual, State* sta
   return {};
 }
 
-Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
-                           std::vector<float>* logits) const {
-  const ValueId end = static_cast<ValueId>(graph_.nodes.size());
-  const ValueId begin = graph_.layers == 0 ? 1 : graph_.LayerRange(graph_.layers - 1).second;
+ValueId Interpreter::Tail() const {
+  return graph_.layers == 0 ? 1 : graph_.LayerRange(graph_.layers - 1).second;
+}
+
+Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residual,
+                                                  Tap* tap) const {
   const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
   State none;  // nothing outside the blocks remembers
-  return RunNodes(begin, end, residual, T, &none, tap, logits);
+  std::vector<float> rows;
+  OCTET_TRY(RunNodes(Tail(), graph_.logits, residual, T, &none, tap, &rows));
+  return rows;
+}
+
+Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
+                           std::vector<float>* logits) const {
+  const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
+  State none;
+  return RunNodes(Tail(), graph_.logits + 1, residual, T, &none, tap, logits);
 }
 
 Status Interpreter::Run(std::span<const TokenId> tokens, State* state, Tap* tap,

@@ -48,6 +48,8 @@ class Interpreter {
   // Replaces the residual stream [T, d_model] by what leaves block `layer`, advancing its part of
   // `state`. `tap` may be null.
   Status RunLayer(int layer, std::vector<float>* residual, State* state, Tap* tap) const;
+  // The head's input [T, d_model], as the final norm leaves it.
+  Result<std::vector<float>> FinalNorm(std::span<const float> residual, Tap* tap) const;
   // Final norm and head: logits [T, vocab_rows].
   Status Logits(std::span<const float> residual, Tap* tap, std::vector<float>* logits) const;
   // All of it for the next `tokens` of a stream.
@@ -55,6 +57,8 @@ class Interpreter {
              std::vector<float>* logits) const;
 
  private:
+  // First node after the blocks.
+  ValueId Tail() const;
   Status RunNodes(ValueId begin, ValueId end, std::span<const float> input, int64_t T, State* state,
                   Tap* tap, std::vector<float>* output) const;
   // Small weights (norms, conv, A_log, ...) as fp32; empty name: empty vector.

@@ -72,6 +72,18 @@ const Graph& Program::graph() const {
 
 Result<std::unique_ptr<Program>> Program::Lower(const Graph& graph, const WeightMap& weights,
                                                 const LowerOptions& options) {
+  return LowerRange(graph, weights, 1, static_cast<ValueId>(graph.nodes.size()), options);
+}
+
+Result<std::unique_ptr<Program>> Program::LowerBlock(const Graph& graph, const WeightMap& weights,
+                                                     int layer, const LowerOptions& options) {
+  const auto [begin, end] = graph.LayerRange(layer);
+  return LowerRange(graph, weights, begin, end, options);
+}
+
+Result<std::unique_ptr<Program>> Program::LowerRange(const Graph& graph, const WeightMap& weights,
+                                                     ValueId begin, ValueId end,
+                                                     const LowerOptions& options) {
   OCTET_TRY(Verify(graph));
   std::unique_ptr<Program> program(new Program());
   Impl& impl = *program->impl_;
@@ -82,10 +94,10 @@ Result<std::unique_ptr<Program>> Program::Lower(const Graph& graph, const Weight
   impl.plan = PlanValues(graph, CodedValues(graph, weights), impl.piece);
   LoweringContext context{impl.graph, weights, impl.plan, options, impl.piece, &impl.scratch_bytes};
   impl.layer_steps.resize(static_cast<size_t>(graph.layers));
-  for (size_t v = 1; v < graph.nodes.size(); ++v) {
-    const Node& n = graph.nodes[v];
+  for (ValueId v = begin; v < end; ++v) {
+    const Node& n = graph.nodes[static_cast<size_t>(v)];
     const size_t before = impl.steps.size();
-    OCTET_TRY(LowerNode(static_cast<ValueId>(v), &context, &impl.steps));
+    OCTET_TRY(LowerNode(v, &context, &impl.steps));
     if (n.layer < 0) continue;
     auto& range = impl.layer_steps[static_cast<size_t>(n.layer)];
     if (range.second == 0) range.first = before;

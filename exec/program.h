@@ -55,6 +55,10 @@ class Program {
   // one static scale, which a dot product cannot take.
   static Result<std::unique_ptr<Program>> Lower(const Graph& graph, const WeightMap& weights,
                                                 const LowerOptions& options);
+  // The same for block `layer` alone, whatever state the weights of others are in: only RunLayer
+  // of that layer may be called.
+  static Result<std::unique_ptr<Program>> LowerBlock(const Graph& graph, const WeightMap& weights,
+                                                     int layer, const LowerOptions& options);
   ~Program();
 
   // Runs the next `tokens` of the stream of `state` (at least one). With a sink, it gets the logits
@@ -74,6 +78,9 @@ class Program {
 
  private:
   Program();
+  static Result<std::unique_ptr<Program>> LowerRange(const Graph& graph, const WeightMap& weights,
+                                                     ValueId begin, ValueId end,
+                                                     const LowerOptions& options);
   struct Impl;
   std::unique_ptr<Impl> impl_;
 };

@@ -4,42 +4,71 @@
 
 #include "base/version.h"
 #include "exec/quantized_format.h"
+#include "quant/passes/passes.h"
 #include "quant/recipe.h"
 
 namespace octet {
 
-Status CheckFamily(const Recipe& recipe, const Graph& graph) {
-  const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
-  if (!recipe.needs_ssd || std::ranges::any_of(graph.nodes, is_ssd)) return {};
-  return Unsupported(
-      fmt::format("recipe {} quantizes inside the SSD of Mamba-2, which this model does not have",
-                  recipe.name));
+Status RunPasses(const std::vector<Pass>& passes, QuantContext& c) {
+  const auto run = [](const Pass& pass, const Status& s) { return s.Annotate(pass.name); };
+  c.steps = static_cast<int64_t>(passes.size()) * (c.graph.layers + 2);
+  c.steps_done = 0;
+  for (const Pass& pass : passes) {
+    if (pass.prepare) OCTET_TRY(run(pass, pass.prepare(c)));
+    ++c.steps_done;
+  }
+  for (int layer = 0; layer < c.graph.layers; ++layer) {
+    for (const Pass& pass : passes) {
+      if (pass.block) OCTET_TRY(run(pass, pass.block(c, layer)));
+      ++c.steps_done;
+      c.Report(0, 1);
+    }
+    if (c.float_streams) c.float_streams->Advance();
+    if (c.quantized_streams) c.quantized_streams->Advance();
+  }
+  for (const Pass& pass : passes) {
+    if (pass.finish) OCTET_TRY(run(pass, pass.finish(c)));
+    ++c.steps_done;
+  }
+  return {};
 }
 
-Result<QuantizedModel> Quantize(const Recipe& recipe, const RecipeOptions& options, Graph graph,
-                                WeightMap weights, const TokenDataset& data,
-                                const Json& calibration, ThreadPool* pool,
-                                const Progress& progress) {
-  OCTET_TRY(CheckFamily(recipe, graph));
-  if (recipe.needs_calibration && data.tokens() == 0) {
-    return InvalidArgument(fmt::format("recipe {} needs calibration text", recipe.name));
+Status CheckFamily(const RecipeRun& run, const Graph& graph) {
+  const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
+  const bool mamba2 = std::ranges::any_of(graph.nodes, is_ssd);
+  if (run.families == Families::kMamba2 && !mamba2) {
+    return Unsupported(fmt::format(
+        "recipe {} quantizes inside the SSD of Mamba-2, which this model does not have", run.name));
+  }
+  if (run.families == Families::kMamba && mamba2) {
+    return Unsupported(fmt::format("recipe {} is for Mamba; this model is a Mamba-2", run.name));
+  }
+  return {};
+}
+
+Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
+                                const TokenDataset& data, const Json& calibration,
+                                ThreadPool* pool, const Progress& progress) {
+  OCTET_TRY(CheckFamily(run, graph));
+  const bool calibrates = NeedsCalibration(run.plan);
+  if (calibrates && data.tokens() == 0) {
+    return InvalidArgument(fmt::format("recipe {} needs calibration text", run.name));
   }
   for (const auto& document : data.documents) {
     if (document.empty()) return InvalidArgument("a calibration document has no tokens");
   }
-  QuantContext context{graph, weights, data, *pool, progress, {}};
-  for (const Pass& pass : recipe.plan(options)) {
-    if (const Status s = pass.run(context); !s.ok()) {
-      return s.Annotate(fmt::format("recipe {}: {}", recipe.name, pass.name));
-    }
+  QuantContext context{graph, weights, data, *pool, progress, {}, {}, {}};
+  if (const Status s = RunPasses(PassesOf(run.plan), context); !s.ok()) {
+    return s.Annotate("recipe " + run.name);
   }
   OCTET_TRY(Verify(graph));
   Json config = Json::MakeObject();
   config.Set("quant_method", "octet");
   config.Set("version", kVersion);
-  config.Set("recipe", recipe.name);
-  config.Set("options", options.json());
-  config.Set("calibration", recipe.needs_calibration ? calibration : Json());
+  config.Set("recipe", run.name);
+  config.Set("options", run.options);
+  config.Set("plan", ToJson(run.plan));
+  config.Set("calibration", calibrates ? calibration : Json());
   config.Set("graph", DescribeQuantization(graph, weights));
   return QuantizedModel{std::move(graph), std::move(weights), std::move(config)};
 }

@@ -1,4 +1,4 @@
-// Quantization recipes: a name, a source, and a list of passes over a graph and its weights.
+// Quantization recipes: a name, a source, and a plan; passes carry the plan out.
 #ifndef OCTET_QUANT_RECIPE_H_
 #define OCTET_QUANT_RECIPE_H_
 
@@ -11,44 +11,27 @@
 #include <vector>
 
 #include "base/json.h"
-#include "base/parallel.h"
 #include "base/status.h"
-#include "exec/interpreter.h"
 #include "graph/graph.h"
+#include "quant/context.h"
+#include "quant/plan.h"
 #include "tensor/weights.h"
 
 namespace octet {
 
-// Calibration text as tokens. Documents are independent streams.
-struct TokenDataset {
-  std::vector<std::vector<TokenId>> documents;
-  int64_t tokens() const;
-};
-
-// Told how far a long computation is; `what` is a short phrase ("calibrating"). May be empty.
-using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;
-
-// What Calibrate leaves for later passes: the float model's block outputs.
-struct Calibration {
-  // By layer, document and channel: mean over the document's tokens of the site "out".
-  std::vector<std::vector<std::vector<double>>> block_means;
-};
-
-// What passes read and edit.
-struct QuantContext {
-  Graph& graph;
-  WeightMap& weights;
-  const TokenDataset& data;
-  ThreadPool& pool;
-  const Progress& progress;
-  Calibration calibration;
-};
-
-// One step of a recipe.
+// One step of a recipe. All `prepare`s run first, in order; then, block by block, all `block`s in
+// order; then all `finish`es. Each may be empty.
 struct Pass {
   std::string name;
-  std::function<Status(QuantContext&)> run;
+  // Sees the graph as a whole and the tensors outside the blocks: the embedding and the head.
+  std::function<Status(QuantContext&)> prepare = nullptr;
+  std::function<Status(QuantContext&, int layer)> block = nullptr;
+  // The streams hold what left the last block.
+  std::function<Status(QuantContext&)> finish = nullptr;
 };
+
+// Runs `passes` over the model of `c`.
+Status RunPasses(const std::vector<Pass>& passes, QuantContext& c);
 
 // One documented option of a recipe: "state" : "f32" | "f16" | "i8".
 struct RecipeOption {
@@ -75,23 +58,42 @@ class RecipeOptions {
   Json values_ = Json::MakeObject();
 };
 
+// Model families that a recipe is for.
+enum class Families : uint8_t { kAny, kMamba, kMamba2 };
+
 struct Recipe {
   const char* name;     // "ssdi8-w8a8"
   const char* source;   // paper
   const char* summary;  // one line for `octet recipes`
-  bool needs_calibration;
   std::vector<RecipeOption> (*options)();
-  std::vector<Pass> (*plan)(const RecipeOptions& options);
-  bool needs_ssd = false;  // quantizes inside the SSD, which only Mamba-2 has
+  QuantPlan (*plan)(const RecipeOptions& options);
+  Families families = Families::kAny;
 };
-
-// Whether the recipe fits the model's family; kUnsupported, naming the recipe, where it does not.
-Status CheckFamily(const Recipe& recipe, const Graph& graph);
 
 // All recipes, one line each in registry.cc.
 std::span<const Recipe> Recipes();
 // kInvalidArgument naming the known recipes.
 Result<const Recipe*> FindRecipe(std::string_view name);
+
+// A recipe with everything decided.
+struct RecipeRun {
+  std::string name;
+  Json options;
+  QuantPlan plan;
+  Families families = Families::kAny;
+};
+// Of a named recipe; kInvalidArgument as RecipeOptions::Parse, naming the recipe.
+Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options);
+// Of a JSON recipe file {"recipe": NAME, "options": {...}, members of QuantPlan...}: the named
+// recipe's plan (or, without one, a plan that leaves the model in float) with what the file sets;
+// its "sites" and "weights" are added to the recipe's. `options` go before the file's.
+// kInvalidArgument naming the file and the member.
+Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options);
+// Of the file if `recipe` ends in ".json", of the registered recipe of that name otherwise.
+Result<RecipeRun> PlanRecipeNamed(const std::string& recipe, const Json& options);
+
+// Whether the recipe fits the model's family; kUnsupported, naming the recipe, where it does not.
+Status CheckFamily(const RecipeRun& run, const Graph& graph);
 
 // The result: a graph with encodings, its weights, and the quantization_config for config.json.
 struct QuantizedModel {
@@ -100,14 +102,13 @@ struct QuantizedModel {
   Json config;
 };
 
-// Runs `recipe` on a float model. `calibration` describes the data for the record ("name",
+// Runs a recipe on a float model. `calibration` describes the data for the record ("name",
 // "sha256", "tokens"). Deterministic: the same inputs give the same bytes, for any number of
-// threads. kInvalidArgument when the recipe needs calibration data and there is none; CheckFamily's
+// threads. kInvalidArgument when the plan needs calibration data and there is none; CheckFamily's
 // error when it does not fit.
-Result<QuantizedModel> Quantize(const Recipe& recipe, const RecipeOptions& options, Graph graph,
-                                WeightMap weights, const TokenDataset& data,
-                                const Json& calibration, ThreadPool* pool,
-                                const Progress& progress);
+Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
+                                const TokenDataset& data, const Json& calibration,
+                                ThreadPool* pool, const Progress& progress);
 
 }  // namespace octet
 #endif  // OCTET_QUANT_RECIPE_H_

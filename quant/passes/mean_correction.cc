@@ -1,7 +1,8 @@
+#include <charconv>
+#include <optional>
+
 #include <fmt/format.h>
 
-#include "exec/program.h"
-#include "kernels/isa.h"
 #include "quant/passes/passes.h"
 
 namespace octet {
@@ -9,93 +10,48 @@ namespace {
 
 using Means = std::vector<std::vector<double>>;  // [document][channel]
 
-// The quantized model's residual streams of all documents, advanced block by block.
-class Streams {
- public:
-  Streams(const QuantContext& c, const Program& program)
-      : data_(c.data), program_(program), pool_(c.pool), width_(c.graph.nodes[0].width) {
-    for (int i = 0; i < pool_.threads(); ++i) {
-      workspaces_.push_back(std::make_unique<ProgramWorkspace>(&serial_));
+// Mean over the tokens of each document of what the block adds to the residual stream.
+Means BlockMeans(ResidualStreams& streams) {
+  Means means(streams.documents());
+  const auto width = static_cast<size_t>(streams.width());
+  for (size_t d = 0; d < streams.documents(); ++d) {
+    const auto before = streams.entering(d);
+    const auto after = streams.leaving(d);
+    std::vector<double>& mean = means[d];
+    mean.assign(width, 0.0);
+    for (size_t i = 0; i < after.size(); ++i) {
+      mean[i % width] += static_cast<double>(after[i]) - static_cast<double>(before[i]);
     }
-  }
-
-  Status Embed(const QuantContext& c) {
-    const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
-    for (const auto& document : data_.documents) {
-      OCTET_ASSIGN(std::vector<float> rows, interpreter.Embed(document));
-      residuals_.push_back(std::move(rows));
-    }
-    return {};
-  }
-
-  // Runs block `layer`; gives the mean of its output for each document.
-  Status RunLayer(int layer, Means* means) {
-    const size_t count = residuals_.size();
-    means->assign(count, {});
-    std::vector<Status> statuses(count);
-    pool_.For(static_cast<int64_t>(count), [&](int64_t task, int worker) {
-      const auto i = static_cast<size_t>(task);
-      State state(program_.graph());  // every block starts at the document's start
-      const std::vector<float> before = residuals_[i];
-      statuses[i] = program_.RunLayer(layer, &residuals_[i], &state,
-                                      workspaces_[static_cast<size_t>(worker)].get());
-      (*means)[i] = MeanDifference(residuals_[i], before);
-    });
-    for (const Status& s : statuses) {
-      OCTET_TRY(s);
-    }
-    return {};
-  }
-
-  void AddToAll(const std::vector<float>& c) {
-    for (std::vector<float>& stream : residuals_) {
-      for (size_t i = 0; i < stream.size(); ++i) {
-        stream[i] += c[i % c.size()];
-      }
-    }
-  }
-
-  double Tokens(size_t document) const {
-    return static_cast<double>(data_.documents[document].size());
-  }
-
- private:
-  std::vector<double> MeanDifference(const std::vector<float>& a,
-                                     const std::vector<float>& b) const {
-    std::vector<double> mean(static_cast<size_t>(width_), 0.0);
-    for (size_t i = 0; i < a.size(); ++i) {
-      mean[i % mean.size()] += static_cast<double>(a[i]) - static_cast<double>(b[i]);
-    }
-    const size_t tokens = a.size() / mean.size();
     for (double& m : mean) {
-      m /= static_cast<double>(tokens);
+      m /= static_cast<double>(streams.tokens(d));
     }
-    return mean;
   }
+  return means;
+}
 
-  const TokenDataset& data_;
-  const Program& program_;
-  ThreadPool& pool_;
-  int64_t width_;
-  ThreadPool serial_{1};
-  std::vector<std::unique_ptr<ProgramWorkspace>> workspaces_;  // one for each thread of pool_
-  std::vector<std::vector<float>> residuals_;
-};
+void AddToLeaving(const std::vector<float>& c, ResidualStreams* streams) {
+  for (size_t d = 0; d < streams->documents(); ++d) {
+    const auto rows = streams->leaving(d);
+    for (size_t i = 0; i < rows.size(); ++i) {
+      rows[i] += c[i % c.size()];
+    }
+  }
+}
 
 // c = g (mean_float - mean_quantized) over all tokens, channel by channel.
-std::vector<float> Correction(const Means& want, const Means& have, const Streams& streams,
-                              std::optional<double> factor) {
+std::vector<float> Correction(const Means& want, const Means& have,
+                              const ResidualStreams& streams, std::optional<double> factor) {
   const size_t documents = want.size(), channels = want[0].size();
   double tokens = 0;
   for (size_t d = 0; d < documents; ++d) {
-    tokens += streams.Tokens(d);
+    tokens += static_cast<double>(streams.tokens(d));
   }
   std::vector<float> correction(channels);
   for (size_t c = 0; c < channels; ++c) {
     double mean = 0, plain = 0, square = 0;
     for (size_t d = 0; d < documents; ++d) {
       const double difference = want[d][c] - have[d][c];
-      mean += difference * streams.Tokens(d) / tokens;
+      mean += difference * static_cast<double>(streams.tokens(d)) / tokens;
       plain += difference / static_cast<double>(documents);
       square += difference * difference / static_cast<double>(documents);
     }
@@ -111,40 +67,57 @@ std::vector<float> Correction(const Means& want, const Means& have, const Stream
   return correction;
 }
 
-void SetBias(int layer, const std::vector<float>& correction, QuantContext* c) {
+void AddBias(QuantContext& c, int layer, const std::vector<float>& correction) {
   const std::string name = fmt::format("backbone.layers.{}.mixer.out_proj.bias", layer);
   std::vector<float> bias = correction;
-  if (const Weight* old = c->weights.Find(name); old != nullptr) {
+  if (const Weight* old = c.weights.Find(name); old != nullptr) {
     const std::vector<float> base = ToF32(*old);
     for (size_t i = 0; i < bias.size(); ++i) {
       bias[i] += base[i];
     }
   }
   const auto width = static_cast<int64_t>(bias.size());
-  c->weights.Set(name, MakeWeight(std::move(bias), {width}));
-  const ValueId out = c->graph.FindSite(fmt::format("layers.{}.out", layer));
-  c->graph.nodes[static_cast<size_t>(out)].weights[1] = name;
+  c.weights.Set(name, MakeWeight(std::move(bias), {width}));
+  const ValueId out = c.graph.FindSite(fmt::format("layers.{}.out", layer));
+  c.graph.nodes[static_cast<size_t>(out)].weights[1] = name;
+}
+
+Status CorrectBlock(QuantContext& c, int layer, std::optional<double> factor) {
+  const Means have = BlockMeans(*c.quantized_streams);
+  const std::vector<float> correction =
+      Correction(c.block_means, have, *c.quantized_streams, factor);
+  AddToLeaving(correction, &*c.quantized_streams);
+  AddBias(c, layer, correction);
+  return {};
+}
+
+// The factor that `text` means: nothing for "auto".
+Result<std::optional<double>> ParseFactor(const std::string& text) {
+  if (text == "auto") return std::optional<double>();
+  if (text == "none") return std::optional<double>(0.0);
+  double g = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, g);
+  if (parsed.ec != std::errc() || parsed.ptr != end || !(g >= 0 && g <= 1)) {
+    return InvalidArgument(fmt::format(
+        "mean_correction is \"{}\", but must be none, auto or a number between 0 and 1", text));
+  }
+  return std::optional<double>(g);
 }
 
 }  // namespace
 
-Pass CorrectMeans(std::optional<double> factor) {
-  return {"mean correction", [factor](QuantContext& c) -> Status {
+Pass RunAsDeployed(const std::string& mean_correction) {
+  return {"quantized blocks",
+          [mean_correction](QuantContext& c) -> Status {
+            OCTET_TRY(ParseFactor(mean_correction).status());
+            return StartStreams(c, &c.quantized_streams);
+          },
+          [mean_correction](QuantContext& c, int layer) -> Status {
+            OCTET_ASSIGN(const std::optional<double> factor, ParseFactor(mean_correction));
+            OCTET_TRY(RunQuantizedBlock(c, layer));
             if (factor && *factor == 0.0) return {};
-            OCTET_ASSIGN(const std::unique_ptr<Program> program,
-                         Program::Lower(c.graph, c.weights, {AllowedIsas(), false}));
-            Streams streams(c, *program);
-            OCTET_TRY(streams.Embed(c));
-            Means have;
-            for (int layer = 0; layer < c.graph.layers; ++layer) {
-              OCTET_TRY(streams.RunLayer(layer, &have));
-              const Means& want = c.calibration.block_means[static_cast<size_t>(layer)];
-              const std::vector<float> correction = Correction(want, have, streams, factor);
-              streams.AddToAll(correction);
-              SetBias(layer, correction, &c);
-              if (c.progress) c.progress("correcting means", layer + 1, c.graph.layers);
-            }
-            return {};
+            return CorrectBlock(c, layer, factor);
           }};
 }
 

@@ -60,9 +60,21 @@ Status FoldNorm(const std::string& norm, WeightMap* weights, Matrix* matrix) {
   return {};
 }
 
-Status RotateBlock(int layer, const HadamardShape& hd, const HadamardShape& hi, bool migrate_gamma,
-                   WeightMap* weights) {
-  const std::string block = fmt::format("backbone.layers.{}.", layer);
+// out_proj <- out_proj [diag(gamma)] H_I^T, for an online Hadamard before it.
+Status RotateOutput(const std::string& mixer, const HadamardShape& hi, bool migrate_gamma,
+                    WeightMap* weights) {
+  OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
+  Matrix out(out_proj);
+  if (migrate_gamma && weights->Find(mixer + "norm.weight") != nullptr) {  // Mamba has no such norm
+    OCTET_TRY(FoldNorm(mixer + "norm.weight", weights, &out));
+  }
+  out.RotateRows(hi);
+  weights->Set(mixer + "out_proj.weight", out.ToWeight());
+  return {};
+}
+
+// What of a block reads or writes the residual stream.
+Status RotateResidual(const std::string& block, const HadamardShape& hd, WeightMap* weights) {
   const std::string mixer = block + "mixer.";
   OCTET_ASSIGN(const Weight in_proj, weights->Get(mixer + "in_proj.weight"));
   Matrix in(in_proj);
@@ -72,10 +84,6 @@ Status RotateBlock(int layer, const HadamardShape& hd, const HadamardShape& hi, 
 
   OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
   Matrix out(out_proj);
-  if (migrate_gamma && weights->Find(mixer + "norm.weight") != nullptr) {  // Mamba has no such norm
-    OCTET_TRY(FoldNorm(mixer + "norm.weight", weights, &out));
-  }
-  out.RotateRows(hi);
   out.RotateColumns(hd);
   weights->Set(mixer + "out_proj.weight", out.ToWeight());
   if (const Weight* bias = weights->Find(mixer + "out_proj.bias"); bias != nullptr) {
@@ -105,26 +113,40 @@ Status RotateEnds(const HadamardShape& hd, QuantContext* c) {
   return {};
 }
 
+Result<HadamardShape> OutputShape(const Graph& graph, int layer, const std::string& hadamard) {
+  const ValueId out = graph.FindSite(fmt::format("layers.{}.out", layer));
+  if (out < 0) return Unsupported("rotation needs blocks with a site out");
+  const ValueId in = graph.nodes[static_cast<size_t>(out)].in[0];
+  return MakeHadamardShape(graph.nodes[static_cast<size_t>(in)].width, hadamard);
+}
+
 }  // namespace
 
-Pass Rotate(const RotateOptions& options) {
-  return {"rotate", [options](QuantContext& c) -> Status {
-            OCTET_ASSIGN(const HadamardShape hd,
-                         MakeHadamardShape(c.graph.nodes[0].width, options.hadamard));
-            OCTET_TRY(RotateEnds(hd, &c));
-            for (int layer = 0; layer < c.graph.layers; ++layer) {
-              const ValueId out = c.graph.FindSite(fmt::format("layers.{}.out", layer));
-              if (out < 0) return Unsupported("rotation needs blocks with a site out");
-              const ValueId in = c.graph.nodes[static_cast<size_t>(out)].in[0];
-              OCTET_ASSIGN(const HadamardShape hi,
-                           MakeHadamardShape(c.graph.nodes[static_cast<size_t>(in)].width,
-                                             options.hadamard));
-              OCTET_TRY(RotateBlock(layer, hd, hi, options.migrate_gamma, &c.weights));
-              InsertHadamard(&c.graph, out, HadamardId(hi));
-              if (c.progress) c.progress("rotating weights", layer + 1, c.graph.layers);
-            }
-            return {};
-          }};
+Pass Rotate(Rotation rotation, const std::string& hadamard, bool migrate_gamma) {
+  const bool full = rotation == Rotation::kFull;
+  return {
+      "rotate",
+      [=](QuantContext& c) -> Status {
+        if (full) {
+          OCTET_ASSIGN(const HadamardShape hd,
+                       MakeHadamardShape(c.graph.nodes[0].width, hadamard));
+          OCTET_TRY(RotateEnds(hd, &c));
+        }
+        for (int layer = 0; layer < c.graph.layers; ++layer) {
+          OCTET_ASSIGN(const HadamardShape hi, OutputShape(c.graph, layer, hadamard));
+          InsertHadamard(&c.graph, c.graph.FindSite(fmt::format("layers.{}.out", layer)),
+                         HadamardId(hi));
+        }
+        return {};
+      },
+      [=](QuantContext& c, int layer) -> Status {
+        const std::string block = fmt::format("backbone.layers.{}.", layer);
+        OCTET_ASSIGN(const HadamardShape hi, OutputShape(c.graph, layer, hadamard));
+        OCTET_TRY(RotateOutput(block + "mixer.", hi, full && migrate_gamma, &c.weights));
+        if (!full) return {};
+        OCTET_ASSIGN(const HadamardShape hd, MakeHadamardShape(c.graph.nodes[0].width, hadamard));
+        return RotateResidual(block, hd, &c.weights);
+      }};
 }
 
 }  // namespace octet

@@ -1,0 +1,94 @@
+#include "quant/context.h"
+
+#include <algorithm>
+
+#include "kernels/isa.h"
+
+namespace octet {
+namespace {
+
+// Calls run(document, worker) for all documents, in groups so that progress can be shown, and after
+// each group done(document) for its documents in order.
+Status ForEachDocument(QuantContext& c, const std::function<Status(size_t, int)>& run,
+                       const std::function<void(size_t)>& done = nullptr) {
+  const size_t count = c.data.documents.size();
+  std::vector<Status> statuses(count);
+  const size_t group = static_cast<size_t>(c.pool.threads()) * 2;
+  for (size_t first = 0; first < count; first += group) {
+    const size_t last = std::min(count, first + group);
+    c.pool.For(static_cast<int64_t>(last - first), [&](int64_t task, int worker) {
+      const size_t i = first + static_cast<size_t>(task);
+      statuses[i] = run(i, worker);
+    });
+    for (size_t i = first; i < last; ++i) {
+      OCTET_TRY(statuses[i]);
+      if (done) done(i);
+    }
+    c.Report(static_cast<int64_t>(last), static_cast<int64_t>(count));
+  }
+  return {};
+}
+
+}  // namespace
+
+void QuantContext::Report(int64_t done, int64_t total) const {
+  if (progress) progress("quantizing", steps_done * total + done, steps * total);
+}
+
+Status StartStreams(QuantContext& c, std::optional<ResidualStreams>* streams) {
+  if (streams->has_value()) return {};
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  ResidualStreams started(c.data, c.graph.nodes[0].width);
+  for (size_t d = 0; d < c.data.documents.size(); ++d) {
+    OCTET_ASSIGN(const std::vector<float> rows, interpreter.Embed(c.data.documents[d]));
+    std::ranges::copy(rows, started.leaving(d).begin());
+  }
+  started.Advance();
+  *streams = std::move(started);
+  return {};
+}
+
+Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap) {
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  return ForEachDocument(c, [&](size_t d, int) -> Status {
+    const auto entering = c.float_streams->entering(d);
+    std::vector<float> rows(entering.begin(), entering.end());
+    State state(c.graph);
+    OCTET_TRY(interpreter.RunLayer(layer, &rows, &state, tap ? tap(d) : nullptr));
+    std::ranges::copy(rows, c.float_streams->leaving(d).begin());
+    return {};
+  });
+}
+
+Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
+                             const std::function<void(size_t)>& seen) {
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  const auto run = [&](size_t d, int) -> Status {
+    const auto entering = c.quantized_streams->entering(d);
+    std::vector<float> rows(entering.begin(), entering.end());
+    State state(c.graph);
+    return interpreter.RunLayer(layer, &rows, &state, tap(d));
+  };
+  return ForEachDocument(c, run, seen);
+}
+
+Status RunQuantizedBlock(QuantContext& c, int layer) {
+  OCTET_ASSIGN(const std::unique_ptr<Program> program,
+               Program::LowerBlock(c.graph, c.weights, layer, {AllowedIsas(), false}));
+  ThreadPool serial(1);
+  std::vector<std::unique_ptr<ProgramWorkspace>> workspaces;
+  for (int i = 0; i < c.pool.threads(); ++i) {
+    workspaces.push_back(std::make_unique<ProgramWorkspace>(&serial));
+  }
+  return ForEachDocument(c, [&](size_t d, int worker) -> Status {
+    const auto entering = c.quantized_streams->entering(d);
+    std::vector<float> rows(entering.begin(), entering.end());
+    State state(c.graph);
+    OCTET_TRY(program->RunLayer(layer, &rows, &state,
+                                workspaces[static_cast<size_t>(worker)].get()));
+    std::ranges::copy(rows, c.quantized_streams->leaving(d).begin());
+    return {};
+  });
+}
+
+}  // namespace octet

@@ -1,0 +1,64 @@
+// What the passes of a recipe share: the model under the knife, and the calibration text in it.
+#ifndef OCTET_QUANT_CONTEXT_H_
+#define OCTET_QUANT_CONTEXT_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/status.h"
+#include "exec/interpreter.h"
+#include "exec/program.h"
+#include "graph/graph.h"
+#include "quant/streams.h"
+#include "tensor/weights.h"
+
+namespace octet {
+
+// Told how far a long computation is; `what` is a short phrase ("quantizing"). May be empty.
+using Progress = std::function<void(std::string_view what, int64_t done, int64_t total)>;
+
+// What passes read and edit. A model is quantized block by block: all passes do their work on one
+// block before any sees the next, so that only one block's float matrices are ever in memory.
+struct QuantContext {
+  Graph& graph;
+  WeightMap& weights;
+  const TokenDataset& data;
+  ThreadPool& pool;
+  const Progress& progress;
+
+  // Residual streams as they enter the current block: the float model's, and the quantized one's.
+  // Passes start those that they need in `prepare`; whoever runs a block through them fills what
+  // leaves it.
+  std::optional<ResidualStreams> float_streams, quantized_streams;
+  // Mean of the float model's block output (the site "out"), by document and channel.
+  std::vector<std::vector<double>> block_means;
+
+  // How far the whole run is, in steps of one pass over one block.
+  int64_t steps_done = 0, steps = 1;
+  // Part of the current step is done.
+  void Report(int64_t done, int64_t total) const;
+};
+
+// Fills `*streams`, unless it is started already, with the embedding's rows as they are now.
+Status StartStreams(QuantContext& c, std::optional<ResidualStreams>* streams);
+
+// Makes the tap that sees one document; null: none.
+using TapOfDocument = std::function<Tap*(size_t document)>;
+
+// Runs block `layer` of the graph, in floats with the weights as they are now, over
+// c.float_streams: fills what leaves the block. Documents run side by side.
+Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap);
+// The same over c.quantized_streams, whose leaving rows are not touched; `seen` is called for one
+// document after the other, in their order, when its tap has seen all.
+Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
+                             const std::function<void(size_t document)>& seen);
+// Runs block `layer` as it will be deployed over c.quantized_streams: fills what leaves the block.
+Status RunQuantizedBlock(QuantContext& c, int layer);
+
+}  // namespace octet
+#endif  // OCTET_QUANT_CONTEXT_H_

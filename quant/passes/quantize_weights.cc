@@ -1,0 +1,295 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+
+#include <fmt/format.h>
+
+#include "base/checked.h"
+#include "kernels/isa.h"
+#include "quant/gptq.h"
+#include "quant/hessian.h"
+#include "quant/int4_grid.h"
+#include "quant/passes/passes.h"
+#include "tensor/codecs/uniform.h"
+
+namespace octet {
+namespace {
+
+float AbsMax(const float* v, int64_t n) {
+  float peak = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    peak = std::max(peak, std::fabs(v[i]));
+  }
+  return peak;
+}
+
+// One scale for the rows before each of `ends`, ascending, the last being w.rows().
+Weight Int8Weight(const Weight& w, const std::vector<int64_t>& ends) {
+  const std::vector<float> values = ToF32(w);
+  const int64_t columns = w.columns();
+  std::vector<std::byte> codes(values.size());
+  auto scales = std::make_shared<std::vector<float>>();
+  for (int64_t begin = 0; const int64_t end : ends) {
+    const float* first = values.data() + begin * columns;
+    const int64_t count = (end - begin) * columns;
+    const float scale = ScaleForAbsMax(AbsMax(first, count));
+    for (int64_t i = 0; i < count; ++i) {
+      codes[static_cast<size_t>(begin * columns + i)] =
+          static_cast<std::byte>(QuantizeI8(first[i], 1.0f / scale));
+    }
+    scales->insert(scales->end(), ends.size() == 1 ? 1 : static_cast<size_t>(end - begin), scale);
+    begin = end;
+  }
+  Weight q = MakeWeight(DType::kI8, std::move(codes), w.shape);
+  q.row_scale = std::move(scales);
+  return q;
+}
+
+Weight Float16Weight(const Weight& w) {
+  const std::vector<float> values = ToF32(w);
+  std::vector<std::byte> bytes(values.size() * 2);
+  for (size_t i = 0; i < values.size(); ++i) {
+    const uint16_t half = F32ToF16(values[i]);
+    std::memcpy(bytes.data() + 2 * i, &half, 2);
+  }
+  return MakeWeight(DType::kF16, std::move(bytes), w.shape);
+}
+
+// Adds where the channels of value `v` are cut into parts that mean different things.
+void CollectCuts(const Graph& graph, ValueId v, int64_t offset, std::set<int64_t>* cuts) {
+  for (size_t u = static_cast<size_t>(v) + 1; u < graph.nodes.size(); ++u) {
+    const Node& n = graph.nodes[u];
+    if (n.in.empty() || n.in[0] != v) continue;
+    if (n.op == Op::kSplit) {
+      cuts->insert({offset + n.offset, offset + n.offset + n.width});
+      CollectCuts(graph, static_cast<ValueId>(u), offset + n.offset, cuts);
+    } else if (n.op == Op::kCausalConvSilu) {  // channel by channel
+      CollectCuts(graph, static_cast<ValueId>(u), offset, cuts);
+    }
+  }
+}
+
+// The ends of the runs of rows that share a scale; the rows are the channels of value `v`.
+std::vector<int64_t> ScaleEnds(const Graph& graph, ValueId v, int64_t rows, WeightScale scale) {
+  if (scale == WeightScale::kTensor) return {rows};
+  std::set<int64_t> ends = {rows};
+  if (scale == WeightScale::kSegment) {
+    CollectCuts(graph, v, 0, &ends);
+    ends.erase(0);
+  } else {
+    for (int64_t r = 1; r < rows; ++r) {
+      ends.insert(r);
+    }
+  }
+  return {ends.begin(), ends.end()};
+}
+
+// A tensor that rules can name.
+struct Tensor {
+  std::string name;   // "in_proj", "conv1d.weight", "A_log", "embedding"
+  std::string full;   // in the WeightMap
+  ValueId value;      // whose channels its rows are
+  bool linear;        // a matrix that Linear multiplies by
+};
+
+std::vector<Tensor> TensorsOf(const Graph& graph, int layer) {
+  std::vector<Tensor> tensors;
+  const std::string prefix = fmt::format("backbone.layers.{}.", layer);
+  const auto [begin, end] = graph.LayerRange(layer);
+  for (ValueId v = begin; v < end; ++v) {
+    const Node& n = graph.nodes[static_cast<size_t>(v)];
+    for (size_t i = 0; i < n.weights.size(); ++i) {
+      const std::string& full = n.weights[i];
+      if (full.empty()) continue;
+      std::string name = full.substr(std::min(full.size(), prefix.size()));
+      if (name.starts_with("mixer.")) name.erase(0, std::strlen("mixer."));
+      const bool linear = n.op == Op::kLinear && i == 0;
+      if (linear && name.ends_with(".weight")) name.resize(name.size() - std::strlen(".weight"));
+      tensors.push_back({name, full, v, linear});
+    }
+  }
+  return tensors;
+}
+
+// The tensors outside the blocks; a tied table is both, and goes by the name of embedding.
+std::vector<Tensor> OuterTensors(const Graph& graph) {
+  const Node& logits = graph.nodes[static_cast<size_t>(graph.logits)];
+  std::vector<Tensor> tensors = {{"embedding", graph.nodes[0].weights[0], 0, false}};
+  if (logits.weights[0] != tensors[0].full) {
+    tensors.push_back({"head", logits.weights[0], graph.logits, true});
+  }
+  return tensors;
+}
+
+bool Matches(const WeightRule& rule, const Tensor& t, int layer) {
+  if (layer >= 0 && !ContainsLayer(rule.layers, layer)) return false;
+  if (rule.tensors == "linears") return layer >= 0 && t.linear;
+  return MatchesName(rule.tensors, t.name);
+}
+
+const WeightRule* LastRule(const std::vector<WeightRule>& rules, const Tensor& t, int layer) {
+  const WeightRule* last = nullptr;
+  for (const WeightRule& r : rules) {
+    if (Matches(r, t, layer)) last = &r;
+  }
+  return last == nullptr || last->bits == 32 ? nullptr : last;
+}
+
+class QuantizeWeightsPass {
+ public:
+  QuantizeWeightsPass(std::vector<WeightRule> rules, double damping)
+      : rules_(std::move(rules)), damping_(damping) {}
+
+  Status Prepare(QuantContext& c) const {
+    OCTET_TRY(CheckRulesMatch(c.graph));
+    for (const Tensor& t : OuterTensors(c.graph)) {
+      const WeightRule* rule = LastRule(rules_, t, -1);
+      if (rule == nullptr || rule->method == WeightMethod::kGptq) continue;
+      OCTET_TRY(Store(c, t, *rule, nullptr));
+    }
+    return {};
+  }
+
+  Status Block(QuantContext& c, int layer) const {
+    const std::vector<Tensor> tensors = TensorsOf(c.graph, layer);
+    Hessians hessians;
+    for (const Tensor& t : tensors) {
+      const WeightRule* rule = LastRule(rules_, t, layer);
+      if (rule != nullptr && rule->method == WeightMethod::kGptq && t.linear) {
+        const Node& input = InputOf(c.graph, t);
+        OCTET_ASSIGN(Hessian empty, Hessian::Create(input.width));
+        hessians.try_emplace(input.site, std::move(empty));
+      }
+    }
+    if (!hessians.empty()) OCTET_TRY(Collect(c, layer, &hessians));
+    for (const Tensor& t : tensors) {
+      const WeightRule* rule = LastRule(rules_, t, layer);
+      if (rule == nullptr) continue;
+      const auto found = t.linear ? hessians.find(InputOf(c.graph, t).site) : hessians.end();
+      OCTET_TRY(Store(c, t, *rule, found == hessians.end() ? nullptr : &found->second));
+    }
+    return {};
+  }
+
+  // A head by GPTQ sees what the quantized blocks make of the calibration text.
+  Status Finish(QuantContext& c) const {
+    for (const Tensor& t : OuterTensors(c.graph)) {
+      const WeightRule* rule = LastRule(rules_, t, -1);
+      if (rule == nullptr || rule->method != WeightMethod::kGptq) continue;
+      if (t.name == "embedding") return InvalidArgument("gptq cannot choose codes of embedding");
+      OCTET_ASSIGN(Hessian hessian, Hessian::Create(InputOf(c.graph, t).width));
+      const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+      for (size_t d = 0; d < c.quantized_streams->documents(); ++d) {
+        OCTET_ASSIGN(const std::vector<float> rows,
+                     interpreter.FinalNorm(c.quantized_streams->entering(d), nullptr));
+        hessian.Add(rows.data(), c.quantized_streams->tokens(d), &c.pool);
+      }
+      OCTET_TRY(Store(c, t, *rule, &hessian));
+    }
+    return {};
+  }
+
+ private:
+  using Hessians = std::map<std::string, Hessian, std::less<>>;  // by site of the linear's input
+
+  static const Node& InputOf(const Graph& graph, const Tensor& t) {
+    const Node& linear = graph.nodes[static_cast<size_t>(t.value)];
+    return graph.nodes[static_cast<size_t>(linear.in[0])];
+  }
+
+  Status CheckRulesMatch(const Graph& graph) const {
+    for (const WeightRule& rule : rules_) {
+      const auto matches = [&](int layer) {
+        return [&rule, layer](const Tensor& t) { return Matches(rule, t, layer); };
+      };
+      // A head may be tied to the embedding.
+      bool matched = rule.tensors == "head" || rule.optional ||
+                     std::ranges::any_of(OuterTensors(graph), matches(-1));
+      for (int layer = 0; layer < graph.layers && !matched; ++layer) {
+        matched = std::ranges::any_of(TensorsOf(graph, layer), matches(layer));
+      }
+      if (!matched) return InvalidArgument(fmt::format("no block has a tensor {}", rule.tensors));
+    }
+    return {};
+  }
+
+  // The inputs of linears in block `layer`, whose own weights are still in float, behind blocks
+  // that are quantized already.
+  static Status Collect(QuantContext& c, int layer, Hessians* hessians) {
+    struct InputTap : Tap {
+      explicit InputTap(const Hessians& wanted) {
+        for (const auto& [site, hessian] : wanted) {
+          rows[site];
+        }
+      }
+      void At(std::string_view site, int64_t, float* values, int64_t n, int64_t cols) override {
+        if (const auto it = rows.find(site); it != rows.end()) {
+          it->second.assign(values, values + n * cols);
+        }
+      }
+      bool WantsInnerSites() const override { return false; }
+      std::map<std::string, std::vector<float>, std::less<>> rows;
+    };
+    std::map<size_t, InputTap> taps;  // of the documents that run now
+    std::mutex mutex;
+    return ObserveQuantizedBlock(
+        c, layer,
+        [&](size_t d) {
+          const std::lock_guard lock(mutex);
+          return &taps.try_emplace(d, *hessians).first->second;
+        },
+        [&](size_t d) {
+          for (const auto& [site, rows] : taps.at(d).rows) {
+            hessians->at(site).Add(rows.data(), c.quantized_streams->tokens(d), &c.pool);
+          }
+          taps.erase(d);
+        });
+  }
+
+  Status Store(QuantContext& c, const Tensor& t, const WeightRule& rule,
+               const Hessian* hessian) const {
+    OCTET_ASSIGN(const Weight w, c.weights.Get(t.full));
+    if (w.quantized()) return InvalidArgument(fmt::format("tensor {} is quantized already", t.full));
+    if (rule.bits == 16) {
+      // 16 bits already, or beyond what fp16 can hold.
+      if (w.dtype != DType::kF32 || AbsMax(ToF32(w).data(), w.count()) > 65504.0f) return {};
+      c.weights.Set(t.full, Float16Weight(w));
+      return {};
+    }
+    if (rule.bits == 8) {
+      c.weights.Set(t.full, Int8Weight(w, ScaleEnds(c.graph, t.value, w.rows(), rule.scale)));
+      return {};
+    }
+    if (!t.linear && t.name != "embedding") {
+      return InvalidArgument(fmt::format("tensor {}: 4 bits are for matrices", t.full));
+    }
+    // The integer dot product is exact for up to 64 groups; wider rows get wider groups.
+    const int64_t group = rule.group * CeilDiv(CeilDiv(w.columns(), rule.group), 64);
+    if (hessian == nullptr) {
+      c.weights.Set(t.full, Int4Weight(w, group, rule.step, &c.pool));
+      return {};
+    }
+    Result<Weight> q = GptqInt4(w, *hessian, {group, rule.step, true, damping_}, &c.pool);
+    if (!q.ok()) return q.status().Annotate(t.full);
+    c.weights.Set(t.full, *std::move(q));
+    return {};
+  }
+
+  std::vector<WeightRule> rules_;
+  double damping_;
+};
+
+}  // namespace
+
+Pass QuantizeWeights(std::vector<WeightRule> rules, double damping) {
+  const auto pass = std::make_shared<const QuantizeWeightsPass>(std::move(rules), damping);
+  return {"weights", [pass](QuantContext& c) { return pass->Prepare(c); },
+          [pass](QuantContext& c, int layer) { return pass->Block(c, layer); },
+          [pass](QuantContext& c) { return pass->Finish(c); }};
+}
+
+}  // namespace octet

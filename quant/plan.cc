@@ -1,0 +1,371 @@
+#include "quant/plan.h"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <optional>
+#include <span>
+
+#include <fmt/format.h>
+
+#include "graph/graph.h"
+
+namespace octet {
+namespace {
+
+constexpr std::array kRotations = {"none", "output", "full"};
+constexpr std::array kSsdModes = {"float", "int8", "int8-gate-q7"};
+constexpr std::array kGranularities = {"tensor", "group", "channel", "cluster", "token", "chunk"};
+constexpr std::array kObservers = {"absmax", "percentile", "octav"};
+constexpr std::array kMethods = {"rtn", "gptq"};
+constexpr std::array kSteps = {"absmax", "least-squares"};
+constexpr std::array kWeightScales = {"tensor", "segment", "row"};
+constexpr std::array<int64_t, 4> kWeightBits = {4, 8, 16, 32};
+
+// The members of the three kinds of object, each told once; a visitor writes, reads or describes.
+template <class Visitor>
+void Members(SiteRule& r, Visitor& v) {
+  v.Text("sites", r.sites, "name within a block, * for any letters; or linear-inputs, final_norm");
+  v.Text("layers", r.layers, "\"0-3,7\"; empty: all");
+  v.Text("codec", r.codec, "number code of the site, or float");
+  v.Choice("granularity", r.granularity, kGranularities, "what shares a scale");
+  v.Choice("observer", r.observer, kObservers, "how a static scale follows from calibration data");
+  v.Number("alpha", r.alpha, 0.5, 1, "quantile of the percentile observer");
+  v.Text("same_as", r.same_as, "a site whose scales this one shares, where it is a part of it");
+  v.Flag("optional", r.optional, "no error where no block has the site");
+}
+
+template <class Visitor>
+void Members(WeightRule& r, Visitor& v) {
+  v.Text("tensors", r.tensors, "in_proj, A_log, ..., * for any letters; linears, embedding, head");
+  v.Text("layers", r.layers, "\"0-3,7\"; empty: all");
+  v.Integer("bits", r.bits, kWeightBits, "4, 8, 16 (fp16) or 32 (as it is)");
+  v.Choice("scale", r.scale, kWeightScales, "8 bits: what shares a scale");
+  v.Integer("group", r.group, 32, 1024, "4 bits: columns per step, a multiple of 32");
+  v.Choice("step", r.step, kSteps, "4 bits: how the step of a group is chosen");
+  v.Choice("method", r.method, kMethods, "4 bits: how codes are chosen");
+  v.Flag("optional", r.optional, "no error where no block has the tensor");
+}
+
+template <class Visitor>
+void Members(QuantPlan& p, Visitor& v) {
+  v.Choice("rotation", p.rotation, kRotations, "offline Hadamard rotation");
+  v.Text("hadamard", p.hadamard, "auto or block");
+  v.Flag("migrate_gamma", p.migrate_gamma, "fold the gated norm's weight into out_proj");
+  v.Number("smooth", p.smooth, 0, 1, "migration strength of SmoothQuant; 0: none");
+  v.Flag("reorder_heads", p.reorder_heads, "sort and cluster heads and channels of x");
+  v.Integer("chunk_size", p.chunk_size, 0, kMaxChunkSize, "of the SSD; 0: the checkpoint's");
+  v.Choice("ssd", p.ssd, kSsdModes, "how the SSD computes");
+  v.Flag("full_score", p.full_score, "calibrate scores above the diagonal too");
+  v.Flag("running_state", p.running_state, "state scales cover carried states");
+  v.Rules("sites", p.sites, "how sites are encoded; the last rule for a site counts");
+  v.Rules("weights", p.weights, "how tensors are stored; the last rule for a tensor counts");
+  v.Number("damping", p.damping, 1e-6, 1, "of GPTQ, relative to the Hessian's mean diagonal");
+  v.Text("state", p.state, "format of the recurrent state");
+  v.Text("mean_correction", p.mean_correction, "none, auto, or a factor between 0 and 1");
+}
+
+class Writer {
+ public:
+  void Text(const char* name, const std::string& value, const char*) { json.Set(name, value); }
+  void Flag(const char* name, bool value, const char*) { json.Set(name, value); }
+  void Number(const char* name, double value, double, double, const char*) {
+    json.Set(name, value);
+  }
+  void Integer(const char* name, int64_t value, int64_t, int64_t, const char*) {
+    json.Set(name, value);
+  }
+  void Integer(const char* name, int64_t value, std::span<const int64_t>, const char*) {
+    json.Set(name, value);
+  }
+  template <class Enum, size_t n>
+  void Choice(const char* name, Enum value, const std::array<const char*, n>& names, const char*) {
+    json.Set(name, names[static_cast<size_t>(value)]);
+  }
+  template <class Rule>
+  void Rules(const char* name, std::vector<Rule>& rules, const char*) {
+    Json array = Json::MakeArray();
+    for (Rule& r : rules) {
+      Writer writer;
+      Members(r, writer);
+      array.Append(std::move(writer.json));
+    }
+    json.Set(name, std::move(array));
+  }
+
+  Json json = Json::MakeObject();
+};
+
+class Reader {
+ public:
+  explicit Reader(const Json& json) : json_(json) {}
+
+  void Text(const char* name, std::string& value, const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    if (!j->is_string()) return Refuse(name, *j, "text");
+    value = j->AsString();
+  }
+  void Flag(const char* name, bool& value, const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    if (!j->is_bool()) return Refuse(name, *j, "true or false");
+    value = j->AsBool();
+  }
+  void Number(const char* name, double& value, double low, double high, const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    const Result<double> number = j->is_number() ? j->AsNumber() : InvalidArgument("no number");
+    if (!number.ok() || !(*number >= low) || !(*number <= high)) {
+      return Refuse(name, *j, fmt::format("a number between {} and {}", low, high));
+    }
+    value = *number;
+  }
+  void Integer(const char* name, int64_t& value, int64_t low, int64_t high, const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    if (!j->is_int() || j->AsInt() < low || j->AsInt() > high) {
+      return Refuse(name, *j, fmt::format("an integer between {} and {}", low, high));
+    }
+    value = j->AsInt();
+  }
+  void Integer(const char* name, int64_t& value, std::span<const int64_t> allowed, const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    if (!j->is_int() || std::ranges::find(allowed, j->AsInt()) == allowed.end()) {
+      return Refuse(name, *j, fmt::format("one of {}", fmt::join(allowed, ", ")));
+    }
+    value = j->AsInt();
+  }
+  template <class Enum, size_t n>
+  void Choice(const char* name, Enum& value, const std::array<const char*, n>& names,
+              const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    const auto found = j->is_string() ? std::ranges::find(names, j->AsString()) : names.end();
+    if (found == names.end()) {
+      return Refuse(name, *j, fmt::format("one of {}", fmt::join(names, ", ")));
+    }
+    value = static_cast<Enum>(found - names.begin());
+  }
+  template <class Rule>
+  void Rules(const char* name, std::vector<Rule>& rules, const char*) {
+    const Json* j = Take(name);
+    if (j == nullptr) return;
+    if (!j->is_array()) return Refuse(name, *j, "an array of objects");
+    for (const Json& item : j->AsArray()) {
+      Rule rule;
+      Reader reader(item);
+      Members(rule, reader);
+      const Status s = reader.Finish();
+      if (!s.ok() && status_.ok()) {
+        status_ = s.Annotate(fmt::format("{}[{}]", name, &item - j->AsArray().data()));
+      }
+      rules.push_back(std::move(rule));
+    }
+  }
+
+  // Also refuses members that nobody asked for.
+  Status Finish() {
+    if (!json_.is_object()) return InvalidArgument("must be a JSON object");
+    for (const auto& [name, value] : json_.AsObject()) {
+      if (std::ranges::find(known_, name) == known_.end() && status_.ok()) {
+        status_ = InvalidArgument(
+            fmt::format("unknown member {} (known: {})", name, fmt::join(known_, ", ")));
+      }
+    }
+    return status_;
+  }
+
+ private:
+  const Json* Take(const char* name) {
+    known_.emplace_back(name);
+    return json_.is_object() ? json_.Find(name) : nullptr;
+  }
+  void Refuse(const char* name, const Json& given, std::string_view wanted) {
+    if (!status_.ok()) return;
+    status_ = InvalidArgument(fmt::format("{} is {}, but must be {}", name, given.Dump(-1), wanted));
+  }
+
+  const Json& json_;
+  std::vector<std::string> known_;
+  Status status_;
+};
+
+// JSON Schema of an object.
+class Describer {
+ public:
+  void Text(const char* name, const std::string& value, const char* help) {
+    Add(name, "string", Json(value), help);
+  }
+  void Flag(const char* name, bool value, const char* help) {
+    Add(name, "boolean", Json(value), help);
+  }
+  void Number(const char* name, double value, double low, double high, const char* help) {
+    Json& j = Add(name, "number", Json(value), help);
+    j.Set("minimum", low);
+    j.Set("maximum", high);
+  }
+  void Integer(const char* name, int64_t value, int64_t low, int64_t high, const char* help) {
+    Json& j = Add(name, "integer", Json(value), help);
+    j.Set("minimum", low);
+    j.Set("maximum", high);
+  }
+  void Integer(const char* name, int64_t value, std::span<const int64_t> allowed,
+               const char* help) {
+    AddNames(&Add(name, "integer", Json(value), help), allowed);
+  }
+  template <class Enum, size_t n>
+  void Choice(const char* name, Enum value, const std::array<const char*, n>& names,
+              const char* help) {
+    AddNames(&Add(name, "string", Json(names[static_cast<size_t>(value)]), help), names);
+  }
+  template <class Rule>
+  void Rules(const char* name, std::vector<Rule>&, const char* help) {
+    Rule rule;
+    Describer items;
+    Members(rule, items);
+    Add(name, "array", Json::MakeArray(), help).Set("items", items.Schema());
+  }
+
+  Json Schema() const {
+    Json schema = Json::MakeObject();
+    schema.Set("type", "object");
+    schema.Set("additionalProperties", false);
+    Json properties = Json::MakeObject();
+    for (const auto& [name, description] : members_) {
+      properties.Set(name, description);
+    }
+    schema.Set("properties", std::move(properties));
+    return schema;
+  }
+
+ private:
+  Json& Add(const char* name, const char* type, Json fallback, const char* help) {
+    Json j = Json::MakeObject();
+    j.Set("type", type);
+    j.Set("description", help);
+    j.Set("default", std::move(fallback));
+    return members_.emplace_back(name, std::move(j)).second;
+  }
+  template <class Names>
+  static void AddNames(Json* j, const Names& names) {
+    Json choices = Json::MakeArray();
+    for (const auto& name : names) {
+      choices.Append(name);
+    }
+    j->Set("enum", std::move(choices));
+  }
+
+  std::vector<std::pair<std::string, Json>> members_;
+};
+
+// One number of a layer list; nothing when it is none.
+std::optional<int> Number(std::string_view text) {
+  int value = 0;
+  const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() || value < 0) return {};
+  return value;
+}
+
+// Calls range(first, last) for the parts of "0-3,7"; false when the text is no such list.
+template <class Range>
+bool ForEachRange(std::string_view layers, const Range& range) {
+  while (!layers.empty()) {
+    const size_t comma = layers.find(',');
+    const std::string_view part = layers.substr(0, comma);
+    const size_t dash = part.find('-');
+    const std::optional<int> first = Number(part.substr(0, dash));
+    const std::optional<int> last = dash == part.npos ? first : Number(part.substr(dash + 1));
+    if (!first || !last || *first > *last) return false;
+    range(*first, *last);
+    if (comma == layers.npos) return true;
+    layers.remove_prefix(comma + 1);
+    if (layers.empty()) return false;
+  }
+  return true;
+}
+
+Status CheckLayers(const std::string& layers) {
+  if (ForEachRange(layers, [](int, int) {})) return {};
+  return InvalidArgument(
+      fmt::format("layers is \"{}\", but must be numbers and ranges such as 0-3,7", layers));
+}
+
+Status CheckRules(const QuantPlan& p) {
+  for (const SiteRule& r : p.sites) {
+    if (r.sites.empty()) return InvalidArgument("a rule in sites has no member sites");
+    OCTET_TRY(CheckLayers(r.layers));
+  }
+  for (const WeightRule& r : p.weights) {
+    if (r.tensors.empty()) return InvalidArgument("a rule in weights has no member tensors");
+    if (r.group % 32 != 0) return InvalidArgument("group must be a multiple of 32");
+    if (r.method == WeightMethod::kGptq && r.bits != 4) {
+      return InvalidArgument("method gptq is for 4 bits");
+    }
+    OCTET_TRY(CheckLayers(r.layers));
+  }
+  if (p.hadamard != "auto" && p.hadamard != "block") {
+    return InvalidArgument(
+        fmt::format("hadamard is \"{}\", but must be auto or block", p.hadamard));
+  }
+  return {};
+}
+
+bool RunTimeScale(const SiteRule& r) {
+  return r.granularity == Granularity::kToken || r.granularity == Granularity::kChunk;
+}
+
+}  // namespace
+
+bool NeedsCalibration(const QuantPlan& p) {
+  const auto static_site = [](const SiteRule& r) {
+    return r.codec != "float" && !RunTimeScale(r);
+  };
+  const auto gptq = [](const WeightRule& r) { return r.method == WeightMethod::kGptq; };
+  return std::ranges::any_of(p.sites, static_site) || std::ranges::any_of(p.weights, gptq) ||
+         p.smooth > 0 || p.reorder_heads || p.mean_correction != "none";
+}
+
+Json ToJson(const QuantPlan& plan) {
+  QuantPlan copy = plan;
+  Writer writer;
+  Members(copy, writer);
+  return std::move(writer.json);
+}
+
+Status ApplyJson(const Json& j, QuantPlan* plan) {
+  Reader reader(j);
+  Members(*plan, reader);
+  OCTET_TRY(reader.Finish());
+  return CheckRules(*plan);
+}
+
+Json PlanSchema() {
+  QuantPlan plan;
+  Describer describer;
+  Members(plan, describer);
+  return describer.Schema();
+}
+
+bool ContainsLayer(std::string_view layers, int layer) {
+  if (layers.empty()) return true;
+  bool found = false;
+  ForEachRange(layers, [&](int first, int last) {
+    found = found || (first <= layer && layer <= last);
+  });
+  return found;
+}
+
+bool MatchesName(std::string_view pattern, std::string_view name) {
+  const size_t star = pattern.find('*');
+  if (star == pattern.npos) return pattern == name;
+  if (!name.starts_with(pattern.substr(0, star))) return false;
+  const std::string_view rest = pattern.substr(star + 1);
+  for (size_t i = star; i <= name.size(); ++i) {
+    if (MatchesName(rest, name.substr(i))) return true;
+  }
+  return false;
+}
+
+}  // namespace octet

@@ -1,0 +1,63 @@
+#include <fmt/format.h>
+
+#include "quant/recipe.h"
+
+namespace octet {
+namespace {
+
+constexpr int64_t kMaxFileBytes = int64_t{1} << 20;
+
+// The options of a recipe file, with those of the command line over them.
+Result<Json> MergeOptions(const Json* file, const Json& given) {
+  Json merged = file == nullptr ? Json::MakeObject() : *file;
+  if (!merged.is_object()) return InvalidArgument("options must be a JSON object");
+  if (given.is_null()) return merged;
+  for (const auto& [name, value] : given.AsObject()) {
+    merged.Set(name, value);
+  }
+  return merged;
+}
+
+Result<RecipeRun> PlanJson(const Json& j, const Json& given, const std::string& name) {
+  if (!j.is_object()) return InvalidArgument("a recipe must be a JSON object");
+  Json rest = j;
+  RecipeRun run{name, Json::MakeObject(), {}, Families::kAny};
+  OCTET_ASSIGN(const Json options, MergeOptions(j.Find("options"), given));
+  if (const Json* base = j.Find("recipe"); base != nullptr) {
+    if (!base->is_string()) return InvalidArgument("member recipe must be the name of a recipe");
+    OCTET_ASSIGN(const Recipe* recipe, FindRecipe(base->AsString()));
+    OCTET_ASSIGN(run, PlanRecipe(*recipe, options));
+    run.name = name;
+  } else if (!options.AsObject().empty()) {
+    return InvalidArgument("there are options, but no member recipe that they are for");
+  }
+  rest.Erase("recipe");
+  rest.Erase("options");
+  OCTET_TRY(ApplyJson(rest, &run.plan));
+  return run;
+}
+
+}  // namespace
+
+Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options) {
+  const Result<RecipeOptions> parsed = RecipeOptions::Parse(recipe.options(), options);
+  if (!parsed.ok()) return parsed.status().Annotate(fmt::format("recipe {}", recipe.name));
+  return RecipeRun{recipe.name, parsed->json(), recipe.plan(*parsed), recipe.families};
+}
+
+Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options) {
+  OCTET_ASSIGN(const Json j, Json::ParseFile(path, kMaxFileBytes));
+  const size_t slash = path.rfind('/');
+  Result<RecipeRun> run =
+      PlanJson(j, options, slash == path.npos ? path : path.substr(slash + 1));
+  if (!run.ok()) return run.status().Annotate(path);
+  return run;
+}
+
+Result<RecipeRun> PlanRecipeNamed(const std::string& recipe, const Json& options) {
+  if (recipe.ends_with(".json")) return PlanRecipeFile(recipe, options);
+  OCTET_ASSIGN(const Recipe* found, FindRecipe(recipe));
+  return PlanRecipe(*found, options);
+}
+
+}  // namespace octet
