@@ -298,8 +298,7 @@ ValueId Interpreter::Tail() const {
   return graph_.layers == 0 ? 1 : graph_.LayerRange(graph_.layers - 1).second;
 }
 
-Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residual,
-                                                  Tap* tap) const {
+Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residual, Tap* tap) const {
   const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
   State none;  // nothing outside the blocks remembers
   std::vector<float> rows;

@@ -84,8 +84,8 @@ Status RunQuantizedBlock(QuantContext& c, int layer) {
     const auto entering = c.quantized_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
     State state(c.graph);
-    OCTET_TRY(program->RunLayer(layer, &rows, &state,
-                                workspaces[static_cast<size_t>(worker)].get()));
+    OCTET_TRY(
+        program->RunLayer(layer, &rows, &state, workspaces[static_cast<size_t>(worker)].get()));
     std::ranges::copy(rows, c.quantized_streams->leaving(d).begin());
     return {};
   });

@@ -525,36 +525,5 @@ TEST(Gptq, Errors) {
   EXPECT_EQ(error(MakeWeight(bad, {3, 64}), h, {}).code(), Code::kCorrupt);
 }
 
-TEST(Int4Rtn, IsThePass) {
-  for (const auto& [rows, K, group] : {std::array<int64_t, 3>{5, 77, 32},
-                                       {4, 300, 128},
-                                       {2, 32 * 64 + 33, 32}}) {  // more than 64 groups
-    for (const Int4Step rule : {Int4Step::kAbsMax, Int4Step::kLeastSquares}) {
-      Floats v = ToF32(RandomWeight(rows, K, 17));
-      std::fill_n(v.begin() + K, K, 0.0f);  // a row of zeros
-      for (int64_t c = 0; c < 32; ++c) {
-        v[static_cast<size_t>(c)] *= 1e-4f;  // a group far below the row's largest
-      }
-      Graph graph;
-      graph.layers = 1;
-      Node node{};
-      node.op = Op::kLinear;
-      node.layer = 0;
-      node.weights = {"w", ""};
-      graph.nodes = {node};
-      WeightMap weights;
-      weights.Set("w", MakeWeight(v, {rows, K}));
-      ThreadPool pool(1);
-      const TokenDataset data;
-      const Progress progress;
-      QuantContext context{graph, weights, data, pool, progress, {}};
-      const Weight got = QuantizeInt4Rtn(*weights.Find("w"), group, rule, &pool);
-      ASSERT_TRUE(QuantizeLinearsInt4Rtn(group, rule).run(context).ok());
-      EXPECT_EQ(got.group, weights.Find("w")->group);
-      EXPECT_EQ(AllBytes(got), AllBytes(*weights.Find("w"))) << K << " " << static_cast<int>(rule);
-    }
-  }
-}
-
 }  // namespace
 }  // namespace octet

@@ -8,10 +8,15 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "quant/passes/passes.h"
 #include "tensor/weights.h"
 
 namespace octet {
+
+// The step of a 4-bit group.
+enum class Int4Step : uint8_t {
+  kAbsMax,        // 2 max|w| / 15 (methods_mamba 2.6)
+  kLeastSquares,  // the multiple of the row scale within 0.7 to 1.1 of that with the smallest error
+};
 
 // Columns per multiplier for rows of `columns`: `group`, or a multiple of it where the row would
 // have more than the 64 groups for which the integer dot product is exact.

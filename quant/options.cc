@@ -53,14 +53,6 @@ Result<Json> Check(const RecipeOption& option, const Json& given) {
 
 }  // namespace
 
-int64_t TokenDataset::tokens() const {
-  int64_t total = 0;
-  for (const auto& d : documents) {
-    total += static_cast<int64_t>(d.size());
-  }
-  return total;
-}
-
 Result<RecipeOptions> RecipeOptions::Parse(std::span<const RecipeOption> known, const Json& given) {
   RecipeOptions options;
   for (const RecipeOption& o : known) {

@@ -138,8 +138,7 @@ class Reader {
     value = j->AsInt();
   }
   template <class Enum, size_t n>
-  void Choice(const char* name, Enum& value, const std::array<const char*, n>& names,
-              const char*) {
+  void Choice(const char* name, Enum& value, const std::array<const char*, n>& names, const char*) {
     const Json* j = Take(name);
     if (j == nullptr) return;
     const auto found = j->is_string() ? std::ranges::find(names, j->AsString()) : names.end();
@@ -184,7 +183,8 @@ class Reader {
   }
   void Refuse(const char* name, const Json& given, std::string_view wanted) {
     if (!status_.ok()) return;
-    status_ = InvalidArgument(fmt::format("{} is {}, but must be {}", name, given.Dump(-1), wanted));
+    status_ =
+        InvalidArgument(fmt::format("{} is {}, but must be {}", name, given.Dump(-1), wanted));
   }
 
   const Json& json_;
@@ -292,7 +292,9 @@ Status CheckLayers(const std::string& layers) {
       fmt::format("layers is \"{}\", but must be numbers and ranges such as 0-3,7", layers));
 }
 
-Status CheckRules(const QuantPlan& p) {
+}  // namespace
+
+Status CheckPlan(const QuantPlan& p) {
   for (const SiteRule& r : p.sites) {
     if (r.sites.empty()) return InvalidArgument("a rule in sites has no member sites");
     OCTET_TRY(CheckLayers(r.layers));
@@ -312,16 +314,8 @@ Status CheckRules(const QuantPlan& p) {
   return {};
 }
 
-bool RunTimeScale(const SiteRule& r) {
-  return r.granularity == Granularity::kToken || r.granularity == Granularity::kChunk;
-}
-
-}  // namespace
-
 bool NeedsCalibration(const QuantPlan& p) {
-  const auto static_site = [](const SiteRule& r) {
-    return r.codec != "float" && !RunTimeScale(r);
-  };
+  const auto static_site = [](const SiteRule& r) { return r.codec != "float" && !r.run_time(); };
   const auto gptq = [](const WeightRule& r) { return r.method == WeightMethod::kGptq; };
   return std::ranges::any_of(p.sites, static_site) || std::ranges::any_of(p.weights, gptq) ||
          p.smooth > 0 || p.reorder_heads || p.mean_correction != "none";
@@ -338,7 +332,7 @@ Status ApplyJson(const Json& j, QuantPlan* plan) {
   Reader reader(j);
   Members(*plan, reader);
   OCTET_TRY(reader.Finish());
-  return CheckRules(*plan);
+  return CheckPlan(*plan);
 }
 
 Json PlanSchema() {
@@ -351,9 +345,8 @@ Json PlanSchema() {
 bool ContainsLayer(std::string_view layers, int layer) {
   if (layers.empty()) return true;
   bool found = false;
-  ForEachRange(layers, [&](int first, int last) {
-    found = found || (first <= layer && layer <= last);
-  });
+  ForEachRange(layers,
+               [&](int first, int last) { found = found || (first <= layer && layer <= last); });
   return found;
 }
 

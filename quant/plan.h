@@ -27,12 +27,12 @@ enum class SsdMode : uint8_t {
 };
 // What shares one scale at a site.
 enum class Granularity : uint8_t {
-  kTensor,       // everything
-  kGroup,        // an SSM group
-  kChannel,      // a channel; of x, x_scaled and state: a (head, head_dim) pair
-  kCluster,      // a (group, head cluster, channel cluster) of x, see reorder_heads
-  kToken,        // a token; made at run time
-  kChunk,        // inner sites of an Ssd: as kGroup or kChannel, made at run time for each chunk
+  kTensor,   // everything
+  kGroup,    // an SSM group
+  kChannel,  // a channel; of x, x_scaled and state: a (head, head_dim) pair
+  kCluster,  // a (group, head cluster, channel cluster) of x, see reorder_heads
+  kToken,    // a token; made at run time
+  kChunk,    // inner sites of an Ssd: as kGroup or kChannel, made at run time for each chunk
 };
 // How a static scale follows from calibration data.
 enum class ObserverKind : uint8_t {
@@ -43,16 +43,20 @@ enum class ObserverKind : uint8_t {
 
 // How the sites of a name are encoded. Among rules for one site, the last one counts.
 struct SiteRule {
-  std::string sites;   // name within a block, `*` for any letters: "x", "ssd.*"; "linear-inputs";
-                       // outside the blocks "final_norm"
-  std::string layers;  // "0-3,7"; empty: all
+  std::string sites = "";      // name within a block, `*` for any letters: "x", "ssd.*";
+                               // "linear-inputs"; outside the blocks "final_norm"
+  std::string layers = "";     // "0-3,7"; empty: all
   std::string codec = "int8";  // a name of tensor/codec.h, or "float"
   Granularity granularity = Granularity::kTensor;
   ObserverKind observer = ObserverKind::kAbsMax;
-  double alpha = 1.0;   // kPercentile: in (0, 1]
-  std::string same_as;  // the site shares the scales of this one, where it is a part of it
-  bool optional = false;  // a site of some families only: no error where no block has it
+  double alpha = 1.0;        // kPercentile: in (0, 1]
+  std::string same_as = "";  // the site shares the scales of this one, where it is a part of it
+  bool optional = false;     // a site of some families only: no error where no block has it
 
+  // Whether scales are made at run time: nothing to calibrate.
+  bool run_time() const {
+    return granularity == Granularity::kToken || granularity == Granularity::kChunk;
+  }
   friend bool operator==(const SiteRule&, const SiteRule&) = default;
 };
 
@@ -69,13 +73,13 @@ enum class WeightScale : uint8_t {
 
 // How the tensors of a name are stored. Among rules for one tensor, the last one counts.
 struct WeightRule {
-  std::string tensors;  // "in_proj", "conv1d.weight", "A_log", with `*`; "linears" for every matrix
-                        // of a block; outside the blocks "embedding" and "head"
-  std::string layers;   // as in SiteRule
-  int64_t bits = 8;     // 4, 8, 16 (fp16) or 32 (left as it is)
-  WeightScale scale = WeightScale::kTensor;    // 8 bits
-  int64_t group = 128;                         // 4 bits: columns per step, a multiple of 32
-  Int4Step step = Int4Step::kAbsMax;           // 4 bits
+  std::string tensors = "";  // "in_proj", "conv1d.weight", "A_log", with `*`; "linears" for every
+                             // matrix of a block; outside the blocks "embedding" and "head"
+  std::string layers = "";   // as in SiteRule
+  int64_t bits = 8;          // 4, 8, 16 (fp16) or 32 (left as it is)
+  WeightScale scale = WeightScale::kTensor;  // 8 bits
+  int64_t group = 128;                       // 4 bits: columns per step, a multiple of 32
+  Int4Step step = Int4Step::kAbsMax;         // 4 bits
   WeightMethod method = WeightMethod::kRtn;
   bool optional = false;  // a tensor of some families only: no error where no block has it
 
@@ -100,6 +104,9 @@ struct QuantPlan {
 
   friend bool operator==(const QuantPlan&, const QuantPlan&) = default;
 };
+
+// What ApplyJson and the ranges of recipe options do not exclude; kInvalidArgument naming it.
+Status CheckPlan(const QuantPlan& plan);
 
 // Whether carrying the plan out needs calibration text.
 bool NeedsCalibration(const QuantPlan& plan);

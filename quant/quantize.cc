@@ -47,8 +47,8 @@ Status CheckFamily(const RecipeRun& run, const Graph& graph) {
 }
 
 Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
-                                const TokenDataset& data, const Json& calibration,
-                                ThreadPool* pool, const Progress& progress) {
+                                const TokenDataset& data, const Json& calibration, ThreadPool* pool,
+                                const Progress& progress) {
   OCTET_TRY(CheckFamily(run, graph));
   const bool calibrates = NeedsCalibration(run.plan);
   if (calibrates && data.tokens() == 0) {

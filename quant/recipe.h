@@ -107,8 +107,8 @@ struct QuantizedModel {
 // threads. kInvalidArgument when the plan needs calibration data and there is none; CheckFamily's
 // error when it does not fit.
 Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
-                                const TokenDataset& data, const Json& calibration,
-                                ThreadPool* pool, const Progress& progress);
+                                const TokenDataset& data, const Json& calibration, ThreadPool* pool,
+                                const Progress& progress);
 
 }  // namespace octet
 #endif  // OCTET_QUANT_RECIPE_H_

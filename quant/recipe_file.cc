@@ -42,14 +42,16 @@ Result<RecipeRun> PlanJson(const Json& j, const Json& given, const std::string& 
 Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options) {
   const Result<RecipeOptions> parsed = RecipeOptions::Parse(recipe.options(), options);
   if (!parsed.ok()) return parsed.status().Annotate(fmt::format("recipe {}", recipe.name));
-  return RecipeRun{recipe.name, parsed->json(), recipe.plan(*parsed), recipe.families};
+  RecipeRun run{recipe.name, parsed->json(), recipe.plan(*parsed), recipe.families};
+  const Status sound = CheckPlan(run.plan);
+  if (!sound.ok()) return sound.Annotate(fmt::format("recipe {}", recipe.name));
+  return run;
 }
 
 Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options) {
   OCTET_ASSIGN(const Json j, Json::ParseFile(path, kMaxFileBytes));
   const size_t slash = path.rfind('/');
-  Result<RecipeRun> run =
-      PlanJson(j, options, slash == path.npos ? path : path.substr(slash + 1));
+  Result<RecipeRun> run = PlanJson(j, options, slash == path.npos ? path : path.substr(slash + 1));
   if (!run.ok()) return run.status().Annotate(path);
   return run;
 }

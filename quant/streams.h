@@ -27,17 +27,18 @@ class ResidualStreams {
     return (begin_[document + 1] - begin_[document]) / width_;
   }
   int64_t width() const { return width_; }
-  std::span<const float> entering(size_t document) const { return Rows(entering_, document); }
-  std::span<float> leaving(size_t document) { return Rows(leaving_, document); }
+  std::span<const float> entering(size_t document) const {
+    return std::span(entering_).subspan(Begin(document), Count(document));
+  }
+  std::span<float> leaving(size_t document) {
+    return std::span(leaving_).subspan(Begin(document), Count(document));
+  }
   // What left the block enters the next one.
   void Advance() { entering_.swap(leaving_); }
 
  private:
-  template <class Buffer>
-  auto Rows(Buffer& buffer, size_t d) const {
-    return std::span(buffer).subspan(static_cast<size_t>(begin_[d]),
-                                     static_cast<size_t>(begin_[d + 1] - begin_[d]));
-  }
+  size_t Begin(size_t d) const { return static_cast<size_t>(begin_[d]); }
+  size_t Count(size_t d) const { return static_cast<size_t>(begin_[d + 1] - begin_[d]); }
   int64_t width_;
   std::vector<int64_t> begin_;  // of each document, in floats, and the end
   std::vector<float> entering_, leaving_;

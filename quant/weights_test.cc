@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "graph/block_testing.h"
-#include "quant/passes/passes.h"
+#include "quant/passes_testing.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -30,11 +30,15 @@ Parts MakeParts(const BlockSizes& s = {}) {
 }
 
 Status RunPass(const Pass& pass, Parts* p) {
-  const TokenDataset data;
-  ThreadPool pool(1);
-  const Progress progress;
-  QuantContext context{p->graph, p->weights, data, pool, progress, {}};
-  return pass.run(context);
+  return RunPassesOn({pass}, &p->graph, &p->weights);
+}
+
+Pass Int8(WeightScale scale) {
+  return QuantizeWeights({{.tensors = "linears", .bits = 8, .scale = scale}}, 0.01);
+}
+
+Pass Int4(int64_t group, Int4Step step) {
+  return QuantizeWeights({{.tensors = "linears", .bits = 4, .group = group, .step = step}}, 0.01);
 }
 
 // Weights with rows of very different sizes, a row of zeros, and a largest value of either sign.
@@ -98,13 +102,13 @@ TEST(Int8Weights, GridPerTensorAndPerRow) {
   for (const bool per_row : {false, true}) {
     Parts p = UnevenParts({});
     const Parts before = p;
-    ASSERT_TRUE(RunPass(QuantizeLinearsInt8(per_row), &p).ok());
+    ASSERT_TRUE(RunPass(Int8(per_row ? WeightScale::kRow : WeightScale::kTensor), &p).ok());
     ExpectOthersUntouched(before, p);
     for (const auto& [name, w] : before.weights.all()) {
       if (!IsLinear(name)) continue;
       ExpectInt8Grid(w, *p.weights.Find(name), per_row ? static_cast<size_t>(w.rows()) : 1);
     }
-    const Status again = RunPass(QuantizeLinearsInt8(per_row), &p);
+    const Status again = RunPass(Int8(per_row ? WeightScale::kRow : WeightScale::kTensor), &p);
     EXPECT_EQ(again.code(), Code::kInvalidArgument);
     EXPECT_THAT(again.message(), HasSubstr("in_proj.weight is quantized already"));
   }
@@ -178,7 +182,7 @@ TEST(Int4Weights, Grid) {
     s.rows = 3;
     Parts p = UnevenParts(s);
     const Parts before = p;
-    ASSERT_TRUE(RunPass(QuantizeLinearsInt4Rtn(c.group, Int4Step::kAbsMax), &p).ok());
+    ASSERT_TRUE(RunPass(Int4(c.group, Int4Step::kAbsMax), &p).ok());
     ExpectOthersUntouched(before, p);
     for (const auto& [name, w] : before.weights.all()) {
       if (!IsLinear(name)) continue;
@@ -187,9 +191,6 @@ TEST(Int4Weights, Grid) {
                      name.ends_with("in_proj.weight") ? c.in_group : c.out_group);
     }
   }
-  Parts p = MakeParts();
-  EXPECT_THAT(RunPass(QuantizeLinearsInt4Rtn(48, Int4Step::kAbsMax), &p).message(),
-              HasSubstr("multiple of 32"));
 }
 
 // Squared error of `n` values on the 4-bit grid of `step`.
@@ -207,7 +208,7 @@ TEST(Int4Weights, LeastSquaresStepIsTheBestOfItsRange) {
   s.d_model = 100;
   Parts p = UnevenParts(s);
   const Parts before = p;
-  ASSERT_TRUE(RunPass(QuantizeLinearsInt4Rtn(32, Int4Step::kLeastSquares), &p).ok());
+  ASSERT_TRUE(RunPass(Int4(32, Int4Step::kLeastSquares), &p).ok());
   ExpectOthersUntouched(before, p);
   const Weight w = *before.weights.Find(LayerTensor(0, "mixer.in_proj.weight"));
   const Weight q = *p.weights.Find(LayerTensor(0, "mixer.in_proj.weight"));
@@ -244,14 +245,20 @@ TEST(Int4Weights, LeastSquaresStepIsTheBestOfItsRange) {
 TEST(Vectors, OnlyTheNamedOnesBecomeInt8) {
   Parts p = MakeParts();
   const Parts before = p;
-  ASSERT_TRUE(
-      RunPass(QuantizeVectorsInt8({"mixer.A_log", "mixer.conv1d.weight", "absent"}), &p).ok());
+  ASSERT_TRUE(RunPass(QuantizeWeights({{.tensors = "A_log"},
+                                       {.tensors = "conv1d.weight"},
+                                       {.tensors = "absent", .optional = true}},
+                                      0.01),
+                      &p)
+                  .ok());
   for (const auto& [name, w] : before.weights.all()) {
     const bool named = name.ends_with("A_log") || name.ends_with("conv1d.weight");
     EXPECT_EQ(p.weights.Find(name)->dtype, named ? DType::kI8 : DType::kF32) << name;
     if (named) ExpectInt8Grid(w, *p.weights.Find(name), 1);
   }
   EXPECT_EQ(p.weights.all().size(), before.weights.all().size());
+  EXPECT_THAT(RunPass(QuantizeWeights({{.tensors = "absent"}}, 0.01), &p).message(),
+              HasSubstr("no block has a tensor absent"));
 }
 
 TEST(Embeddings, AreF16WhereThatHoldsThem) {
@@ -262,7 +269,11 @@ TEST(Embeddings, AreF16WhereThatHoldsThem) {
   large.back() = -70000;
   p.weights.Set("lm_head.weight", MakeWeight(large, {s.rows, s.d_model}));
   const std::vector<float> before = ToF32(*p.weights.Find("backbone.embeddings.weight"));
-  ASSERT_TRUE(RunPass(StoreEmbeddingsF16(), &p).ok());
+  ASSERT_TRUE(
+      RunPass(QuantizeWeights(
+                  {{.tensors = "embedding", .bits = 16}, {.tensors = "head", .bits = 16}}, 0.01),
+              &p)
+          .ok());
   EXPECT_EQ(p.weights.Find("lm_head.weight")->dtype, DType::kF32);
   const Weight table = *p.weights.Find("backbone.embeddings.weight");
   ASSERT_EQ(table.dtype, DType::kF16);
@@ -270,13 +281,20 @@ TEST(Embeddings, AreF16WhereThatHoldsThem) {
   for (size_t i = 0; i < after.size(); ++i) {
     EXPECT_NEAR(after[i], before[i], std::fabs(before[i]) * 0x1p-11f + 0x1p-25f);
   }
-  ASSERT_TRUE(RunPass(StoreEmbeddingsF16(), &p).ok());
+  ASSERT_TRUE(
+      RunPass(QuantizeWeights(
+                  {{.tensors = "embedding", .bits = 16}, {.tensors = "head", .bits = 16}}, 0.01),
+              &p)
+          .ok());
   EXPECT_EQ(p.weights.Find("backbone.embeddings.weight")->data, table.data) << "16 bits stay";
 }
 
 TEST(Attributes, EncodingPasses) {
   Parts p = MakeParts();
-  ASSERT_TRUE(RunPass(EncodeLinearInputsPerToken(), &p).ok());
+  ASSERT_TRUE(RunPass(EncodeSites({{.sites = "linear-inputs", .granularity = Granularity::kToken}},
+                                  false, false),
+                      &p)
+                  .ok());
   EXPECT_EQ(p.graph.encodings.size(), 4u);
   for (const char* site :
        {"layers.0.u_norm", "layers.1.u_norm", "layers.0.y_norm", "layers.1.y_norm"}) {
@@ -288,7 +306,10 @@ TEST(Attributes, EncodingPasses) {
   }
   EXPECT_TRUE(Verify(p.graph).ok());
   p = MakeParts();
-  ASSERT_TRUE(RunPass(EncodeInnerSitesPerChunk(), &p).ok());
+  ASSERT_TRUE(
+      RunPass(EncodeSites({{.sites = "ssd.*", .granularity = Granularity::kChunk}}, false, false),
+              &p)
+          .ok());
   EXPECT_EQ(p.graph.encodings.size(), 6u);
   for (const int layer : {0, 1}) {
     for (const char* inner : kSsdInnerSites) {

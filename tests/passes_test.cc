@@ -16,7 +16,7 @@
 #include "graph/block_testing.h"
 #include "kernels/hadamard_shape.h"
 #include "kernels/isa.h"
-#include "quant/passes/passes.h"
+#include "quant/passes_testing.h"
 #include "tests/models.h"
 
 namespace octet {
@@ -78,11 +78,7 @@ TEST(Rotation, EveryConstructionKeepsTheFunction) {
         WeightMap weights = MakeBlockWeights(s, 21);
         const auto ids = RandomTokens(20, s.rows, 2);
         const Floats want = FloatLogits(graph, weights, ids);
-        const TokenDataset none;
-        ThreadPool pool(1);
-        const Progress progress;
-        QuantContext context{graph, weights, none, pool, progress, {}};
-        ASSERT_TRUE(Rotate({hadamard, true}).run(context).ok());
+        ASSERT_TRUE(RunPassesOn({Rotate(Rotation::kFull, hadamard, true)}, &graph, &weights).ok());
         ASSERT_TRUE(Verify(graph).ok()) << Verify(graph).message();
         EXPECT_LT(RelativeError(FloatLogits(graph, weights, ids), want), 2e-6) << hadamard;
         if (std::string(hadamard) == "block") continue;
@@ -143,18 +139,17 @@ struct Corrected {
   WeightMap before;  // without the correction
 };
 
-Corrected Correct(const BlockSizes& s, const TokenDataset& data, std::optional<double> factor) {
+Corrected Correct(const BlockSizes& s, const TokenDataset& data, const std::string& factor) {
   Corrected m{MakeBlocks(s), MakeBlockWeights(s, 31), {}};
-  ThreadPool pool(2);
-  const Progress progress;
-  QuantContext context{m.graph, m.weights, data, pool, progress, {}};
-  CalibrateOptions sites;
-  sites.rules = {{"u_norm", ScaleAxis::kTensor, SiteRule::Count::kOne},
-                 {"y_norm", ScaleAxis::kTensor, SiteRule::Count::kOne}};
-  EXPECT_TRUE(Calibrate(sites).run(context).ok());
-  EXPECT_TRUE(QuantizeLinearsInt4Rtn(32, Int4Step::kAbsMax).run(context).ok());
+  const std::vector<Pass> plain = {
+      EncodeSites({{.sites = "u_norm"}, {.sites = "y_norm"}}, false, false),
+      QuantizeWeights({{.tensors = "linears", .bits = 4, .group = 32}}, 0.01)};
+  Graph graph = m.graph;
   m.before = m.weights;
-  EXPECT_TRUE(CorrectMeans(factor).run(context).ok());
+  EXPECT_TRUE(RunPassesOn(plain, &graph, &m.before, data, 2).ok());
+  std::vector<Pass> corrected = plain;
+  corrected.push_back(RunAsDeployed(factor));
+  EXPECT_TRUE(RunPassesOn(corrected, &m.graph, &m.weights, data, 2).ok());
   return m;
 }
 
@@ -187,7 +182,7 @@ TEST(MeanCorrection, MatchesTheMeansOfTheFloatModelAfterEveryBlock) {
     const BlockSizes s = CorrectionSizes(biases);
     const TokenDataset data = RandomData(5, 60, s.rows);
     const auto want = StreamMeans(MakeBlocks(s), MakeBlockWeights(s, 31), data, true);
-    const Corrected m = Correct(s, data, 1.0);
+    const Corrected m = Correct(s, data, "1");
     EXPECT_TRUE(Verify(m.graph).ok());
     const double error = LargestDifference(StreamMeans(m.graph, m.weights, data, false), want);
     EXPECT_LT(error, 1e-5);
@@ -227,7 +222,7 @@ double SquaredError(const Graph& graph, const WeightMap& weights, const BlockSiz
 TEST(MeanCorrection, ErrorFallsByTheProvenAmount) {
   const BlockSizes s = CorrectionSizes(false);
   const TokenDataset data = RandomData(5, 60, s.rows);
-  const Corrected full = Correct(s, data, 1.0);
+  const Corrected full = Correct(s, data, "1");
   Graph plain = full.graph;
   for (Node& n : plain.nodes) {
     if (n.site.ends_with(".out")) n.weights[1] = "";
@@ -240,18 +235,18 @@ TEST(MeanCorrection, ErrorFallsByTheProvenAmount) {
   const double gain = static_cast<double>(data.tokens()) * c2;
   ASSERT_GT(gain, 0);
   for (const double g : {0.1, 0.15, 0.5, 1.0}) {
-    const Corrected m = Correct(s, data, g);
+    const Corrected m = Correct(s, data, fmt::format("{}", g));
     EXPECT_NEAR((none - SquaredError(m.graph, m.weights, s, data)) / gain, 2 * g - g * g, 2e-3)
         << g;
   }
-  const Corrected zero = Correct(s, data, 0.0);
+  const Corrected zero = Correct(s, data, "0");
   EXPECT_EQ(zero.weights.Find(BiasName(0)), nullptr) << "a factor of zero adds nothing";
 }
 
 // The factor that auto chose, per channel of block 0.
 std::vector<double> Factors(const BlockSizes& s, const TokenDataset& data) {
-  const Floats full = AddedBias(Correct(s, data, 1.0), 0);
-  const Floats chosen = AddedBias(Correct(s, data, std::nullopt), 0);
+  const Floats full = AddedBias(Correct(s, data, "1"), 0);
+  const Floats chosen = AddedBias(Correct(s, data, "auto"), 0);
   std::vector<double> g;
   for (size_t i = 0; i < full.size(); ++i) {
     g.push_back(static_cast<double>(chosen[i]) / static_cast<double>(full[i]));
@@ -291,10 +286,11 @@ TEST(Recipes, DefaultsRunForEveryNumberOfGroups) {
     const auto ids = RandomTokens(40, c.vocab_rows, 8);
     const Floats want = FloatLogits(m.graph, m.weights, ids);
     for (const Recipe& recipe : Recipes()) {
-      const RecipeOptions options = *RecipeOptions::Parse(recipe.options(), Json());
       ThreadPool pool(2);
-      const auto q = Quantize(recipe, options, m.graph, m.weights, RandomData(4, 70, c.vocab_rows),
-                              Json(), &pool, {});
+      const RecipeRun run = *PlanRecipe(recipe, Json());
+      if (!CheckFamily(run, m.graph).ok()) continue;
+      const auto q =
+          Quantize(run, m.graph, m.weights, RandomData(4, 70, c.vocab_rows), Json(), &pool, {});
       ASSERT_TRUE(q.ok()) << recipe.name << groups << q.status().message();
       const auto model = Model::Create(q->graph, q->weights, Json(), std::nullopt, {});
       ASSERT_TRUE(model.ok()) << recipe.name << groups << model.status().message();

@@ -22,7 +22,7 @@
 #include "exec/quantized_format.h"
 #include "exec/simulate.h"
 #include "kernels/isa.h"
-#include "quant/passes/passes.h"
+#include "quant/passes_testing.h"
 #include "quant/recipe.h"
 #include "tests/models.h"
 
@@ -51,11 +51,10 @@ T Must(Result<T> result) {
 
 QuantizedModel QuantizeWith(const RandomModel& m, const std::string& recipe, const Json& options,
                             int threads = 2) {
-  const Recipe* found = Must(FindRecipe(recipe));
-  const RecipeOptions parsed = Must(RecipeOptions::Parse(found->options(), options));
+  const RecipeRun run = Must(PlanRecipeNamed(recipe, options));
   ThreadPool pool(threads);
-  return Must(Quantize(*found, parsed, m.graph, m.weights, RandomData(6, 90, m.graph.vocab_rows),
-                       Json(), &pool, {}));
+  return Must(
+      Quantize(run, m.graph, m.weights, RandomData(6, 90, m.graph.vocab_rows), Json(), &pool, {}));
 }
 
 Logits RunProgram(const Graph& graph, const WeightMap& weights, IsaMask isas,
@@ -331,9 +330,8 @@ TEST(Families, RecipesInsideTheSsdRefuseAMamba) {
   const RandomModel m = MakeRandomModel(SmallMamba1(), 7);
   ThreadPool pool(1);
   for (const Recipe& recipe : Recipes()) {
-    const RecipeOptions options = *RecipeOptions::Parse(recipe.options(), Json::MakeObject());
-    const Result<QuantizedModel> q =
-        Quantize(recipe, options, m.graph, m.weights, RandomData(2, 20, 61), Json(), &pool, {});
+    const Result<QuantizedModel> q = Quantize(*PlanRecipe(recipe, Json()), m.graph, m.weights,
+                                              RandomData(2, 20, 61), Json(), &pool, {});
     EXPECT_EQ(q.ok(), !QuantizesInsideTheSsd(recipe.name)) << recipe.name;
     if (q.ok()) continue;
     EXPECT_EQ(q.status().code(), Code::kUnsupported);
@@ -362,29 +360,18 @@ TEST(Families, AbsmaxEncodesTheEdgesOfTheBlock) {
                                             "y_gate"));
 }
 
-TEST(Families, CalibrateNamesASiteThatABlockLacks) {
+TEST(Families, EncodeSitesNamesASiteThatNoBlockHas) {
   RandomModel m = MakeRandomModel(SmallMamba1(), 7);
   const TokenDataset data = RandomData(1, 10, 61);
-  ThreadPool pool(1);
-  const Progress progress;
-  QuantContext context{m.graph, m.weights, data, pool, progress, {}};
   for (const char* site : {"y_norm", "ssd.state"}) {
-    CalibrateOptions options;
-    options.rules = {{site, ScaleAxis::kTensor, SiteRule::Count::kOne}};
-    EXPECT_EQ(Calibrate(options).run(context).message(),
-              fmt::format("block 0 has no site {}", site));
-    options.rules[0].optional = true;
-    EXPECT_TRUE(Calibrate(options).run(context).ok());
+    const auto run = [&](bool optional) {
+      return RunPassesOn({EncodeSites({{.sites = site, .optional = optional}}, false, false)},
+                         &m.graph, &m.weights, data);
+    };
+    EXPECT_EQ(run(false).message(), fmt::format("sites: no block has a site {}", site));
+    EXPECT_TRUE(run(true).ok());
     EXPECT_TRUE(m.graph.encodings.empty());
   }
-}
-
-Status RunPass(const Pass& pass, RandomModel* m) {
-  const TokenDataset data;
-  ThreadPool pool(1);
-  const Progress progress;
-  QuantContext context{m->graph, m->weights, data, pool, progress, {}};
-  return pass.run(context);
 }
 
 Logits FloatLogits(const RandomModel& m, std::span<const TokenId> ids) {
@@ -402,7 +389,8 @@ TEST(Rotation, LeavesTheFloatFunctionUnchanged) {
            {MakeRandomModel(SmallConfig(2), 3), MakeRandomModel(SmallMamba1(), 3)}) {
         const std::vector<TokenId> ids = RandomTokens(40, 61, 4);
         const Logits want = FloatLogits(m, ids);
-        ASSERT_TRUE(RunPass(Rotate({hadamard, gamma}), &m).ok());
+        ASSERT_TRUE(
+            RunPassesOn({Rotate(Rotation::kFull, hadamard, gamma)}, &m.graph, &m.weights).ok());
         EXPECT_LT(RelativeError(FloatLogits(m, ids), want), 2e-6) << hadamard << gamma;
         EXPECT_TRUE(Verify(m.graph).ok());
       }
@@ -448,7 +436,7 @@ TEST(Outliers, BreakAbsmaxAndNotTheRotatingRecipes) {
     return RelativeError(RunProgram(q.graph, q.weights, kAllIsas, ids, {}), want);
   };
   EXPECT_GT(error(spiked, "absmax"), 3 * error(plain, "absmax"));
-  for (const char* recipe : {"had", "ssdi8-w8a8", "ssdi8-plus-w8a8"}) {
+  for (const char* recipe : {"had-s8", "ssdi8-w8a8", "ssdi8-plus-w8a8"}) {
     EXPECT_LT(error(spiked, recipe), 1.3 * error(plain, recipe)) << recipe;
   }
 }
@@ -468,7 +456,7 @@ TEST(Options, AreTypedAndChecked) {
   const RandomModel m = MakeRandomModel(SmallConfig(1), 1);
   ThreadPool pool(1);
   const Result<QuantizedModel> none =
-      Quantize(*recipe, *parse("group", 64), m.graph, m.weights, {}, Json(), &pool, {});
+      Quantize(*PlanRecipe(*recipe, Json()), m.graph, m.weights, {}, Json(), &pool, {});
   EXPECT_THAT(none.status().message(), testing::HasSubstr("needs calibration text"));
 }
 

@@ -39,10 +39,9 @@ Checked MakeChecked(const char* recipe) {
   for (uint64_t i = 0; i < 4; ++i) {
     data.documents.push_back(RandomTokens(120, c.vocab_rows, 60 + i));
   }
-  const Recipe* r = *FindRecipe(recipe);
   ThreadPool pool(2);
-  auto q = Quantize(*r, *RecipeOptions::Parse(r->options(), Json()), k.model.graph, k.model.weights,
-                    data, Json(), &pool, {});
+  auto q = Quantize(*PlanRecipeNamed(recipe, Json()), k.model.graph, k.model.weights, data, Json(),
+                    &pool, {});
   EXPECT_TRUE(q.ok()) << q.status().message();
   if (q.ok()) k.q = *std::move(q);
   return k;
@@ -125,7 +124,7 @@ TEST(SelfCheck, NumbersFollowTheirDefinitions) {
 }
 
 TEST(SelfCheck, SaturationIsCountedWhereItHappens) {
-  Checked k = MakeChecked("had");
+  Checked k = MakeChecked("had-s8");
   EXPECT_THAT(Check(k).SaturatedSites(), IsEmpty());
   k.q.graph.encodings["layers.1.u_norm"].scales[0] /= 8;
   const SelfCheckReport r = Check(k);

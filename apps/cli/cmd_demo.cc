@@ -64,10 +64,9 @@ Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folde
   row.folder = float_folder;
   if (contestant.recipe != nullptr) {
     Step(fmt::format("Quantizing: {}", row.name));
-    OCTET_ASSIGN(const Recipe* recipe, FindRecipe(contestant.recipe));
-    OCTET_ASSIGN(const RecipeOptions options, RecipeOptions::Parse(recipe->options(), Json()));
+    OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(contestant.recipe, Json()));
     OCTET_ASSIGN(const CheckedModel checked,
-                 QuantizeAndCheck(*recipe, options, source, text, threads, bar->Callback()));
+                 QuantizeAndCheck(recipe, source, text, threads, bar->Callback()));
     for (const std::string& f : checked.check.Failures()) {
       PrintWarning(row.name + ": " + f);
     }
@@ -167,7 +166,7 @@ Result<std::string> Samples(std::span<const Row> rows) {
   return text;
 }
 
-std::string NextCommands(const std::string& model, const char* recipe) {
+std::string NextCommands(const std::string& model, const std::string& recipe) {
   const std::string program = ProgramName();
   return fmt::format(R"(
 Next:
@@ -196,8 +195,8 @@ Status Run(const DemoCommand& c) {
   std::vector<Row> rows;
   for (const Contestant& contestant : kContestants) {
     if (contestant.recipe != nullptr) {
-      OCTET_ASSIGN(const Recipe* recipe, FindRecipe(contestant.recipe));
-      if (!CheckFamily(*recipe, source.graph).ok()) continue;
+      OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(contestant.recipe, Json()));
+      if (!CheckFamily(recipe, source.graph).ok()) continue;
     }
     OCTET_ASSIGN(rows.emplace_back(),
                  MakeRow(contestant, folder, source, text, output, c.threads, &bar));
@@ -208,10 +207,10 @@ Status Run(const DemoCommand& c) {
     PrintJson("demo", ToJson(rows));
   } else {
     OCTET_ASSIGN(const std::string samples, Samples(rows));
-    OCTET_ASSIGN(const Recipe* best, FindRecipe("ssdi8-plus-w8a8"));
-    const bool fits = CheckFamily(*best, source.graph).ok();
+    OCTET_ASSIGN(const RecipeRun best, PlanRecipeNamed("ssdi8-plus-w8a8", Json()));
+    const bool fits = CheckFamily(best, source.graph).ok();
     Print("\n" + TableText(rows) + samples +
-          NextCommands(folder, fits ? best->name : "w8a8-dynamic"));
+          NextCommands(folder, fits ? best.name : "w8a8-dynamic"));
   }
   OCTET_TRY(Flush());
   if (!c.output.empty()) output.Keep();

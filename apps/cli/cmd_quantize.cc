@@ -99,20 +99,18 @@ void PrintWarnings(const SelfCheckReport& check) {
 }  // namespace
 
 Status Run(const QuantizeCommand& c) {
-  OCTET_ASSIGN(const Recipe* recipe, FindRecipe(c.recipe));
   OCTET_ASSIGN(const Json given, ParseOptions(c.options));
-  const Result<RecipeOptions> options = RecipeOptions::Parse(recipe->options(), given);
-  if (!options.ok()) return options.status().Annotate("recipe " + c.recipe);
+  OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given));
   OCTET_TRY(ProbeOutput(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
-  OCTET_TRY(CheckFamily(*recipe, source.graph));
+  OCTET_TRY(CheckFamily(recipe, source.graph));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
   OCTET_ASSIGN(const CalibrationText text,
                LoadCalibration(c.calibration, c.samples, c.length, c.seed, model, c.threads,
                                bar.Callback()));
   OCTET_ASSIGN(const CheckedModel checked,
-               QuantizeAndCheck(*recipe, *options, source, text, c.threads, bar.Callback()));
+               QuantizeAndCheck(recipe, source, text, c.threads, bar.Callback()));
   const bool written = checked.check.Failures().empty() || c.force;
   if (written) OCTET_TRY(WriteModelFolder(checked.model, source, c.model, c.output));
   const Summary summary{c,

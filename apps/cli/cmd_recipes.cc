@@ -31,7 +31,8 @@ Json ToJson(const Recipe& r) {
   j.Set("name", r.name);
   j.Set("source", r.source);
   j.Set("summary", r.summary);
-  j.Set("needs_calibration", r.needs_calibration);
+  const Result<RecipeRun> run = PlanRecipe(r, Json());
+  j.Set("needs_calibration", run.ok() && NeedsCalibration(run->plan));
   Json options = Json::MakeArray();
   for (const RecipeOption& o : r.options()) {
     options.Append(ToJson(o));
@@ -46,9 +47,36 @@ std::string Allowed(const RecipeOption& o) {
   return fmt::format(" ({} .. {})", o.low, o.high);
 }
 
+// JSON Schema of a recipe file: a plan, with the recipe that it starts from.
+Json RecipeFileSchema() {
+  Json schema = PlanSchema();
+  const auto member = [](const char* type, const char* help) {
+    Json j = Json::MakeObject();
+    j.Set("type", type);
+    j.Set("description", help);
+    return j;
+  };
+  Json properties = *schema.Find("properties");
+  properties.Set("recipe", member("string", "named recipe to start from; absent: all in float"));
+  properties.Set("options", member("object", "options of that recipe"));
+  schema.Set("properties", std::move(properties));
+  schema.Set("$schema", "https://json-schema.org/draft/2020-12/schema");
+  schema.Set("title", "Octet recipe");
+  return schema;
+}
+
 }  // namespace
 
 Status Run(const RecipesCommand& c) {
+  if (c.schema) {
+    Print(RecipeFileSchema().Dump(2) + "\n");
+    return {};
+  }
+  if (!c.recipe.empty()) {
+    OCTET_ASSIGN(const RecipeRun run, PlanRecipeNamed(c.recipe, Json()));
+    Print(ToJson(run.plan).Dump(2) + "\n");
+    return {};
+  }
   if (c.json) {
     Json recipes = Json::MakeArray();
     for (const Recipe& r : Recipes()) {
@@ -69,7 +97,8 @@ Status Run(const RecipesCommand& c) {
     }
     text += "\n";
   }
-  Print(text + "The value after = is the default.\n");
+  Print(text +
+        "The value after = is the default. A recipe can also be a JSON file; see --schema.\n");
   return {};
 }
 

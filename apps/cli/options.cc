@@ -199,7 +199,13 @@ class Parser {
     c->add_flag("--graph", i.graph, "print every operation");
   }
 
-  void ListRecipes() { AddCommand("recipes", "list the quantization recipes", &recipes_.json); }
+  void ListRecipes() {
+    RecipesCommand& r = recipes_;
+    CLI::App* c = AddCommand("recipes", "list the quantization recipes, or show one", &r.json);
+    c->add_option("RECIPE", r.recipe, "a name, or a JSON recipe file: prints its plan as JSON")
+        ->type_name("");
+    c->add_flag("--schema", r.schema, "print the JSON schema of recipe files");
+  }
 
   void Bench() {
     BenchCommand& b = bench_;

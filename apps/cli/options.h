@@ -66,6 +66,8 @@ struct InspectCommand {
 };
 
 struct RecipesCommand {
+  std::string recipe;  // "": all; else the plan of this one, a name or a JSON file
+  bool schema = false;
   bool json = false;
 };
 

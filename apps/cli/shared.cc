@@ -77,13 +77,13 @@ Result<CalibrationText> LoadCalibration(const std::string& source, int64_t sampl
   return text;
 }
 
-Result<CheckedModel> QuantizeAndCheck(const Recipe& recipe, const RecipeOptions& options,
-                                      const FloatCheckpoint& source, const CalibrationText& text,
-                                      int threads, const Progress& progress) {
+Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckpoint& source,
+                                      const CalibrationText& text, int threads,
+                                      const Progress& progress) {
   ThreadPool pool(threads);
   CheckedModel checked;
-  OCTET_ASSIGN(checked.model, Quantize(recipe, options, source.graph, source.weights, text.data,
-                                       text.record, &pool, progress));
+  OCTET_ASSIGN(checked.model, Quantize(recipe, source.graph, source.weights, text.data, text.record,
+                                       &pool, progress));
   OCTET_ASSIGN(checked.check,
                SelfCheck(source.graph, source.weights, checked.model, text.check, &pool, progress));
   return checked;

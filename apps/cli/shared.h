@@ -49,9 +49,9 @@ struct CheckedModel {
   QuantizedModel model;
   SelfCheckReport check;
 };
-Result<CheckedModel> QuantizeAndCheck(const Recipe& recipe, const RecipeOptions& options,
-                                      const FloatCheckpoint& source, const CalibrationText& text,
-                                      int threads, const Progress& progress);
+Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckpoint& source,
+                                      const CalibrationText& text, int threads,
+                                      const Progress& progress);
 
 // Writes the model folder: config.json of `source` with quantization_config, model.safetensors, and
 // the tokenizer files of `source_folder`. Nothing is left at `output` or beside it on an error.

@@ -24,10 +24,6 @@ struct SitePlan {
 };
 using SitePlans = std::map<std::string, SitePlan, std::less<>>;  // by full name
 
-bool RunTime(const SiteRule& r) {
-  return r.granularity == Granularity::kToken || r.granularity == Granularity::kChunk;
-}
-
 Status Mismatch(const std::string& site, std::string_view what) {
   return InvalidArgument(fmt::format("site {}: {}", site, what));
 }
@@ -38,8 +34,8 @@ Result<SitePlan> PlanInner(const SiteRule& rule, std::string_view inner, const S
   const bool score = inner == "score";
   const Granularity wanted = score ? Granularity::kGroup : Granularity::kChannel;
   if (rule.granularity != wanted && rule.granularity != Granularity::kChunk) {
-    return Mismatch(site, fmt::format("its granularity must be {} or chunk",
-                                      score ? "group" : "channel"));
+    return Mismatch(
+        site, fmt::format("its granularity must be {} or chunk", score ? "group" : "channel"));
   }
   const ScaleAxis axis = score              ? ScaleAxis::kIndex
                          : inner == "state" ? ScaleAxis::kRow
@@ -92,7 +88,8 @@ Result<bool> ApplyRule(const Graph& graph, int layer, const BlockSites& sites, c
   const SsdAttributes* ssd = sites.ssd == nullptr ? nullptr : &sites.ssd->ssd;
   bool matched = false;
   for (const auto& [name, v] : sites.nodes) {
-    if (linear_inputs ? sites.linear_inputs.count(v) == 0 : !MatchesName(rule.sites, name)) continue;
+    if (linear_inputs ? sites.linear_inputs.count(v) == 0 : !MatchesName(rule.sites, name))
+      continue;
     const Node& n = graph.nodes[static_cast<size_t>(v)];
     OCTET_ASSIGN(const SitePlan plan, PlanNode(rule, n, ssd));
     plans->insert_or_assign(n.site, plan);
@@ -142,7 +139,7 @@ class ObserverTap : public Tap {
         full_score_(full_score),
         running_state_(running_state) {
     for (const auto& [site, p] : plans) {
-      if (RunTime(*p.rule)) continue;
+      if (p.rule->run_time()) continue;
       observers[site] = MakeObserver(*p.rule, p.axis, p.scales);
       wants_inner_ = wants_inner_ || site.find(".ssd.") != std::string::npos;
     }
@@ -171,14 +168,7 @@ class ObserverTap : public Tap {
  private:
   static std::unique_ptr<Observer> MakeObserver(const SiteRule& rule, ScaleAxis axis,
                                                 int64_t scales) {
-    switch (rule.observer) {
-      case ObserverKind::kPercentile:
-        return MakePercentileObserver(axis, scales, rule.alpha);
-      case ObserverKind::kOctav:
-        return MakeOctavObserver(axis, scales);
-      case ObserverKind::kAbsMax:
-        break;
-    }
+    (void)rule;
     return MakeAbsMaxObserver(axis, scales);
   }
 
@@ -223,7 +213,7 @@ class EncodeSitesPass {
     OCTET_ASSIGN(const SitePlans plans, PlanBlock(c.graph, layer, rules_));
     if (Calibrates()) OCTET_TRY(Calibrate(c, layer, plans));
     for (const auto& [site, p] : plans) {
-      if (!RunTime(*p.rule)) continue;
+      if (!p.rule->run_time()) continue;
       const bool token = p.rule->granularity == Granularity::kToken;
       c.graph.encodings[site] = {
           DType::kI8, token ? ScaleSource::kPerToken : ScaleSource::kPerChunk, {}};
@@ -249,7 +239,7 @@ class EncodeSitesPass {
     ObserverTap total(-1, plans, false, false);
     for (size_t d = 0; d < c.float_streams->documents(); ++d) {
       ObserverTap tap(-1, plans, false, false);
-      OCTET_TRY(interpreter.FinalNorm(c.float_streams->entering(d), &tap));
+      OCTET_TRY(interpreter.FinalNorm(c.float_streams->entering(d), &tap).status());
       total.observers.begin()->second->Merge(*tap.observers.begin()->second);
     }
     return Choose(c, total);
@@ -258,7 +248,7 @@ class EncodeSitesPass {
  private:
   bool Calibrates() const {
     return std::ranges::any_of(
-        rules_, [](const SiteRule& r) { return r.codec != "float" && !RunTime(r); });
+        rules_, [](const SiteRule& r) { return r.codec != "float" && !r.run_time(); });
   }
 
   Status Calibrate(QuantContext& c, int layer, const SitePlans& plans) const {

@@ -39,8 +39,8 @@ void AddToLeaving(const std::vector<float>& c, ResidualStreams* streams) {
 }
 
 // c = g (mean_float - mean_quantized) over all tokens, channel by channel.
-std::vector<float> Correction(const Means& want, const Means& have,
-                              const ResidualStreams& streams, std::optional<double> factor) {
+std::vector<float> Correction(const Means& want, const Means& have, const ResidualStreams& streams,
+                              std::optional<double> factor) {
   const size_t documents = want.size(), channels = want[0].size();
   double tokens = 0;
   for (size_t d = 0; d < documents; ++d) {

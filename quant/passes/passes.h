@@ -1,5 +1,5 @@
-// The building blocks of recipes. Each function returns a Pass (quant/recipe.h); PassesOf puts those
-// that a plan asks for in order.
+// The building blocks of recipes. Each function returns a Pass (quant/recipe.h); PassesOf puts
+// those that a plan asks for in order.
 #ifndef OCTET_QUANT_PASSES_PASSES_H_
 #define OCTET_QUANT_PASSES_PASSES_H_
 
@@ -27,8 +27,8 @@ Pass Rotate(Rotation rotation, const std::string& hadamard, bool migrate_gamma);
 // `full_score`, `running_state`: as in QuantPlan.
 Pass EncodeSites(std::vector<SiteRule> rules, bool full_score, bool running_state);
 
-// Stores the tensors that `rules` name as codes. Matrices of at most 64 groups a row; wider rows get
-// wider groups. GPTQ sees the inputs that blocks before, quantized already, give (methods_mamba
+// Stores the tensors that `rules` name as codes. Matrices of at most 64 groups a row; wider rows
+// get wider groups. GPTQ sees the inputs that blocks before, quantized already, give (methods_mamba
 // 2.6). `damping`: as in QuantPlan. kInvalidArgument for a rule that names a tensor that no block
 // has.
 Pass QuantizeWeights(std::vector<WeightRule> rules, double damping);
@@ -40,10 +40,10 @@ Pass UseInt8Ssd(bool gate_q7);
 Pass SetStateFormat(const std::string& format);
 
 // Runs each block as it will be deployed, so that passes over later blocks see what it makes of the
-// calibration text. With a mean correction, first adds to the block's output the constant that makes
-// its mean that of the float model, layer by layer on corrected inputs (SSDi8; methods_mamba 2.8.4,
-// 2.8.7): times a factor g in [0, 1], or with "auto" per channel c^2 / (c^2 + tau^2), tau^2 the
-// variance of the mean's estimate between documents.
+// calibration text. With a mean correction, first adds to the block's output the constant that
+// makes its mean that of the float model, layer by layer on corrected inputs (SSDi8;
+// methods_mamba 2.8.4, 2.8.7): times a factor g in [0, 1], or with "auto" per channel c^2 / (c^2 +
+// tau^2), tau^2 the variance of the mean's estimate between documents.
 Pass RunAsDeployed(const std::string& mean_correction);
 
 // All passes of a plan.

@@ -90,10 +90,10 @@ std::vector<int64_t> ScaleEnds(const Graph& graph, ValueId v, int64_t rows, Weig
 
 // A tensor that rules can name.
 struct Tensor {
-  std::string name;   // "in_proj", "conv1d.weight", "A_log", "embedding"
-  std::string full;   // in the WeightMap
-  ValueId value;      // whose channels its rows are
-  bool linear;        // a matrix that Linear multiplies by
+  std::string name;  // "in_proj", "conv1d.weight", "A_log", "embedding"
+  std::string full;  // in the WeightMap
+  ValueId value;     // whose channels its rows are
+  bool linear;       // a matrix that Linear multiplies by
 };
 
 std::vector<Tensor> TensorsOf(const Graph& graph, int layer) {
@@ -253,7 +253,8 @@ class QuantizeWeightsPass {
   Status Store(QuantContext& c, const Tensor& t, const WeightRule& rule,
                const Hessian* hessian) const {
     OCTET_ASSIGN(const Weight w, c.weights.Get(t.full));
-    if (w.quantized()) return InvalidArgument(fmt::format("tensor {} is quantized already", t.full));
+    if (w.quantized())
+      return InvalidArgument(fmt::format("tensor {} is quantized already", t.full));
     if (rule.bits == 16) {
       // 16 bits already, or beyond what fp16 can hold.
       if (w.dtype != DType::kF32 || AbsMax(ToF32(w).data(), w.count()) > 65504.0f) return {};
@@ -267,13 +268,11 @@ class QuantizeWeightsPass {
     if (!t.linear && t.name != "embedding") {
       return InvalidArgument(fmt::format("tensor {}: 4 bits are for matrices", t.full));
     }
-    // The integer dot product is exact for up to 64 groups; wider rows get wider groups.
-    const int64_t group = rule.group * CeilDiv(CeilDiv(w.columns(), rule.group), 64);
     if (hessian == nullptr) {
-      c.weights.Set(t.full, Int4Weight(w, group, rule.step, &c.pool));
+      c.weights.Set(t.full, QuantizeInt4Rtn(w, rule.group, rule.step, &c.pool));
       return {};
     }
-    Result<Weight> q = GptqInt4(w, *hessian, {group, rule.step, true, damping_}, &c.pool);
+    Result<Weight> q = GptqInt4(w, *hessian, {rule.group, rule.step, true, damping_}, &c.pool);
     if (!q.ok()) return q.status().Annotate(t.full);
     c.weights.Set(t.full, *std::move(q));
     return {};

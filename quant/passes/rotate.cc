@@ -128,8 +128,7 @@ Pass Rotate(Rotation rotation, const std::string& hadamard, bool migrate_gamma) 
       "rotate",
       [=](QuantContext& c) -> Status {
         if (full) {
-          OCTET_ASSIGN(const HadamardShape hd,
-                       MakeHadamardShape(c.graph.nodes[0].width, hadamard));
+          OCTET_ASSIGN(const HadamardShape hd, MakeHadamardShape(c.graph.nodes[0].width, hadamard));
           OCTET_TRY(RotateEnds(hd, &c));
         }
         for (int layer = 0; layer < c.graph.layers; ++layer) {

@@ -1,28 +1,46 @@
-// Hadamard rotations with static per-tensor int8 linears; the SSD stays in float, or gets
-// per-tensor int8 inputs with ssd=int8 (methods_mamba 2.2, 2.3).
-#include "quant/passes/passes.h"
+// The two methods that go by the name HAD (methods_mamba 2.3): Quamba 1's, an online Hadamard
+// before out_proj on top of absmax; and the SSDi8 paper's, with the residual stream rotated as
+// well.
 #include "quant/recipes/recipes.h"
 
 namespace octet {
 
-std::vector<RecipeOption> HadOptions() {
+std::vector<RecipeOption> HadQ1Options() {
+  return {HadamardOption(), StateOption()};
+}
+
+QuantPlan PlanHadQ1(const RecipeOptions& o) {
+  QuantPlan p = PlanAbsmax(o);
+  p.rotation = Rotation::kOutput;
+  p.hadamard = o.String("hadamard");
+  return p;
+}
+
+std::vector<RecipeOption> HadS8Options() {
   return {
-      {"ssd", "float", {"float", "int8"}, 0, 0, "whether x, B and C are int8 per tensor as well"},
+      {"ssd", "int8", {"int8", "float"}, 0, 0, "whether x, B and C are int8 per tensor as well"},
+      {"weights", "w8", {"w8", "w4"}, 0, 0, "bits of the matrices"},
+      GroupOption(),
+      WeightMethodOption("gptq"),
       HadamardOption(),
       StateOption()};
 }
 
-std::vector<Pass> PlanHad(const RecipeOptions& o) {
-  using enum SiteRule::Count;
-  CalibrateOptions sites;
-  sites.linear_inputs = true;
+QuantPlan PlanHadS8(const RecipeOptions& o) {
+  QuantPlan p;
+  p.rotation = Rotation::kFull;
+  p.hadamard = o.String("hadamard");
+  p.sites.push_back(TensorSite("linear-inputs"));
   if (o.String("ssd") == "int8") {
     for (const char* site : {"x", "B", "C"}) {
-      sites.rules.push_back({site, ScaleAxis::kTensor, kOne});
+      p.sites.push_back(TensorSite(site));
     }
   }
-  return {Rotate({o.String("hadamard"), true}), Calibrate(sites), StoreEmbeddingsF16(),
-          QuantizeLinearsInt8(/*per_row=*/false), SetStateFormat(o.String("state"))};
+  AddF16Ends(&p);
+  p.weights.push_back(o.String("weights") == "w8" ? Int8Linears(WeightScale::kTensor)
+                                                  : Int4Linears(o, Int4Step::kAbsMax));
+  p.state = o.String("state");
+  return p;
 }
 
 }  // namespace octet

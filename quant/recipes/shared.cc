@@ -1,13 +1,10 @@
-#include <charconv>
-#include <optional>
-
 #include "quant/recipes/recipes.h"
 
 namespace octet {
 
-RecipeOption StateOption() {
+RecipeOption StateOption(const char* fallback) {
   return {"state",
-          "f32",
+          fallback,
           {"f32", "f16", "i8"},
           0,
           0,
@@ -27,6 +24,16 @@ RecipeOption GroupOption() {
   return {"group", int64_t{128}, {}, 32, 1024, "columns per 4-bit scale, a multiple of 32"};
 }
 
+RecipeOption WeightMethodOption(const char* fallback) {
+  return {
+      "weight_method",
+      fallback,
+      {"gptq", "rtn"},
+      0,
+      0,
+      "4-bit codes: corrected column by column for the calibration text, or rounded to nearest"};
+}
+
 RecipeOption ChunkSizeOption(int64_t fallback) {
   return {"chunk_size", fallback,
           {},           0,
@@ -39,31 +46,43 @@ RecipeOption MeanCorrectionOption(const char* fallback) {
           {},
           0,
           0,
-          "factor g of the mean correction in [0, 1], or auto: per channel from its uncertainty"};
+          "factor g of the mean correction in [0, 1], none, or auto: per channel from its "
+          "uncertainty"};
 }
 
-Pass MeanCorrectionPass(const RecipeOptions& options) {
-  const std::string& text = options.String("mean_correction");
-  if (text == "auto") return CorrectMeans(std::nullopt);
-  double g = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, g);
-  if (parsed.ec == std::errc() && parsed.ptr == end && g >= 0 && g <= 1) return CorrectMeans(g);
-  return {"mean correction", [text](QuantContext&) {
-            return InvalidArgument("option mean_correction is \"" + text +
-                                   "\", but must be auto or a number between 0 and 1");
-          }};
+WeightRule Int4Linears(const RecipeOptions& o, Int4Step step) {
+  WeightRule rule{.tensors = "linears", .bits = 4, .group = o.Int("group"), .step = step};
+  if (o.String("weight_method") == "gptq") rule.method = WeightMethod::kGptq;
+  return rule;
+}
+
+WeightRule Int8Linears(WeightScale scale) {
+  return {.tensors = "linears", .bits = 8, .scale = scale};
+}
+
+void AddInt8Vectors(const std::vector<std::string>& names, QuantPlan* plan) {
+  for (const std::string& name : names) {
+    plan->weights.push_back({.tensors = name, .bits = 8, .optional = true});
+  }
+}
+
+void AddF16Ends(QuantPlan* plan) {
+  plan->weights.push_back({.tensors = "embedding", .bits = 16});
+  plan->weights.push_back({.tensors = "head", .bits = 16});
+}
+
+SiteRule TensorSite(const std::string& site, bool optional) {
+  return {.sites = site, .optional = optional};
 }
 
 std::vector<SiteRule> Ssdi8Sites() {
-  using enum SiteRule::Count;
-  return {{"u_norm", ScaleAxis::kTensor, kOne},
-          {"y_rot", ScaleAxis::kTensor, kOne},
-          {"B", ScaleAxis::kColumn, kGroups},
-          {"C", ScaleAxis::kColumn, kGroups},
-          {"ssd.x_scaled", ScaleAxis::kColumn, kHeadChannels},
-          {"ssd.score", ScaleAxis::kIndex, kGroups},
-          {"ssd.state", ScaleAxis::kRow, kHeadChannels}};
+  using enum Granularity;
+  return {{.sites = "linear-inputs"},
+          {.sites = "B", .granularity = kGroup},
+          {.sites = "C", .granularity = kGroup},
+          {.sites = "ssd.x_scaled", .granularity = kChannel},
+          {.sites = "ssd.score", .granularity = kGroup},
+          {.sites = "ssd.state", .granularity = kChannel}};
 }
 
 }  // namespace octet

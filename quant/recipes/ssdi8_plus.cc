@@ -6,7 +6,6 @@
 // their (head, head_dim) axis and score its group, so the integer dot products stay legal, the cost
 // is one maximum per operand, and rare tokens whose dt x is far above anything in the calibration
 // text no longer saturate into a long-lived state (docs/results/accuracy.md has the measurement).
-#include "quant/passes/passes.h"
 #include "quant/recipes/recipes.h"
 
 namespace octet {
@@ -26,22 +25,22 @@ std::vector<RecipeOption> CommonOptions() {
       StateOption()};
 }
 
-std::vector<Pass> Plan(const RecipeOptions& o, Pass weights) {
-  const bool per_chunk = o.String("inner_scales") == "chunk";
-  CalibrateOptions sites;
-  sites.rules = Ssdi8Sites();
-  sites.running_state = true;
-  if (per_chunk) {
-    std::erase_if(sites.rules, [](const SiteRule& r) { return r.site.starts_with("ssd."); });
+QuantPlan Plan(const RecipeOptions& o, const WeightRule& linears) {
+  QuantPlan p;
+  p.chunk_size = o.Int("chunk_size");
+  p.rotation = Rotation::kFull;
+  p.hadamard = o.String("hadamard");
+  p.ssd = SsdMode::kInt8;
+  p.running_state = true;
+  p.sites = Ssdi8Sites();
+  if (o.String("inner_scales") == "chunk") {
+    p.sites.push_back({.sites = "ssd.*", .granularity = Granularity::kChunk});
   }
-  std::vector<Pass> passes = {SetChunkSize(o.Int("chunk_size")),
-                              Rotate({o.String("hadamard"), true}), Calibrate(sites),
-                              StoreEmbeddingsF16(), std::move(weights)};
-  if (per_chunk) passes.push_back(EncodeInnerSitesPerChunk());
-  passes.push_back(UseInt8Ssd(/*gate_q7=*/false));
-  passes.push_back(SetStateFormat(o.String("state")));
-  passes.push_back(MeanCorrectionPass(o));
-  return passes;
+  AddF16Ends(&p);
+  p.weights.push_back(linears);
+  p.state = o.String("state");
+  p.mean_correction = o.String("mean_correction");
+  return p;
 }
 
 }  // namespace
@@ -53,15 +52,16 @@ std::vector<RecipeOption> Ssdi8PlusW8a8Options() {
 std::vector<RecipeOption> Ssdi8PlusW4a8Options() {
   std::vector<RecipeOption> options = CommonOptions();
   options.push_back(GroupOption());
+  options.push_back(WeightMethodOption("gptq"));
   return options;
 }
 
-std::vector<Pass> PlanSsdi8PlusW8a8(const RecipeOptions& o) {
-  return Plan(o, QuantizeLinearsInt8(/*per_row=*/true));
+QuantPlan PlanSsdi8PlusW8a8(const RecipeOptions& o) {
+  return Plan(o, Int8Linears(WeightScale::kRow));
 }
 
-std::vector<Pass> PlanSsdi8PlusW4a8(const RecipeOptions& o) {
-  return Plan(o, QuantizeLinearsInt4Rtn(o.Int("group"), Int4Step::kLeastSquares));
+QuantPlan PlanSsdi8PlusW4a8(const RecipeOptions& o) {
+  return Plan(o, Int4Linears(o, Int4Step::kLeastSquares));
 }
 
 }  // namespace octet
