@@ -44,6 +44,7 @@ void Merge(const Cluster& from, Cluster* into) {
 // Ward's clusters of `vectors`, in the order of their first member.
 std::vector<std::vector<int64_t>> Ward(const std::vector<Vector>& vectors) {
   std::vector<Cluster> clusters;
+  clusters.reserve(vectors.size());
   for (const Vector& v : vectors) {
     clusters.push_back({{static_cast<int64_t>(clusters.size())}, v});
   }
@@ -63,6 +64,7 @@ std::vector<std::vector<int64_t>> Ward(const std::vector<Vector>& vectors) {
     clusters.erase(clusters.begin() + static_cast<std::ptrdiff_t>(second));
   }
   std::vector<std::vector<int64_t>> members;
+  members.reserve(clusters.size());
   for (Cluster& c : clusters) {
     members.push_back(std::move(c.members));
   }

@@ -535,6 +535,10 @@ TEST(Int4Rtn, IsThePass) {
       for (int64_t c = 0; c < 32; ++c) {
         v[static_cast<size_t>(c)] *= 1e-4f;  // a group far below the row's largest
       }
+      for (int64_t c = 128; c < std::min<int64_t>(K, 256); ++c) {
+        // Best served by the smallest step of the search, which clips the one large value.
+        v[static_cast<size_t>(c)] = c == 128 ? 7.5f : 0.72f * static_cast<float>(c % 15 - 7);
+      }
       Graph graph;
       graph.layers = 1;
       Node node{};

@@ -7,7 +7,7 @@ namespace octet {
 namespace {
 
 constexpr double kStepError = 1.0 / (3.0 * 65536.0);  // 4^-b / 3 for b = 8 bits
-constexpr int kMaxIterations = 100;                   // about 10 are needed
+constexpr int kMaxIterations = 51;                    // about 10 are needed
 constexpr double kTolerance = 1e-7;                   // below the 12 bits of a scale
 
 double OctavClip(std::vector<float>* magnitudes) {
