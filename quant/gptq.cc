@@ -97,8 +97,8 @@ class Corrector {
         grid_(*grid) {}
 
   void Run(ThreadPool* pool) {
-    // A group that starts inside a block sees columns that are corrected up to itself only within
-    // that block, so no group may cross a border of blocks.
+    // A multiplier is chosen from columns that are all corrected up to its group. Columns beyond a
+    // block are corrected at the block's end, so no group that starts inside one may cross it.
     const int64_t group = grid_.group() == 0 ? 1 : grid_.group();
     const int64_t block = group <= kBlock       ? kBlock / group * group
                           : group % kBlock == 0 ? kBlock
