@@ -2,7 +2,8 @@
 //  1. The simulated and the integer run agree bit for bit over the reference kernels, in prefill
 //  and
 //     decode, with sites encoded in place and forked, with one scale and with several.
-//  2. Every instruction set gives the encoded sites' values of the reference.
+//  2. Every instruction set stays as close to the reference as float products allow; the codes of
+//     equal floats are equal bits (kernels/encode_test.cc).
 //  3. A fork's encoding is seen by its reader only, and an input of x_proj is the int8 code of the
 //     float convolution output, not of the code that the scan reads.
 //  4. Storing and loading gives the same logits, bit for bit.
@@ -68,7 +69,8 @@ void Encode(Graph* g, const std::string& site, Codec codec, const ValueRange& ra
 }
 
 // In Mamba-1, what the scan reads of x in `codec` and what x_proj reads, on codes, in int8, each by
-// a fork of the float x; in Mamba-2, x, B and C in `codec`. The gate's z, too.
+// a fork of the float x; in Mamba-2, x, B and C in `codec`. The gate's z, too, and what the first
+// norm reads of the residual stream.
 QuantizedParts MakeCoded(bool mamba2, Codec codec) {
   QuantizedParts q = FloatParts(mamba2);
   RangeTap tap;
@@ -82,6 +84,9 @@ QuantizedParts MakeCoded(bool mamba2, Codec codec) {
       Encode(&q.graph, site(name), c, tap.ranges[site(like)], scales);
     };
     encode("z", "z", codec, 3);
+    // The float stream is read again after this fork, by the residual sum.
+    ForkInput(&q.graph, q.graph.FindSite(site("u_norm")), 0, "u_in");
+    Encode(&q.graph, site("u_in"), codec, {-1.5f, 1.5f}, 2);
     if (mamba2) {
       encode("x", "x", codec, 4);
       encode("B", "B", codec, 2);
