@@ -10,6 +10,7 @@
 #include "base/checked.h"
 #include "exec/node_args.h"
 #include "kernels/conv1d.h"
+#include "kernels/encode.h"
 #include "kernels/gate.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
@@ -162,6 +163,11 @@ class Lowering {
       if (e == nullptr || !e->quantized()) {
         return Unsupported(fmt::format("{} has {} weights, but its input {} is not encoded",
                                        n_.site, DTypeName(weight->dtype), InNode(0).site));
+      }
+      if (e->codec != Codec::kUniform) {
+        return Unsupported(fmt::format("{} has {} weights, but its input {} is encoded as {}",
+                                       n_.site, DTypeName(weight->dtype), InNode(0).site,
+                                       CodecName(e->codec)));
       }
       if (e->source == ScaleSource::kStatic && e->scales.size() != 1) {
         return Unsupported(fmt::format("{} has {} weights, but its input {} has {} scales", n_.site,
@@ -430,6 +436,7 @@ class Lowering {
   void Encode() {
     const Encoding* e = c_.graph.FindEncoding(n_.site);
     if (e == nullptr || !e->quantized() || v_ == c_.graph.logits) return;
+    if (e->codec != Codec::kUniform) return EncodeFloats(*e);
     const ValuePlace place = Place(v_);
     auto scales = std::make_shared<const FloatVector>(e->scales);
     const bool per_token = e->source == ScaleSource::kPerToken;
@@ -441,7 +448,7 @@ class Lowering {
     base.scales = per_token ? nullptr : scales->data();
     const auto choice = Pick(base, &QuantizeArgs::T, kTokenBlock, kTokenBlock * (base.C + 4));
     const int64_t local_offset = extra_offset_;
-    const bool decode_back = NeedsFloats();
+    const bool decode_back = c_.uses[static_cast<size_t>(v_)].floats;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
         auto* local = static_cast<std::byte*>(w.scratch) + local_offset;
@@ -460,6 +467,29 @@ class Lowering {
     });
   }
 
+  // No reader takes codes other than int8: the decoded values replace the floats.
+  void EncodeFloats(const Encoding& encoding) {
+    auto e = std::make_shared<const Encoding>(encoding);
+    const ValuePlace place = Place(v_);
+    EncodeArgs base{};
+    base.C = n_.width;
+    base.codec = e->codec;
+    base.x_stride = base.y_stride = place.stride;
+    base.scales = e->scales.data();
+    base.zeros = e->zeros.empty() ? nullptr : e->zeros.data();
+    base.n_scales = static_cast<int64_t>(e->scales.size());
+    const auto choice = Pick(base, &EncodeArgs::T, kTokenBlock);
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      (void)e;  // owns what base points to
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        EncodeArgs a = base;
+        a.T = end - begin;
+        a.x = a.y = Floats(f, place) + begin * place.stride;
+        choice.For(f.T).run(a, w);
+      });
+    });
+  }
+
   static void Decode(const QuantizeArgs& a, float* x) {
     for (int64_t t = 0; t < a.T; ++t) {
       for (int64_t ch = 0; ch < a.C; ++ch) {
@@ -469,9 +499,6 @@ class Lowering {
       }
     }
   }
-
-  // Whether some reader of this value wants floats.
-  bool NeedsFloats() const;
 
   ValueId v_;
   LoweringContext& c_;
@@ -486,27 +513,19 @@ bool ReadsCodes(const Node& n, size_t i, const WeightMap& weights) {
   return n.op == Op::kSsd && n.ssd.int8 && i >= 2;
 }
 
-bool Lowering::NeedsFloats() const {
-  for (const Node& n : c_.graph.nodes) {
-    for (size_t i = 0; i < n.in.size(); ++i) {
-      if (n.in[i] == v_ && !ReadsCodes(n, i, c_.weights)) return true;
-    }
-  }
-  return false;
-}
-
 }  // namespace
 
-std::vector<bool> CodedValues(const Graph& graph, const WeightMap& weights) {
-  std::vector<bool> coded(graph.nodes.size(), false);
+std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights) {
+  std::vector<ValueUse> uses(graph.nodes.size());
   for (const Node& n : graph.nodes) {
     for (size_t i = 0; i < n.in.size(); ++i) {
-      const size_t source = static_cast<size_t>(n.in[i]);
+      const auto source = static_cast<size_t>(n.in[i]);
       const Encoding* e = graph.FindEncoding(graph.nodes[source].site);
-      if (e != nullptr && e->quantized() && ReadsCodes(n, i, weights)) coded[source] = true;
+      const bool codes = e != nullptr && e->quantized() && ReadsCodes(n, i, weights);
+      (codes ? uses[source].codes : uses[source].floats) = true;
     }
   }
-  return coded;
+  return uses;
 }
 
 Status LowerNode(ValueId v, LoweringContext* context, std::vector<Step>* steps) {

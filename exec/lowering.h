@@ -38,13 +38,14 @@ struct LoweringContext {
   const Graph& graph;
   const WeightMap& weights;
   const ValuePlan& plan;
+  const std::vector<ValueUse>& uses;
   const LowerOptions& options;
   int64_t piece;           // most tokens that a step sees
   int64_t* scratch_bytes;  // raised to what a worker needs
 };
 
-// Whether each value is kept as codes: its site is encoded and a reader takes codes.
-std::vector<bool> CodedValues(const Graph& graph, const WeightMap& weights);
+// How the readers of each value take it.
+std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights);
 
 // Appends the steps of one node. See Program::Lower for errors.
 Status LowerNode(ValueId v, LoweringContext* context, std::vector<Step>* steps);

@@ -91,8 +91,10 @@ Result<std::unique_ptr<Program>> Program::LowerRange(const Graph& graph, const W
   impl.table = *weights.Find(graph.nodes[0].weights[0]);
   const int64_t chunk = ChunkSize(graph);
   impl.piece = CeilDiv(256, chunk) * chunk;
-  impl.plan = PlanValues(graph, CodedValues(graph, weights), impl.piece);
-  LoweringContext context{impl.graph, weights, impl.plan, options, impl.piece, &impl.scratch_bytes};
+  const std::vector<ValueUse> uses = ValueUses(graph, weights);
+  impl.plan = PlanValues(graph, uses, impl.piece);
+  LoweringContext context{impl.graph, weights,    impl.plan,          uses,
+                          options,    impl.piece, &impl.scratch_bytes};
   impl.layer_steps.resize(static_cast<size_t>(graph.layers));
   for (ValueId v = begin; v < end; ++v) {
     const Node& n = graph.nodes[static_cast<size_t>(v)];

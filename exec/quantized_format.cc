@@ -18,7 +18,8 @@ namespace octet {
 namespace {
 
 constexpr std::string_view kEncodingPrefix = "encodings.";
-constexpr std::string_view kEncodingSuffix = ".scale";
+constexpr std::string_view kScaleSuffix = ".scale";
+constexpr std::string_view kZeroSuffix = ".zero";
 
 bool EndsWith(std::string_view text, std::string_view suffix) {
   return text.size() > suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
@@ -127,24 +128,44 @@ std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
   }
   for (const auto& [site, e] : graph.encodings) {
     if (e.quantized() && e.source == ScaleSource::kStatic) {
-      stored[fmt::format("{}{}{}", kEncodingPrefix, site, kEncodingSuffix)] =
-          MakeWeight(e.scales, {static_cast<int64_t>(e.scales.size())});
+      const auto count = static_cast<int64_t>(e.scales.size());
+      stored[fmt::format("{}{}{}", kEncodingPrefix, site, kScaleSuffix)] =
+          MakeWeight(e.scales, {count});
+      if (e.zeros.empty()) continue;
+      stored[fmt::format("{}{}{}", kEncodingPrefix, site, kZeroSuffix)] = Bytes(e.zeros, {count});
     }
   }
   return {stored.begin(), stored.end()};
 }
 
+namespace {
+
+// [site of the node that reads the fork, number of that input].
+Json ReaderOf(const Graph& graph, const Node& fork) {
+  const ValueId v = graph.FindSite(fork.site);
+  for (const Node& n : graph.nodes) {
+    const auto it = std::ranges::find(n.in, v);
+    if (it != n.in.end()) return Json(Json::Array{Json(n.site), Json(it - n.in.begin())});
+  }
+  return {};
+}
+
+}  // namespace
+
 Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   Json hadamard = Json::MakeObject(), ssd = Json::MakeObject(), int4 = Json::MakeObject();
   Json per_token = Json::MakeArray(), per_chunk = Json::MakeArray();
+  Json codecs = Json::MakeObject(), forks = Json::MakeObject();
   for (const Node& n : graph.nodes) {
     if (n.op == Op::kHadamard) hadamard.Set(n.site, n.hadamard);
+    if (IsFork(graph, n)) forks.Set(n.site, ReaderOf(graph, n));
     if (n.op != Op::kSsd) continue;
     if (n.ssd.int8) ssd.Set(n.site, n.ssd.gate_q7 ? "gate_q7" : "float");
   }
   for (const auto& [site, e] : graph.encodings) {
     if (e.quantized() && e.source == ScaleSource::kPerToken) per_token.Append(site);
     if (e.quantized() && e.source == ScaleSource::kPerChunk) per_chunk.Append(site);
+    if (e.quantized() && e.codec != Codec::kUniform) codecs.Set(site, CodecName(e.codec));
   }
   for (const auto& [name, w] : weights.all()) {
     if (w.dtype != DType::kI4) continue;
@@ -157,9 +178,11 @@ Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   d.Set("chunk_size", ChunkSize(graph));
   d.Set("state_dtype", DTypeName(graph.state_dtype));
   d.Set("hadamard", hadamard);
+  d.Set("forks", forks);
   d.Set("int8_ssd", ssd);
   d.Set("per_token", per_token);
   d.Set("per_chunk", per_chunk);
+  d.Set("codecs", codecs);
   d.Set("int4", int4);
   return d;
 }
@@ -169,9 +192,9 @@ Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
   const Json* int4 = description.Find("int4");
   WeightMap weights;
   for (const auto& [name, tensor] : stored.all()) {
-    if (name.starts_with(kEncodingPrefix) && EndsWith(name, kEncodingSuffix)) {
-      const size_t cut = kEncodingPrefix.size() + kEncodingSuffix.size();
-      encodings->Set(name.substr(kEncodingPrefix.size(), name.size() - cut), tensor);
+    if (name.starts_with(kEncodingPrefix) &&
+        (EndsWith(name, kScaleSuffix) || EndsWith(name, kZeroSuffix))) {
+      encodings->Set(name.substr(kEncodingPrefix.size()), tensor);
       continue;
     }
     // Scales are attached below, to the tensor that they belong to.
@@ -217,6 +240,7 @@ class Applier {
   Status Run() {
     OCTET_TRY(CheckMembers());
     OCTET_TRY(Hadamards());
+    OCTET_TRY(Forks());
     OCTET_TRY(Encodings());
     return SsdAttributesAndState();
   }
@@ -227,8 +251,9 @@ class Applier {
   }
 
   Status CheckMembers() {
-    static constexpr std::array kMembers = {"chunk_size", "state_dtype", "hadamard", "int8_ssd",
-                                            "per_token",  "per_chunk",   "int4"};
+    static constexpr std::array kMembers = {"chunk_size", "state_dtype", "hadamard",
+                                            "forks",      "int8_ssd",    "per_token",
+                                            "per_chunk",  "codecs",      "int4"};
     if (!d_.is_object()) return Bad("is missing or not an object");
     for (const auto& [key, value] : d_.AsObject()) {
       if (std::ranges::find(kMembers, key) == kMembers.end()) return Bad("unknown member " + key);
@@ -237,6 +262,7 @@ class Applier {
       if (d_.Find(key) == nullptr) return Bad(fmt::format("member {} is missing", key));
     }
     const bool types = d_.Find("hadamard")->is_object() && d_.Find("int8_ssd")->is_object() &&
+                       d_.Find("forks")->is_object() && d_.Find("codecs")->is_object() &&
                        d_.Find("per_token")->is_array() && d_.Find("per_chunk")->is_array() &&
                        d_.Find("int4")->is_object() && d_.Find("chunk_size")->is_int() &&
                        d_.Find("state_dtype")->is_string();
@@ -263,7 +289,34 @@ class Applier {
     return {};
   }
 
-  Status Encodings() {
+  Status Forks() {
+    for (const auto& [site, from] : d_.Find("forks")->AsObject()) {
+      const bool pair = from.is_array() && from.AsArray().size() == 2 &&
+                        from.AsArray()[0].is_string() && from.AsArray()[1].is_int();
+      if (!pair) return Bad(fmt::format("fork {} is not a reader and its input", site));
+      const ValueId reader = graph_.FindSite(from.AsArray()[0].AsString());
+      const int64_t input = from.AsArray()[1].AsInt();
+      if (reader < 1) return Bad(fmt::format("fork {} has an unknown reader", site));
+      const Node& n = graph_.nodes[static_cast<size_t>(reader)];
+      if (input < 0 || input >= static_cast<int64_t>(n.in.size())) {
+        return Bad(fmt::format("fork {}: {} has no input {}", site, n.site, input));
+      }
+      const auto index = static_cast<size_t>(input);
+      if (IsFork(graph_, graph_.nodes[static_cast<size_t>(n.in[index])])) {
+        return Bad(fmt::format("fork {}: input {} of {} is a fork already", site, input, n.site));
+      }
+      // The site's own name, behind its block's prefix, is one word.
+      const std::string prefix = n.site.substr(0, n.site.rfind('.') + 1);
+      const std::string name = site.starts_with(prefix) ? site.substr(prefix.size()) : "";
+      if (name.empty() || name.find('.') != std::string::npos || graph_.FindSite(site) >= 0) {
+        return Bad(fmt::format("fork {} has no name of its own in the block of {}", site, n.site));
+      }
+      ForkInput(&graph_, reader, index, name);
+    }
+    return {};
+  }
+
+  std::set<std::string, std::less<>> Sites() const {
     std::set<std::string, std::less<>> sites;
     for (const Node& n : graph_.nodes) {
       sites.insert(n.site);
@@ -272,11 +325,21 @@ class Applier {
         sites.insert(SsdInnerSite(n.layer, inner));
       }
     }
-    for (const auto& [site, tensor] : encodings_.all()) {
+    return sites;
+  }
+
+  Status Encodings() {
+    const auto sites = Sites();
+    for (const auto& [name, tensor] : encodings_.all()) {
+      if (EndsWith(name, kZeroSuffix)) continue;
+      const size_t cut = EndsWith(name, kScaleSuffix) ? kScaleSuffix.size() : name.size();
+      const std::string site = name.substr(0, name.size() - cut);
       if (sites.count(site) == 0) return Bad("scales for an unknown site " + site);
-      OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + site + ".scale", tensor));
+      OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + name, tensor));
       graph_.encodings[site] = {DType::kI8, ScaleSource::kStatic, std::move(scales)};
     }
+    OCTET_TRY(Codecs());
+    OCTET_TRY(Zeros());
     for (const auto& [member, source] :
          {std::pair{"per_token", ScaleSource::kPerToken}, {"per_chunk", ScaleSource::kPerChunk}}) {
       for (const Json& site : d_.Find(member)->AsArray()) {
@@ -288,6 +351,35 @@ class Applier {
           return Bad(fmt::format("site {} is encoded in two ways", site.AsString()));
         }
       }
+    }
+    return {};
+  }
+
+  Status Codecs() {
+    for (const auto& [site, name] : d_.Find("codecs")->AsObject()) {
+      const auto it = graph_.encodings.find(site);
+      if (it == graph_.encodings.end()) return Bad(fmt::format("codecs: {} has no scales", site));
+      const Result<Codec> codec = ParseCodec(name.is_string() ? name.AsString() : "");
+      if (!codec.ok()) return Bad(fmt::format("codecs: {}: {}", site, codec.status().message()));
+      if (*codec == Codec::kUniform) {
+        return Bad(fmt::format("codecs: {} is int8, which is not listed", site));
+      }
+      it->second.codec = *codec;
+    }
+    return {};
+  }
+
+  // Verify compares their number and size with the code.
+  Status Zeros() {
+    for (const auto& [name, tensor] : encodings_.all()) {
+      if (!EndsWith(name, kZeroSuffix)) continue;
+      const auto it = graph_.encodings.find(name.substr(0, name.size() - kZeroSuffix.size()));
+      if (it == graph_.encodings.end() || tensor.dtype != DType::kU8 || tensor.shape.size() != 1) {
+        return Corrupt(
+            fmt::format("tensor encodings.{} is not U8 [scales] of a site with scales", name));
+      }
+      const auto* bytes = reinterpret_cast<const uint8_t*>(tensor.data);
+      it->second.zeros.assign(bytes, bytes + tensor.count());
     }
     return {};
   }

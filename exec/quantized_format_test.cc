@@ -92,6 +92,49 @@ TEST(QuantizedFormat, RoundTrip) {
   }
 }
 
+// Forks with and without an encoding, of one input twice in a block, and sites in every code.
+QuantizedParts MakeCodedParts() {
+  QuantizedParts q = MakeQuantizedParts();
+  Graph& g = q.graph;
+  ForkInput(&g, g.FindSite("layers.0.y"), 0, "x_scan");
+  ForkInput(&g, g.FindSite("layers.1.residual"), 1, "out_sum");
+  ForkInput(&g, g.FindSite("layers.1.residual"), 0, "u_sum");
+  ForkInput(&g, g.FindSite("layers.0.y_rot"), 0, "y_unrotated");
+  const auto encode = [&](const char* site, Codec codec, size_t scales,
+                          std::vector<uint8_t> zeros) {
+    g.encodings[site] = {DType::kI8, ScaleSource::kStatic, TestScales(scales, 0.02f), codec,
+                         std::move(zeros)};
+  };
+  encode("layers.0.x_scan", Codec::kSe8u, 3, {1, 0, 63});
+  encode("layers.0.z", Codec::kSe8s, 1, {});
+  encode("layers.1.x", Codec::kSe9, 1, {});
+  encode("layers.1.z", Codec::kInt16, 1, {});
+  encode("layers.1.dt_in", Codec::kAsymmetric, 3, {255, 0, 7});
+  encode("layers.1.out_sum", Codec::kSeg8, 1, {200});
+  return q;
+}
+
+TEST(QuantizedFormat, RoundTripOfCodesAndForks) {
+  const QuantizedParts q = MakeCodedParts();
+  ASSERT_TRUE(Verify(q.graph).ok()) << Verify(q.graph).message();
+  Stored stored = Store(q);
+  stored.description = *Json::Parse(stored.description.Dump());
+  QuantizedParts back;
+  const Status s = Load(stored, &back);
+  ASSERT_TRUE(s.ok()) << s.message();
+  EXPECT_EQ(ToText(back.graph), ToText(q.graph));
+  ASSERT_EQ(back.graph.encodings.size(), q.graph.encodings.size());
+  for (const auto& [site, e] : q.graph.encodings) {
+    const Encoding* other = back.graph.FindEncoding(site);
+    ASSERT_NE(other, nullptr) << site;
+    EXPECT_EQ(other->scales, e.scales) << site;
+    EXPECT_EQ(other->codec, e.codec) << site;
+    EXPECT_EQ(other->zeros, e.zeros) << site;
+  }
+  EXPECT_EQ(DescribeQuantization(back.graph, back.weights).Dump(),
+            DescribeQuantization(q.graph, q.weights).Dump());
+}
+
 TEST(QuantizedFormat, ChunkSizeOfTheDescriptionWins) {
   Stored s = Store(MakeQuantizedParts());
   s.description.Set("chunk_size", 16);
@@ -108,9 +151,10 @@ struct Hostile {
   std::vector<const char*> parts;  // of the message
 };
 
-void ExpectRefused(const std::vector<Hostile>& cases, bool gate_q7 = false) {
+void ExpectRefused(const std::vector<Hostile>& cases,
+                   const QuantizedParts& parts = MakeQuantizedParts()) {
   for (const Hostile& h : cases) {
-    Stored s = Store(MakeQuantizedParts(gate_q7));
+    Stored s = Store(parts);
     h.damage(&s);
     QuantizedParts q;
     const Status status = Load(s, &q);
@@ -181,8 +225,8 @@ TEST(QuantizedFormat, HostileDescriptions) {
                      }
                    },
                    {"layers.0.y_rot"}});
-  for (const char* key :
-       {"chunk_size", "state_dtype", "hadamard", "int8_ssd", "per_token", "per_chunk", "int4"}) {
+  for (const char* key : {"chunk_size", "state_dtype", "hadamard", "forks", "int8_ssd", "per_token",
+                          "per_chunk", "codecs", "int4"}) {
     for (const Json& wrong : {Json(), Json(true), Json(2.5), Json(Json::Array{Json()})}) {
       if (std::string_view(key).starts_with("per_") && wrong.type() == Json::Type::kArray) continue;
       cases.push_back({key, [=](Stored* s) { s->description.Set(key, wrong); }, {}});
@@ -338,6 +382,107 @@ TEST(QuantizedFormat, HostileCodes) {
     cases.push_back({"group", describe(33, bad), {kOut}});
   }
   ExpectRefused(cases);
+}
+
+Json Fork(const char* reader, Json input) {
+  return Json(Json::Array{Json(reader), std::move(input)});
+}
+
+TEST(QuantizedFormat, HostileForks) {
+  const auto forks = [](const char* site, Json from, const char* part) {
+    return Member("forks", Object(site, std::move(from)), {site, part});
+  };
+  const int64_t huge = std::numeric_limits<int64_t>::max();
+  ExpectRefused(
+      {
+          forks("layers.0.f", Json(3), "reader"),
+          forks("layers.0.f", Json(Json::Array{}), "reader"),
+          forks("layers.0.f", Json(Json::Array{Json("layers.0.y")}), "reader"),
+          forks("layers.0.f", Fork("layers.0.y", Json("0")), "reader"),
+          forks("layers.0.f", Fork("layers.0.y", Json(0.5)), "reader"),
+          forks("layers.0.f", Fork("layers.7.y", Json(0)), "unknown reader"),
+          forks("embedding2", Fork("embedding", Json(0)), "unknown reader"),
+          forks("layers.0.f", Fork("layers.0.ssd.score", Json(0)), "unknown reader"),
+          forks("layers.0.f", Fork("layers.0.y", Json(4)), "no input 4"),
+          forks("layers.0.f", Fork("layers.0.y", Json(-1)), "no input -1"),
+          forks("layers.0.f", Fork("layers.0.y", Json(huge)), "no input"),
+          forks("layers.1.f", Fork("layers.0.y", Json(0)), "no name"),
+          forks("f", Fork("layers.0.y", Json(0)), "no name"),
+          forks("layers.0.", Fork("layers.0.y", Json(0)), "no name"),
+          forks("layers.0.x", Fork("layers.0.y", Json(0)), "no name"),
+          forks("layers.0.ssd.score", Fork("layers.0.y", Json(0)), "no name"),
+          forks("a.b", Fork("logits", Json(0)), "no name"),
+          {"one input twice",
+           [](Stored* s) {
+             Json both = Object("layers.0.f", Fork("layers.0.y", Json(0)));
+             both.Set("layers.0.g", Fork("layers.0.y", Json(0)));
+             s->description.Set("forks", both);
+           },
+           {"layers.0.g", "already"}},
+          {"a fork of a fork",
+           [](Stored* s) {
+             Json both = Object("layers.0.f", Fork("layers.0.y", Json(0)));
+             both.Set("layers.0.g", Fork("layers.0.f", Json(0)));
+             both.Set("layers.0.h", Fork("layers.0.f", Json(0)));
+             s->description.Set("forks", both);
+           },
+           {"layers.0.h", "already"}},
+          {"a fork dropped",
+           [](Stored* s) {
+             Json fewer = *s->description.Find("forks");
+             fewer.Erase("layers.0.x_scan");
+             s->description.Set("forks", fewer);
+           },
+           {"layers.0.x_scan"}},
+      },
+      MakeCodedParts());
+}
+
+TEST(QuantizedFormat, HostileCodecsAndZeros) {
+  const auto codec = [](const char* site, Json name, std::vector<const char*> parts) {
+    return Hostile{site,
+                   [=](Stored* s) {
+                     Json codecs = *s->description.Find("codecs");
+                     codecs.Set(site, name);
+                     s->description.Set("codecs", codecs);
+                   },
+                   parts};
+  };
+  const auto zero = [](const char* site, const Weight& by, const char* part) {
+    return Hostile{
+        site,
+        [=](Stored* s) { s->tensors.Set(std::string("encodings.") + site + ".zero", by); },
+        {site, part}};
+  };
+  const auto drop = [](const char* tensor, const char* site, const char* part) {
+    return Hostile{tensor, [=](Stored* s) { s->tensors.Erase(tensor); }, {site, part}};
+  };
+  ExpectRefused(
+      {
+          codec("layers.1.x", Json("fp8"), {"layers.1.x", "fp8", "se8u"}),
+          codec("layers.1.x", Json(9), {"layers.1.x"}),
+          codec("layers.1.x", Json("int8"), {"layers.1.x", "not listed"}),
+          codec("layers.1.x", Json("se8u"), {"layers.1.x", "0 zeros"}),
+          codec("layers.0.x_scan", Json("se9"), {"layers.0.x_scan", "3 zeros"}),
+          codec("layers.1.dt_in", Json("se8u"), {"layers.1.dt_in", "above 63"}),
+          codec("layers.1.dt", Json("se9"), {"layers.1.dt", "no scales"}),
+          codec("layers.9.x", Json("se9"), {"layers.9.x", "no scales"}),
+          codec("layers.0.y_rot", Json("se9"), {"layers.0.y_rot", "no scales"}),  // per token
+          codec("layers.0.B", Json("se9"), {"layers.0.B", "int8"}),
+          codec("layers.0.ssd.score", Json("se9"), {"layers.0.ssd.score", "int8"}),
+          zero("layers.0.x_scan", U8({1, 0, 64}, {3}), "above 63"),
+          zero("layers.0.x_scan", U8({1, 0}, {2}), "2 zeros for 3 scales"),
+          zero("layers.0.x_scan", U8({1, 0, 63, 5}, {2, 2}), "U8"),
+          zero("layers.0.x_scan", Scales({1, 0, 63}), "U8"),
+          zero("layers.1.x", U8({1}, {1}), "1 zeros"),
+          zero("layers.0.u_norm", U8({1}, {1}), "1 zeros"),
+          zero("layers.0.y_rot", U8({1}, {1}), "scales"),
+          zero("attic", U8({1}, {1}), "scales"),
+          zero("", U8({1}, {1}), "unknown site"),
+          drop("encodings.layers.0.x_scan.zero", "layers.0.x_scan", "0 zeros"),
+          drop("encodings.layers.0.x_scan.scale", "layers.0.x_scan", "no scales"),
+      },
+      MakeCodedParts());
 }
 
 // A row of zero codes with as many multipliers as `group` asks for.

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <vector>
 
+#include "tensor/codec.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -80,6 +81,23 @@ void Quantize(const std::vector<float>& scales, Axis axis, float* values, int64_
   if (count != nullptr) count->values += rows * cols;
 }
 
+// The same for codes other than int8, of a node site.
+void FakeQuantizeRows(const Encoding& e, float* values, int64_t rows, int64_t cols,
+                      Saturation* count) {
+  const auto scales = static_cast<int64_t>(e.scales.size());
+  for (int64_t c = 0; c < cols; ++c) {
+    const auto at = static_cast<size_t>(c * scales / cols);
+    const int zero = e.zeros.empty() ? 0 : e.zeros[at];
+    const ValueRange range = CodecRange(e.codec, e.scales[at], zero);
+    for (int64_t r = 0; r < rows; ++r) {
+      float& value = values[r * cols + c];
+      count->saturated += value < range.low || value > range.high;
+      value = FakeQuantize(e.codec, value, e.scales[at], zero);
+    }
+  }
+  count->values += rows * cols;
+}
+
 }  // namespace
 
 void SimulationTap::At(std::string_view site, int64_t index, float* values, int64_t rows,
@@ -89,6 +107,9 @@ void SimulationTap::At(std::string_view site, int64_t index, float* values, int6
   const Encoding* e = graph_.FindEncoding(resolved.encoding);
   if (e == nullptr || !e->quantized()) return;
   if (EndsWith(site, ".ssd.local_state") && !PassesIntegers(resolved.encoding)) return;
+  if (e->codec != Codec::kUniform) {
+    return FakeQuantizeRows(*e, values, rows, cols, &saturation_[resolved.encoding]);
+  }
   std::vector<float> scales;  // one per element of the axis, in the order of the values shown
   switch (e->source) {
     case ScaleSource::kStatic:

@@ -48,15 +48,32 @@ bool TakesStride(Op op) {
   return op != Op::kLinear && op != Op::kHadamard && op != Op::kAdd;
 }
 
+// Whether the split `v`, whose floats are decoded in place, has its part of the parent to itself.
+bool OwnsItsPart(const Graph& graph, size_t v) {
+  const Node& split = graph.nodes[v];
+  if (graph.nodes[static_cast<size_t>(split.in[0])].op == Op::kSplit) return false;
+  for (size_t u = 0; u < graph.nodes.size(); ++u) {
+    const Node& other = graph.nodes[u];
+    if (u == v || std::ranges::find(other.in, split.in[0]) == other.in.end()) continue;
+    const bool apart = other.op == Op::kSplit && (other.offset >= split.offset + split.width ||
+                                                  split.offset >= other.offset + other.width);
+    if (!apart) return false;
+  }
+  return true;
+}
+
 // Which values are windows into their producer's input.
-std::vector<bool> Windows(const Graph& graph) {
+std::vector<bool> Windows(const Graph& graph, const std::vector<ValueUse>& uses) {
   std::vector<bool> window(graph.nodes.size());
   for (size_t v = 0; v < graph.nodes.size(); ++v) {
     const Node& n = graph.nodes[v];
-    window[v] = n.op == Op::kSplit;
+    const Encoding* e = graph.FindEncoding(n.site);
+    const bool decoded_in_place = e != nullptr && e->quantized() && uses[v].floats;
+    window[v] = n.op == Op::kSplit && (!decoded_in_place || OwnsItsPart(graph, v));
     if (TakesStride(n.op)) continue;
     for (const ValueId source : n.in) {
-      window[static_cast<size_t>(source)] = false;
+      const auto u = static_cast<size_t>(source);
+      if (uses[u].floats) window[u] = false;
     }
   }
   return window;
@@ -64,9 +81,9 @@ std::vector<bool> Windows(const Graph& graph) {
 
 }  // namespace
 
-ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t piece) {
+ValuePlan PlanValues(const Graph& graph, const std::vector<ValueUse>& uses, int64_t piece) {
   const size_t count = graph.nodes.size();
-  const std::vector<bool> window = Windows(graph);
+  const std::vector<bool> window = Windows(graph, uses);
   std::vector<size_t> root(count), last_use(count);
   for (size_t v = 0; v < count; ++v) {
     const Node& n = graph.nodes[v];
@@ -92,14 +109,14 @@ ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t
       place.stride = n.width;
       place.copy = n.op == Op::kSplit;
     }
-    if (codes[v]) {
+    if (uses[v].codes) {
       place.codes = slots.Take(piece * n.width);
       place.token_scales = slots.Take(piece * 4);
     }
     for (size_t u = 0; u <= v; ++u) {
       if (last_use[u] != v) continue;
       if (root[u] == u) slots.Release(plan.places[u].floats);
-      if (codes[u]) {
+      if (uses[u].codes) {
         slots.Release(plan.places[u].codes);
         slots.Release(plan.places[u].token_scales);
       }

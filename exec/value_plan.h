@@ -14,7 +14,7 @@ namespace octet {
 struct ValuePlace {
   int64_t floats = -1;        // byte offset of row 0, column 0; -1: never materialised
   int64_t stride = 0;         // floats between rows (a split is a window into its parent)
-  bool copy = false;          // a split with memory of its own, for readers that take no stride
+  bool copy = false;          // a split with memory of its own
   int64_t codes = -1;         // byte offset of int8 codes [T, width], or -1
   int64_t token_scales = -1;  // byte offset of fp32 scales [T], or -1
 };
@@ -24,9 +24,16 @@ struct ValuePlan {
   int64_t bytes = 0;
 };
 
-// Assigns memory by liveness: a value's bytes are reused after its last reader. `codes[v]`: whether
-// value v is also kept as codes.
-ValuePlan PlanValues(const Graph& graph, const std::vector<bool>& codes, int64_t piece);
+// How the readers of a value take it.
+struct ValueUse {
+  bool floats = false;  // some reader takes floats, decoded ones if the site is encoded
+  bool codes = false;   // some reader takes int8 codes, which are kept beside the floats
+};
+
+// Assigns memory by liveness: a value's bytes are reused after its last reader. `uses`: by ValueId.
+// A split whose decoded floats would overwrite what another reader of its parent sees gets memory
+// of its own.
+ValuePlan PlanValues(const Graph& graph, const std::vector<ValueUse>& uses, int64_t piece);
 
 }  // namespace octet
 #endif  // OCTET_EXEC_VALUE_PLAN_H_

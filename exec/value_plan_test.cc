@@ -5,7 +5,11 @@
 //  2. A split is a window into its parent, or a copy where a reader takes no stride; everything
 //  lies
 //     inside `bytes`, aligned; the logits have no place.
-//  3. Memory is reused: it does not grow with the number of blocks.
+//     A split whose decoded floats others would see is a copy too, and one read as codes only is a
+//     window.
+//  3. Every reader sees what its input wrote, also where sites are decoded in place and forked:
+//     checked by running the plan on tags.
+//  4. Memory is reused: it does not grow with the number of blocks.
 #include "exec/value_plan.h"
 
 #include <algorithm>
@@ -103,12 +107,12 @@ void ExpectNoClobber(const Graph& g, const ValuePlan& plan, int64_t piece) {
   EXPECT_LT(plan.places.back().floats, 0);
 }
 
-std::vector<bool> RandomCodes(Rng* rng, size_t n) {
-  std::vector<bool> codes(n);
-  for (size_t i = 0; i < n; ++i) {
-    codes[i] = rng->Below(2) == 0;
+std::vector<ValueUse> RandomUses(Rng* rng, size_t n) {
+  std::vector<ValueUse> uses(n);
+  for (ValueUse& use : uses) {
+    use = {true, rng->Below(2) == 0};
   }
-  return codes;
+  return uses;
 }
 
 TEST(ValuePlan, NeverOverlapsLiveValuesOfModels) {
@@ -116,12 +120,12 @@ TEST(ValuePlan, NeverOverlapsLiveValuesOfModels) {
   for (const int64_t piece : {1, 7, 256}) {
     for (int i = 0; i < 40; ++i) {
       const Graph g = i % 2 == 0 ? MakeBlocks({}) : MakeMambaBlocks({.mixer_norms = i % 4 == 1});
-      const std::vector<bool> codes = RandomCodes(&rng, g.nodes.size());
-      const ValuePlan plan = PlanValues(g, codes, piece);
+      const std::vector<ValueUse> uses = RandomUses(&rng, g.nodes.size());
+      const ValuePlan plan = PlanValues(g, uses, piece);
       ExpectNoClobber(g, plan, piece);
       for (size_t v = 0; v + 1 < g.nodes.size(); ++v) {
-        EXPECT_EQ(plan.places[v].codes >= 0, codes[v]);
-        EXPECT_EQ(plan.places[v].token_scales >= 0, codes[v]);
+        EXPECT_EQ(plan.places[v].codes >= 0, uses[v].codes);
+        EXPECT_EQ(plan.places[v].token_scales >= 0, uses[v].codes);
       }
     }
   }
@@ -157,7 +161,130 @@ TEST(ValuePlan, NeverOverlapsLiveValuesOfRandomGraphs) {
   for (int i = 0; i < 300 && !HasFailure(); ++i) {
     SCOPED_TRACE(i);
     const Graph g = RandomGraph(&rng);
-    ExpectNoClobber(g, PlanValues(g, RandomCodes(&rng, g.nodes.size()), 5), 5);
+    ExpectNoClobber(g, PlanValues(g, RandomUses(&rng, g.nodes.size()), 5), 5);
+  }
+}
+
+// Runs a plan on tags that say who wrote an element, as the executor runs it on floats: a node
+// writes its rows, a copying split copies them, an encoded site that is read as floats rewrites
+// them, then writes its codes.
+class TaggedRun {
+ public:
+  // Encodes random sites; of an encoded input, every other Add, Linear and Gate reads codes.
+  TaggedRun(Graph* g, Rng* rng) : g_(*g), uses_(g->nodes.size()) {
+    for (const Node& n : g->nodes) {
+      if (rng->Below(2) == 0) g->encodings[n.site] = {DType::kI8, {}, {0.5f}};
+    }
+    for (size_t v = 0; v < g->nodes.size(); ++v) {
+      for (const ValueId in : g->nodes[v].in) {
+        const auto u = static_cast<size_t>(in);
+        (ReadsCodes(v, u) ? uses_[u].codes : uses_[u].floats) = true;
+      }
+    }
+    plan_ = PlanValues(*g, uses_, kPiece);
+    memory_.assign(static_cast<size_t>(plan_.bytes), -1);
+  }
+
+  void ExpectReadersSeeTheirInputs() {
+    for (size_t v = 0; v + 1 < g_.nodes.size(); ++v) {
+      for (const ValueId in : g_.nodes[v].in) {
+        Read(v, static_cast<size_t>(in));
+      }
+      Write(v);
+    }
+  }
+
+ private:
+  static constexpr int64_t kPiece = 3;
+  bool Encoded(size_t v) const { return g_.FindEncoding(g_.nodes[v].site) != nullptr; }
+  bool ReadsCodes(size_t reader, size_t v) const {
+    return g_.nodes[reader].op != Op::kSplit && Encoded(v) && (reader + v) % 2 == 0;
+  }
+  static int64_t Tag(size_t v, int64_t t, int64_t c, int kind) {
+    return ((static_cast<int64_t>(v) * kPiece + t) * 4096 + c) * 4 + kind;
+  }
+  // What a reader of value v must find.
+  int64_t Want(size_t v, int64_t t, int64_t c) const {
+    const Node& n = g_.nodes[v];
+    if (Encoded(v) && uses_[v].floats) return Tag(v, t, c, 1);
+    if (n.op == Op::kSplit) return Want(static_cast<size_t>(n.in[0]), t, n.offset + c);
+    return Tag(v, t, c, 0);
+  }
+  int64_t& At(size_t v, int64_t t, int64_t c) {
+    const ValuePlace& p = plan_.places[v];
+    return memory_[static_cast<size_t>(p.floats + (t * p.stride + c) * 4)];
+  }
+  void Read(size_t reader, size_t v) {
+    const Node& n = g_.nodes[reader];
+    const bool part = n.op == Op::kSplit;
+    const int64_t begin = part ? n.offset : 0;
+    const int64_t end = part ? n.offset + n.width : g_.nodes[v].width;
+    int64_t wrong = 0;
+    for (int64_t t = 0; t < kPiece; ++t) {
+      for (int64_t c = begin; c < end; ++c) {
+        if (ReadsCodes(reader, v)) {
+          const int64_t at = plan_.places[v].codes + t * g_.nodes[v].width + c;
+          wrong += memory_[static_cast<size_t>(at)] != Tag(v, t, c, 2);
+        } else {
+          wrong += At(v, t, c) != Want(v, t, c);
+        }
+      }
+    }
+    EXPECT_EQ(wrong, 0) << n.site << " reads " << g_.nodes[v].site;
+  }
+  void Write(size_t v) {
+    const Node& n = g_.nodes[v];
+    const ValuePlace& p = plan_.places[v];
+    for (int64_t t = 0; t < kPiece; ++t) {
+      for (int64_t c = 0; c < n.width; ++c) {
+        if (n.op != Op::kSplit) At(v, t, c) = Tag(v, t, c, 0);
+        if (p.copy) At(v, t, c) = At(static_cast<size_t>(n.in[0]), t, n.offset + c);
+      }
+    }
+    for (int64_t t = 0; t < kPiece; ++t) {
+      for (int64_t c = 0; c < n.width; ++c) {
+        if (Encoded(v) && uses_[v].floats) At(v, t, c) = Tag(v, t, c, 1);
+        if (uses_[v].codes) {
+          memory_[static_cast<size_t>(p.codes + t * n.width + c)] = Tag(v, t, c, 2);
+        }
+      }
+      if (uses_[v].codes) memory_[static_cast<size_t>(p.token_scales + t * 4)] = -2;
+    }
+  }
+
+  const Graph& g_;
+  std::vector<ValueUse> uses_;
+  ValuePlan plan_;
+  std::vector<int64_t> memory_;  // the tag of what starts at each byte
+};
+
+TEST(ValuePlan, EveryReaderSeesItsInput) {
+  Rng rng(4);
+  for (int i = 0; i < 400 && !HasFailure(); ++i) {
+    SCOPED_TRACE(i);
+    Graph g = i % 4 == 0 ? MakeBlocks({}) : i % 4 == 1 ? MakeMambaBlocks({}) : RandomGraph(&rng);
+    for (int fork = 0; fork < 4; ++fork) {
+      const auto reader = 1 + static_cast<ValueId>(rng.Below(g.nodes.size() - 1));
+      const size_t inputs = g.nodes[static_cast<size_t>(reader)].in.size();
+      ForkInput(&g, reader, rng.Below(inputs), fmt::format("fork{}", fork));
+    }
+    TaggedRun(&g, &rng).ExpectReadersSeeTheirInputs();
+  }
+}
+
+TEST(ValuePlan, AForkReadAsCodesIsAWindowAndOneReadAsFloatsACopy) {
+  Graph g = MakeMambaBlocks({});
+  const ValueId codes = ForkInput(&g, g.FindSite("layers.0.x_dbl"), 0, "codes");
+  const ValueId floats = ForkInput(&g, g.FindSite("layers.0.y"), 0, "floats");
+  std::vector<ValueUse> uses(g.nodes.size(), {true, false});
+  uses[static_cast<size_t>(codes)] = {false, true};
+  for (const bool encoded : {false, true}) {
+    if (encoded) {
+      g.encodings["layers.0.codes"] = g.encodings["layers.0.floats"] = {DType::kI8, {}, {0.5f}};
+    }
+    const ValuePlan plan = PlanValues(g, uses, 4);
+    EXPECT_FALSE(plan.places[static_cast<size_t>(codes)].copy);
+    EXPECT_EQ(plan.places[static_cast<size_t>(floats)].copy, encoded);
   }
 }
 
@@ -166,7 +293,7 @@ TEST(ValuePlan, MemoryDoesNotGrowWithDepth) {
     BlockSizes s;
     s.layers = layers;
     const Graph g = MakeBlocks(s);
-    return PlanValues(g, std::vector<bool>(g.nodes.size(), true), 64).bytes;
+    return PlanValues(g, std::vector<ValueUse>(g.nodes.size(), {true, true}), 64).bytes;
   };
   EXPECT_EQ(bytes(2), bytes(20));
 }

@@ -103,31 +103,61 @@ std::string ToText(const Graph& graph) {
       if (!w.empty()) weights += " " + w;
     }
     const Encoding* e = graph.FindEncoding(n.site);
+    std::string code;
+    if (e != nullptr && e->quantized()) {
+      code = e->codec == Codec::kUniform ? " i8" : fmt::format(" {}", CodecName(e->codec));
+    }
     text += fmt::format("%{} {} {}[{}]{}{}{}\n", i, n.site, OpName(n.op), n.width, inputs, weights,
-                        e != nullptr && e->quantized() ? " i8" : "");
+                        code);
   }
   return text;
 }
 
-void InsertHadamard(Graph* graph, ValueId linear, std::string_view id) {
-  Node& target = graph->nodes[static_cast<size_t>(linear)];
-  const ValueId producer = target.in[0];
-  const std::string prefix = target.site.substr(0, target.site.rfind('.') + 1);
-  Node rotation{};
-  rotation.op = Op::kHadamard;
-  rotation.site = prefix + "y_rot";
-  rotation.layer = target.layer;
-  rotation.in = {producer};
-  rotation.width = graph->nodes[static_cast<size_t>(producer)].width;
-  rotation.hadamard = id;
-  target.in[0] = linear;  // the rotation takes this index below; keep it out of the shift
+namespace {
+
+std::string SiteIn(int layer, std::string_view site) {
+  return layer < 0 ? std::string(site) : fmt::format("layers.{}.{}", layer, site);
+}
+
+// Puts `node` between input `input` of `reader` and what that input was.
+void InsertBefore(Graph* graph, ValueId reader, size_t input, Node node) {
+  Node& target = graph->nodes[static_cast<size_t>(reader)];
+  node.layer = target.layer;
+  node.in = {target.in[input]};
+  node.width = graph->nodes[static_cast<size_t>(node.in[0])].width;
+  target.in[input] = -1;
   for (Node& n : graph->nodes) {
     for (ValueId& v : n.in) {
-      if (v >= linear && &n != &target) ++v;
+      if (v >= reader) ++v;
     }
   }
-  if (graph->logits >= linear) ++graph->logits;
-  graph->nodes.insert(graph->nodes.begin() + linear, std::move(rotation));
+  target.in[input] = reader;  // the index that the new node takes
+  if (graph->logits >= reader) ++graph->logits;
+  graph->nodes.insert(graph->nodes.begin() + reader, std::move(node));
+}
+
+}  // namespace
+
+void InsertHadamard(Graph* graph, ValueId linear, std::string_view id) {
+  const std::string& site = graph->nodes[static_cast<size_t>(linear)].site;
+  Node rotation{};
+  rotation.op = Op::kHadamard;
+  rotation.site = site.substr(0, site.rfind('.') + 1) + "y_rot";
+  rotation.hadamard = id;
+  InsertBefore(graph, linear, 0, std::move(rotation));
+}
+
+ValueId ForkInput(Graph* graph, ValueId reader, size_t input, std::string_view site) {
+  Node fork{};
+  fork.op = Op::kSplit;
+  fork.site = SiteIn(graph->nodes[static_cast<size_t>(reader)].layer, site);
+  InsertBefore(graph, reader, input, std::move(fork));
+  return reader;
+}
+
+bool IsFork(const Graph& graph, const Node& n) {
+  return n.op == Op::kSplit && n.offset == 0 &&
+         n.width == graph.nodes[static_cast<size_t>(n.in[0])].width;
 }
 
 void GraphBuilder::SetLayer(int layer) {
@@ -139,7 +169,7 @@ Node GraphBuilder::MakeNode(Op op, std::string_view site, std::vector<ValueId> i
                             int64_t width) const {
   Node n{};
   n.op = op;
-  n.site = layer_ < 0 ? std::string(site) : fmt::format("layers.{}.{}", layer_, site);
+  n.site = SiteIn(layer_, site);
   n.layer = layer_;
   n.in = std::move(in);
   n.width = width;

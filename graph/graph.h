@@ -105,8 +105,9 @@ bool ChunkSizeIsCalibrated(const Graph& graph);
 // Checks what executors rely on: the embedding is first, the logits last, inputs precede their node
 // and cross no block's border but as the residual stream, widths and numbers of weights agree,
 // sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its encodings with the
-// right number of scales, and no encoding lies where nothing would use it. kInvalidArgument naming
-// the site otherwise.
+// right number of scales, codes other than int8 lie at node sites and have the zeros that they
+// need, and no encoding lies where nothing would use it. kInvalidArgument naming the site
+// otherwise.
 Status Verify(const Graph& graph);
 
 // One line per node, for `octet inspect --graph` and tests.
@@ -115,6 +116,15 @@ std::string ToText(const Graph& graph);
 // Puts a Hadamard node between the producer of `linear`'s input and that Linear; its site is
 // "<prefix>.y_rot" for a Linear "<prefix>.out". Later ids shift by one.
 void InsertHadamard(Graph* graph, ValueId linear, std::string_view id);
+
+// Gives one reader of a value a site of its own: a Split over the full width (offset 0) between
+// input `input` of node `reader` and what that input was, so that it can be encoded apart from the
+// value, whose other readers see no change. Returns the id of the new node, which takes the place
+// of `reader`; later ids shift by one. Its site is that of a GraphBuilder in the reader's block:
+// "layers.<layer>.<site>"; it must be new, and the input no fork already.
+ValueId ForkInput(Graph* graph, ValueId reader, size_t input, std::string_view site);
+// Whether the node is such a fork.
+bool IsFork(const Graph& graph, const Node& n);
 
 // Records operations in the order the paper writes them. Sites get the current prefix.
 class GraphBuilder {

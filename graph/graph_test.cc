@@ -1,7 +1,8 @@
 // Contracts:
 //  1. Verify accepts the graphs that the library makes, in float, int8 and rotated, and refuses
 //     each kind of malformed one with a sentence that names the site.
-//  2. InsertHadamard puts one node before a Linear, and everything else keeps its producers.
+//  2. InsertHadamard puts one node before a Linear, ForkInput one before any input, and everything
+//     else keeps its producers.
 //  3. ChunkSize and SetChunkSize reach every recurrence; LayerRange gives exactly a block's nodes;
 //  ChunkSizeIsCalibrated is true exactly when an int8
 //     Ssd has a static scale inside.
@@ -65,6 +66,8 @@ TEST(Verify, AcceptsWhatTheLibraryMakes) {
   }
   Encode(&dynamic, "layers.0.u_norm", 0, ScaleSource::kPerToken);
   Encode(&dynamic, "layers.0.y_norm", 12);
+  dynamic.encodings["layers.0.x"] = {DType::kI8, {}, {0.5f, 0.5f}, Codec::kSe8u, {0, 63}};
+  dynamic.encodings["layers.0.z"] = {DType::kI8, {}, {0.5f}, Codec::kSe9, {}};
   EXPECT_TRUE(Verify(dynamic).ok()) << Verify(dynamic).message();
 }
 
@@ -215,6 +218,10 @@ std::vector<Malformed> MalformedStructure() {
   };
 }
 
+std::function<void(Graph*)> Coded(const char* site, Codec codec, std::vector<uint8_t> zeros) {
+  return [=](Graph* g) { g->encodings[site] = {DType::kI8, {}, {0.5f}, codec, zeros}; };
+}
+
 std::vector<Malformed> MalformedEncodings() {
   const auto drop = [](const char* site) { return [=](Graph* g) { g->encodings.erase(site); }; };
   const auto encode = [](const char* site, size_t n, ScaleSource source = ScaleSource::kStatic) {
@@ -251,6 +258,24 @@ std::vector<Malformed> MalformedEncodings() {
       {"no scales", "layers.0.u_norm", "divide", encode("layers.0.u_norm", 0)},
       {"logits", "logits", "float", encode("logits", 1)},
       {"embedding", "embedding", "float", encode("embedding", 1)},
+      {"B in another code", "layers.1.B", "int8 scales",
+       [](Graph* g) { g->encodings["layers.1.B"].codec = Codec::kSe9; }},
+      {"score in another code", "ssd.score", "int8 scales",
+       [](Graph* g) { g->encodings["layers.1.ssd.score"].codec = Codec::kInt16; }},
+      {"zeros of B", "layers.1.B", "int8 scales",
+       [](Graph* g) {
+         g->encodings["layers.1.B"].zeros = {1, 2};
+       }},
+      {"se9 per token", "layers.1.x", "static scales",
+       [](Graph* g) {
+         Encode(g, "layers.1.x", 0, ScaleSource::kPerToken);
+         g->encodings["layers.1.x"].codec = Codec::kSe9;
+       }},
+      {"zeros of int8", "layers.1.x", "1 zeros for 1 scales of int8",
+       Coded("layers.1.x", Codec::kUniform, {3})},
+      {"se8u without zeros", "layers.1.x", "0 zeros", Coded("layers.1.x", Codec::kSe8u, {})},
+      {"se8u with two zeros", "layers.1.x", "2 zeros", Coded("layers.1.x", Codec::kSe8u, {3, 3})},
+      {"se8u zero", "layers.1.x", "above 63", Coded("layers.1.x", Codec::kSe8u, {64})},
       {"int4 site", "layers.0.u_norm", "inside an Ssd",
        [](Graph* g) {
          g->encodings["layers.0.u_norm"] = {DType::kI4, {}, {0.5f}};
@@ -329,6 +354,29 @@ TEST(InsertHadamard, ChangesOneEdgeOnly) {
   EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
 }
 
+TEST(ForkInput, ChangesOneEdgeOnly) {
+  for (const Graph& whole : {MakeBlocks({}), MakeMambaBlocks({})}) {
+    for (size_t reader = 1; reader < whole.nodes.size(); ++reader) {
+      for (size_t input = 0; input < whole.nodes[reader].in.size(); ++input) {
+        Graph g = whole;
+        auto want = Producers(g);
+        const std::string site = whole.nodes[reader].site;
+        const std::string name = site.substr(0, site.rfind('.') + 1) + "fork";
+        want[name] = {want[site][input]};
+        want[site][input] = name;
+        const ValueId v = ForkInput(&g, static_cast<ValueId>(reader), input, "fork");
+        EXPECT_EQ(Producers(g), want) << site;
+        const Node& fork = g.nodes[static_cast<size_t>(v)];
+        EXPECT_EQ(fork.site, name);
+        EXPECT_EQ(g.nodes[static_cast<size_t>(v) + 1].site, site);
+        EXPECT_TRUE(IsFork(g, fork));
+        EXPECT_EQ(std::ranges::count_if(g.nodes, [&](const Node& n) { return IsFork(g, n); }), 1);
+        EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+      }
+    }
+  }
+}
+
 TEST(LayerRange, IsTheBlock) {
   Graph g = MakeBlocks({});
   InsertHadamard(&g, g.FindSite("layers.0.out"), "paley1-12");
@@ -385,6 +433,9 @@ TEST(ChunkSize, IsThatOfEveryRecurrence) {
 TEST(ToText, HasALinePerNode) {
   Graph g = MakeBlocks({});
   Encode(&g, "layers.0.u_norm", 1);
+  Encode(&g, "layers.0.x", 1);
+  g.encodings["layers.0.x"].codec = Codec::kSe9;
+  EXPECT_THAT(ToText(g), HasSubstr("layers.0.x Split[12] %6 se9\n"));
   const std::string text = ToText(g);
   EXPECT_EQ(static_cast<size_t>(std::ranges::count(text, '\n')), g.nodes.size());
   EXPECT_THAT(text,

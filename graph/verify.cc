@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <set>
 #include <string>
 
@@ -49,7 +50,8 @@ constexpr int64_t kMaxStateElements = int64_t{1} << 26;
 Status VerifyEncoding(const Graph& graph, const Node& n, const std::string& site, int64_t scales,
                       bool dynamic) {
   const Encoding* e = graph.FindEncoding(site);
-  const bool encoded = e != nullptr && e->dtype == DType::kI8;
+  const bool encoded =
+      e != nullptr && e->dtype == DType::kI8 && e->codec == Codec::kUniform && e->zeros.empty();
   if (encoded && e->source == ScaleSource::kPerChunk && dynamic) return {};
   if (encoded && e->source == ScaleSource::kStatic &&
       static_cast<int64_t>(e->scales.size()) == scales) {
@@ -182,6 +184,22 @@ Status VerifyBlocks(const Graph& graph) {
   return {};
 }
 
+Status VerifyCodec(const Node& n, const Encoding& e) {
+  if (e.codec != Codec::kUniform && e.source != ScaleSource::kStatic) {
+    return Bad(n, fmt::format("is encoded as {}, which needs static scales", CodecName(e.codec)));
+  }
+  if (e.zeros.size() != (HasZero(e.codec) ? e.scales.size() : 0)) {
+    return Bad(n, fmt::format("has {} zeros for {} scales of {}", e.zeros.size(), e.scales.size(),
+                              CodecName(e.codec)));
+  }
+  const auto too_large = [&](uint8_t zero) { return zero > MaxZero(e.codec); };
+  if (std::ranges::any_of(e.zeros, too_large)) {
+    return Bad(n, fmt::format("has a zero above {}, the largest of {}", MaxZero(e.codec),
+                              CodecName(e.codec)));
+  }
+  return {};
+}
+
 Status VerifyEncodingAt(const Graph& graph, const Node& n, const Encoding& e) {
   if (!e.quantized()) return {};
   if (n.op == Op::kEmbedding || n.site == graph.nodes.back().site) {
@@ -194,7 +212,7 @@ Status VerifyEncodingAt(const Graph& graph, const Node& n, const Encoding& e) {
       (e.scales.empty() || n.width % static_cast<int64_t>(e.scales.size()) != 0)) {
     return Bad(n, "has a number of scales that does not divide its channels");
   }
-  return {};
+  return VerifyCodec(n, e);
 }
 
 // Every encoding belongs to a site that exists and uses it.

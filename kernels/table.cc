@@ -1,6 +1,7 @@
 #include "kernels/table.h"
 
 #include "kernels/conv1d.h"
+#include "kernels/encode.h"
 #include "kernels/gate.h"
 #include "kernels/hadamard.h"
 #include "kernels/linear.h"
@@ -44,6 +45,7 @@ KernelList<Args> Build() {
     return list;                                        \
   }
 OCTET_OP(Conv1dArgs)
+OCTET_OP(EncodeArgs)
 OCTET_OP(GateArgs)
 OCTET_OP(HadamardArgs)
 OCTET_OP(LinearArgs)

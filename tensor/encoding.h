@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "tensor/codec.h"
 #include "tensor/dtype.h"
 
 namespace octet {
@@ -18,12 +19,15 @@ enum class ScaleSource : uint8_t {
 
 // How the values of one site are encoded. A default Encoding stores fp32 unchanged.
 struct Encoding {
-  DType dtype = DType::kF32;  // kF32 or kI8
+  DType dtype = DType::kF32;  // kF32: unchanged; kI8: as codes of `codec`
   ScaleSource source = ScaleSource::kStatic;
   // kStatic: one scale, or one for each entry of the site's scale axis (a channel, an SSM group or
   // a (head, head_dim) pair), each at most 12 significant bits (codecs/uniform.h). Channel c uses
   // scales[c * scales.size() / channels].
-  std::vector<float> scales;
+  std::vector<float> scales = {};
+  Codec codec = Codec::kUniform;  // another one only at node sites, with kStatic scales
+  // One for each scale, at most MaxZero(codec); empty for a codec without zeros.
+  std::vector<uint8_t> zeros = {};
 
   bool quantized() const { return dtype != DType::kF32; }
 };

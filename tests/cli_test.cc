@@ -193,6 +193,7 @@ TEST_F(CliTest, InspectCountsSitesByTheSourceOfTheirScales) {
   const Json plus = OctetJson({"inspect", PathOf("ssdi8-plus-w8a8")});
   const Json& encodings = *plus.Find("quantization")->Find("encodings");
   EXPECT_EQ(Number(encodings, "static_int8_sites"), 8 * 4) << "in each block u, B, C, y";
+  EXPECT_EQ(Number(encodings, "static_sites_in_other_codes"), 0);
   EXPECT_EQ(Number(encodings, "per_token_int8_sites"), 0);
   EXPECT_EQ(Number(encodings, "per_chunk_int8_sites"), 8 * 3) << "x_scaled, score, state";
   const Json dynamic = OctetJson({"inspect", PathOf("w8a8-dynamic")});

@@ -125,10 +125,12 @@ Json Quantization(const Subject& s) {
   for (const char* key : {"recipe", "version", "options", "calibration"}) {
     if (const Json* value = q->Find(key); value != nullptr) j.Set(key, *value);
   }
-  int64_t int8_ssd = 0, hadamard = 0;
+  int64_t int8_ssd = 0, hadamard = 0, other_codes = 0;
   std::map<ScaleSource, int64_t> sites;
   for (const auto& [site, e] : s.graph.encodings) {
-    sites[e.source] += e.quantized();
+    const bool int8 = e.codec == Codec::kUniform;
+    sites[e.source] += e.quantized() && int8;
+    other_codes += e.quantized() && !int8;
   }
   for (const Node& n : s.graph.nodes) {
     int8_ssd += n.op == Op::kSsd && n.ssd.int8;
@@ -136,6 +138,7 @@ Json Quantization(const Subject& s) {
   }
   Json encodings = Json::MakeObject();
   encodings.Set("static_int8_sites", sites[ScaleSource::kStatic]);
+  encodings.Set("static_sites_in_other_codes", other_codes);
   encodings.Set("per_token_int8_sites", sites[ScaleSource::kPerToken]);
   encodings.Set("per_chunk_int8_sites", sites[ScaleSource::kPerChunk]);
   encodings.Set("int8_ssd_layers", int8_ssd);

@@ -40,9 +40,16 @@ class Observer {
   // The encoding that the statistics call for. kInvalidArgument when nothing was observed, kCorrupt
   // when a value was NaN or infinite.
   virtual Result<Encoding> Choose(DType dtype) const = 0;
+  // The range of values that each scale must hold; errors as Choose. kUnsupported from an observer
+  // that does not tell signs apart.
+  virtual Result<std::vector<ValueRange>> Ranges() const;
 };
 
-// Running maximum of |value| for each of `scales` scales: no clipping on the calibration data.
+// The static encoding in `codec` that the observed ranges call for, by FitCodec (tensor/codec.h).
+Result<Encoding> ChooseCodec(const Observer& observer, Codec codec);
+
+// Running minimum and maximum for each of `scales` scales, Choose using the larger magnitude: no
+// clipping on the calibration data.
 std::unique_ptr<Observer> MakeAbsMaxObserver(ScaleAxis axis, int64_t scales);
 
 // The two below clip: codes saturate beyond a value that each document proposes, a document being

@@ -2,7 +2,10 @@
 //  1. Each axis puts a value into the scale that its definition says, compared with a brute force
 //     over (index, row, column), and every observed value has a code within its scale.
 //  2. Merge is associative and its order does not matter; splitting the data changes nothing.
-//  3. Nothing observed, NaN and infinity are errors, wherever they appear.
+//  3. Ranges are the smallest and largest values seen, widened to hold 0, and ChooseCodec fits any
+//  code
+//     to each; an observer without ranges says so.
+//  4. Nothing observed, NaN and infinity are errors, wherever they appear.
 #include "quant/observers/observer.h"
 
 #include <algorithm>
@@ -132,9 +135,58 @@ TEST(AbsMax, MergeInAnyOrderIsSeeingEverything) {
   }
 }
 
+TEST(AbsMax, ChooseCodecFitsTheRangeOfEachScale) {
+  Rng rng(5);
+  for (const AxisCase& s : AxisCases()) {
+    const auto observer = MakeAbsMaxObserver(s.axis, s.scales);
+    std::vector<ValueRange> ranges(static_cast<size_t>(s.scales), ValueRange{0, 0});
+    for (Shown call : RandomCalls(&rng, s.indices, s.rows, s.cols, 3)) {
+      for (float& v : call.values) {
+        v = std::max(v, -0.25f);
+      }
+      const auto other = MakeAbsMaxObserver(s.axis, s.scales);
+      Show(other.get(), call);
+      observer->Merge(*other);
+      for (int64_t r = 0; r < s.rows; ++r) {
+        for (int64_t c = 0; c < s.cols; ++c) {
+          ValueRange& range = ranges[static_cast<size_t>(s.slot(s, call.index, r, c))];
+          const float v = call.values[static_cast<size_t>(r * s.cols + c)];
+          range = {std::min(range.low, v), std::max(range.high, v)};
+        }
+      }
+    }
+    for (const Codec codec : kCodecs) {
+      const Result<Encoding> e = ChooseCodec(*observer, codec);
+      ASSERT_TRUE(e.ok()) << e.status().message();
+      EXPECT_EQ(e->codec, codec);
+      EXPECT_EQ(e->dtype, DType::kI8);
+      EXPECT_EQ(e->source, ScaleSource::kStatic);
+      ASSERT_EQ(e->scales.size(), ranges.size());
+      ASSERT_EQ(e->zeros.size(), HasZero(codec) ? ranges.size() : 0);
+      for (size_t i = 0; i < ranges.size(); ++i) {
+        const CodecFit fit = FitCodec(codec, ranges[i]);
+        EXPECT_EQ(e->scales[i], fit.scale) << CodecName(codec);
+        EXPECT_EQ(HasZero(codec) ? e->zeros[i] : 0, fit.zero) << CodecName(codec);
+      }
+    }
+    EXPECT_EQ(ChooseCodec(*observer, Codec::kUniform)->scales, ScalesOf(*observer));
+  }
+}
+
+TEST(Observer, WithoutRangesFitsNoCodec) {
+  class MagnitudesOnly : public Observer {
+   public:
+    void Update(const Observation&) override {}
+    void Merge(const Observer&) override {}
+    Result<Encoding> Choose(DType) const override { return Encoding(); }
+  };
+  EXPECT_EQ(ChooseCodec(MagnitudesOnly(), Codec::kSe9).status().code(), Code::kUnsupported);
+}
+
 TEST(AbsMax, NothingObservedIsAnError) {
   const auto empty = MakeAbsMaxObserver(ScaleAxis::kTensor, 1);
   EXPECT_EQ(empty->Choose(DType::kI8).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(ChooseCodec(*empty, Codec::kSe9).status().code(), Code::kInvalidArgument);
   const auto other = MakeAbsMaxObserver(ScaleAxis::kTensor, 1);
   empty->Merge(*other);
   EXPECT_FALSE(empty->Choose(DType::kI8).ok()) << "nothing and nothing is nothing";
@@ -158,6 +210,7 @@ TEST(AbsMax, ValuesThatAreNotFiniteAreAnError) {
           Show(observer.get(), call);
         }
         EXPECT_EQ(observer->Choose(DType::kI8).status().code(), Code::kCorrupt) << bad << at;
+        EXPECT_EQ(ChooseCodec(*observer, Codec::kSeg8).status().code(), Code::kCorrupt) << bad;
         Show(total.get(), calls[1]);
         total->Merge(*observer);
         EXPECT_EQ(total->Choose(DType::kI8).status().code(), Code::kCorrupt) << bad << at;

@@ -1,0 +1,20 @@
+#include "quant/observers/observer.h"
+
+namespace octet {
+
+Result<std::vector<ValueRange>> Observer::Ranges() const {
+  return Unsupported("this observer measures magnitudes only");
+}
+
+Result<Encoding> ChooseCodec(const Observer& observer, Codec codec) {
+  OCTET_ASSIGN(const std::vector<ValueRange> ranges, observer.Ranges());
+  Encoding e{DType::kI8, ScaleSource::kStatic, {}, codec, {}};
+  for (const ValueRange& range : ranges) {
+    const CodecFit fit = FitCodec(codec, range);
+    e.scales.push_back(fit.scale);
+    if (HasZero(codec)) e.zeros.push_back(static_cast<uint8_t>(fit.zero));
+  }
+  return e;
+}
+
+}  // namespace octet
