@@ -15,17 +15,20 @@ namespace octet {
 
 // The tensors of model.safetensors, sorted by name: every weight of the graph; for a quantized one
 // also "<name>_scale" F32 [1] or [rows] and, 4 bits, "<name>_group_scale" U8 [rows, groups]; for
-// each statically encoded site "encodings.<site>.scale" F32 [scales].
+// each statically encoded site "encodings.<site>.scale" F32 [scales]; for each state with static
+// scales "encodings.<state site>.scale" F32 [entries] or [entries, N] and, if it has a map,
+// "encodings.<state site>.rows" I32 [rows].
 std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
                                                           const WeightMap& weights);
 
-// What the float graph of the same checkpoint does not say: chunk_size, state_dtype, where Hadamard
+// What the float graph of the same checkpoint does not say: chunk_size, state, where Hadamard
 // nodes stand, which Ssd nodes run in int8, which sites are encoded per token or per
 // chunk, shapes of 4-bit weights. The "graph" member of quantization_config.
 Json DescribeQuantization(const Graph& graph, const WeightMap& weights);
 
 // Puts the scales back into the weights: the inverse of StoredTensors for everything that is not an
-// encoding. Encoding tensors are moved to `encodings`, with "encodings." and ".scale" cut off.
+// encoding. Encoding tensors are moved to `encodings`, with "encodings." and ".scale" cut off
+// (".rows" stays).
 // kCorrupt, naming the tensor, for a quantized tensor without scales, a scale that is not positive,
 // finite and of 12 significant bits, or a shape that disagrees.
 Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,

@@ -171,9 +171,18 @@ bool QuantizesInsideTheSsd(const char* recipe) {
   return std::string(recipe).starts_with("ssdi8");
 }
 
+// Every recipe with every state format on either family; the formats that recipes are known for
+// with more shapes.
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const Recipe& r : Recipes()) {
+    for (const std::string& state : StateFormatNames()) {
+      if (state == "f32" || state == "f16" || state == "i8") continue;
+      cases.push_back({r.name, state.c_str(), 2});
+      if (!QuantizesInsideTheSsd(r.name)) {
+        cases.push_back({r.name, state.c_str(), 1, nullptr, Family::kMamba});
+      }
+    }
     for (const char* state : {"f32", "f16", "i8"}) {
       for (const int64_t groups : {1, 2}) {
         cases.push_back({r.name, state, groups});
@@ -201,16 +210,20 @@ class RecipeTest : public testing::TestWithParam<Case> {
   // its rms; with r = 6, the peak being that of a whole calibration text, e = 0.0136. Squares of
   // independent errors add up. What decode and prefill do not share, in each of the two blocks:
   // X_s, CB and S_c are rounded in prefill only (e^2 each), so are the gates in Q7 (e^2); an int8
-  // state is rounded in both, at different tokens (2 e^2); then the inputs of the two products are
-  // rounded from values that differ already (at most 2 e^2 each).
+  // state is rounded in both, at different tokens (2 e^2, twice that stochastically); then the
+  // inputs of the two products are rounded from values that differ already (at most 2 e^2 each).
   double DecodeBound() const {
     const double e = 6 / (127 * std::sqrt(12.0));
-    int roundings = q_.graph.state_dtype == DType::kI8 ? 2 : 0;
+    const StateFormat& state = q_.graph.state;
+    int roundings = state.CodeBytes(1) > 1                         ? 0
+                    : state.rounding == StateRounding::kNearest    ? 2
+                    : state.rounding == StateRounding::kStochastic ? 4
+                                                                   : 0;
     for (const Node& n : q_.graph.nodes) {
       if (n.op == Op::kSsd && n.layer == 0) roundings += 3 * n.ssd.int8 + n.ssd.gate_q7;
     }
     // Nothing but float sums in another order, which may flip a code here and there.
-    if (roundings == 0 && q_.graph.state_dtype == DType::kF32) return 5e-3;
+    if (roundings == 0 && state.codec == StateCodec::kF32) return 5e-3;
     return std::sqrt(2.0 * (roundings + 4)) * e;
   }
   RandomModel model_;
@@ -323,7 +336,9 @@ INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
                                                      : c.param.family == Family::kFalconMamba
                                                          ? "FalconMamba"
                                                          : fmt::format("G{}", c.param.groups);
-                           return fmt::format("{}_{}_{}{}", name, c.param.state, model,
+                           std::string state = c.param.state;
+                           std::ranges::replace(state, '+', '_');
+                           return fmt::format("{}_{}_{}{}", name, state, model,
                                               c.param.inner_scales != nullptr ? "_static" : "");
                          });
 
@@ -463,7 +478,7 @@ TEST(Options, AreTypedAndChecked) {
   EXPECT_EQ(parse("group", "64")->Int("group"), 64);
   EXPECT_THAT(parse("groups", 64).status().message(), testing::HasSubstr("unknown option groups"));
   EXPECT_THAT(parse("group", "x").status().message(), testing::HasSubstr("between 32 and 1024"));
-  EXPECT_THAT(parse("state", "i4").status().message(), testing::HasSubstr("f32, f16, i8"));
+  EXPECT_THAT(parse("state", "i4").status().message(), testing::HasSubstr("f32, f16, f16+sr, i16"));
   EXPECT_THAT(FindRecipe("gptq9").status().message(), testing::HasSubstr("ssdi8-w8a8"));
   const RandomModel m = MakeRandomModel(SmallConfig(1), 1);
   ThreadPool pool(1);

@@ -140,7 +140,7 @@ Json Quantization(const Subject& s) {
   encodings.Set("per_chunk_int8_sites", sites[ScaleSource::kPerChunk]);
   encodings.Set("int8_ssd_layers", int8_ssd);
   encodings.Set("hadamard_transforms", hadamard);
-  encodings.Set("state", DTypeName(s.graph.state_dtype));
+  encodings.Set("state", ToText(s.graph.state));
   j.Set("encodings", std::move(encodings));
   return j;
 }

@@ -24,8 +24,10 @@ Pass Rotate(const RotateOptions& options);
 
 // Sets the SSD chunk length; 0 keeps the checkpoint's.
 Pass SetChunkSize(int64_t chunk_size);
-// Sets the storage of the recurrent state: "f32", "f16" or "i8".
-Pass SetStateFormat(const std::string& dtype);
+// Sets the storage of the recurrent state, by the text form of tensor/state_format.h. Static scales
+// are one per row, from the largest value that the states reach at the ends of the calibration
+// texts; kInvalidArgument without such texts.
+Pass SetStateFormat(const std::string& format);
 
 // Runs the model over the calibration data and encodes sites as static int8 with absmax scales.
 // kInvalidArgument for a rule that is not optional and names a site that some block lacks.
