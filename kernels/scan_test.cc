@@ -84,8 +84,11 @@ class Problem {
     for (int64_t i = 0; i < shape.I; ++i) {
       D.push_back(rng_.Uniform(-1.0f, 1.0f));
     }
+    for (int64_t i = 0; i < shape.I; ++i) {
+      StoreStateRow(start_.View(), i, shape.N, 0, initial_.data() + i * shape.N);
+    }
+    initial_ = start_.Values();  // as its format holds them
     Reset();
-    initial_ = StateValues();  // as its format holds them
   }
   Problem(const Problem&) = delete;
   Problem& operator=(const Problem&) = delete;
@@ -116,10 +119,7 @@ class Problem {
   // Back to the initial state; y is NaN.
   void Reset() {
     y.assign(At(shape_.T * shape_.I), std::numeric_limits<float>::quiet_NaN());
-    memory_.CopyFrom(StateMemory(shape_.state, shape_.I, shape_.N, 2.0f, shape_.N));
-    for (int64_t i = 0; i < shape_.I; ++i) {
-      StoreStateRow(memory_.View(), i, shape_.N, 0, initial_.data() + i * shape_.N);
-    }
+    memory_.CopyFrom(start_);
   }
   Output Now() const {
     Output out;
@@ -154,6 +154,7 @@ class Problem {
   ScanArgs args_{};
   std::vector<float> initial_;
   StateMemory memory_{shape_.state, shape_.I, shape_.N, 2.0f, shape_.N};
+  StateMemory start_ = memory_;
 };
 
 const Kernel<ScanArgs>& KernelNamed(const std::string& name) {

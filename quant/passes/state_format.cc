@@ -38,13 +38,16 @@ class StatePeaks : public Tap {
   std::vector<std::vector<float>> peaks;  // by layer, [rows, N]
 };
 
-// Runs the documents in parts, so that states are seen all along a text and not only at its end.
+// Decoding stores the state at every token, prefill at the ends of chunks, and a state is largest
+// right after a large input: it is looked at often, but not after every token, which would make
+// each matrix product one for a single row.
+constexpr size_t kPart = 8;
+
 Status Observe(const Interpreter& interpreter, const Graph& graph,
                const std::vector<TokenId>& document, StatePeaks* peaks) {
-  const auto part = static_cast<size_t>(ChunkSize(graph));
   State state(graph);
-  for (size_t begin = 0; begin < document.size(); begin += part) {
-    const size_t count = std::min(part, document.size() - begin);
+  for (size_t begin = 0; begin < document.size(); begin += kPart) {
+    const size_t count = std::min(kPart, document.size() - begin);
     OCTET_ASSIGN(std::vector<float> residual,
                  interpreter.Embed(std::span(document).subspan(begin, count)));
     for (int layer = 0; layer < graph.layers; ++layer) {
