@@ -53,12 +53,17 @@ Json ToJson(const DriftReport& r) {
 
 Status Run(const DriftCommand& c) {
   OCTET_ASSIGN(auto model, LoadModel(c.model, 0));
-  ProgressBar bar;
-  OCTET_ASSIGN(const std::vector<TokenId> tokens, Tokens(c, model, bar.Callback()));
   if (!c.state.empty()) {
     OCTET_ASSIGN(const StateFormat format, ParseStateFormat(c.state));
     OCTET_ASSIGN(model, WithState(*model, format));
   }
+  if (model->graph().state.codec == StateCodec::kF32) {
+    return InvalidArgument(fmt::format(
+        "{}: the state is f32, so there is no drift to measure; --state i8 tries a format",
+        c.model));
+  }
+  ProgressBar bar;
+  OCTET_ASSIGN(const std::vector<TokenId> tokens, Tokens(c, model, bar.Callback()));
   Result<DriftReport> report = MeasureDrift(model, tokens, c.threads, bar.Callback());
   if (!report.ok()) return report.status().Annotate(c.model);
   if (c.json) {
