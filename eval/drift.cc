@@ -32,7 +32,9 @@ Result<std::shared_ptr<const Model>> WithState(const Model& model, const StateFo
   Graph graph = model.graph();
   graph.state = format;
   if (!format.static_scales()) graph.state_scales = nullptr;
-  return Model::Create(std::move(graph), model.weights(), model.config(), std::nullopt, {});
+  const Result<Tokenizer> tokenizer = model.tokenizer();
+  return Model::Create(std::move(graph), model.weights(), model.config(),
+                       tokenizer.ok() ? std::optional(*tokenizer) : std::nullopt, {});
 }
 
 Result<DriftReport> MeasureDrift(const std::shared_ptr<const Model>& model,

@@ -142,8 +142,8 @@ TEST_F(CliTest, DriftOfANarrowState) {
   std::vector<std::string> quantize = QuickQuantize(kBooks, "ssdi8-plus-w8a8", q);
   quantize.insert(quantize.end(), {"--option", "state=i8s"});
   ASSERT_EQ(Octet(quantize).exit_code, 0);
-  EXPECT_EQ(Text(*OctetJson({"inspect", q}).Find("quantization")->Find("encodings"), "state"),
-            "i8s");
+  EXPECT_EQ(Text(OctetJson({"inspect", q}), "state"), "i8s");
+  EXPECT_EQ(Text(OctetJson({"inspect", kBooks}), "state"), "f32");
   const std::string text = WriteText(5);
   const auto drift = [&](std::vector<std::string> more) {
     more.insert(more.begin(), {"evaluate", "drift", q, "--tokens", "20"});
