@@ -14,6 +14,8 @@
 #include "exec/program.h"
 #include "exec/quantized_model_testing.h"
 #include "exec/simulate.h"
+#include "graph/mamba_block_testing.h"
+#include "kernels/ssd_state.h"
 
 namespace octet {
 namespace {
@@ -74,6 +76,8 @@ TEST(Tap, SeesEverySiteOnceInOrder) {
     Logits(m, Tokens(T), &tap);
     std::vector<Seen> want;
     for (size_t i = 1; i < m.graph.nodes.size(); ++i) {
+      const Node& n = m.graph.nodes[i];
+      if (n.op == Op::kSsd) want.push_back({StateSite(n.layer), 0, n.width, StateSize(n)});
       want.push_back({m.graph.nodes[i].site, 0, static_cast<int64_t>(T), m.graph.nodes[i].width});
     }
     EXPECT_EQ(tap.seen, want);
@@ -103,7 +107,47 @@ TEST(Tap, SeesInnerSitesOfEveryChunk) {
   }
   Recorder decode(true, false);
   Logits(m, Tokens(1), &decode);
-  EXPECT_EQ(decode.seen.size(), m.graph.nodes.size() - 1) << "decode has no inner sites";
+  EXPECT_EQ(decode.seen.size(), m.graph.nodes.size() - 1 + 2) << "decode has no inner sites";
+}
+
+// Keeps the state of block 1, and spoils what it was shown.
+class StateWatch : public Tap {
+ public:
+  void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
+    if (site != "layers.1.state") return;
+    state.assign(values, values + rows * cols);
+    std::fill(values, values + rows * cols, 7.0f);
+  }
+  bool WantsInnerSites() const override { return false; }
+  std::vector<float> state;
+};
+
+// The scalars of kernels/ssd_state.h, applied to what the tap saw, give what the State keeps.
+TEST(Tap, SeesTheStateBeforeItIsRounded) {
+  for (const bool mamba : {false, true}) {
+    for (const std::string& format : StateFormatNames()) {
+      QuantizedParts m = FloatParts();
+      if (mamba) m = {MakeMambaBlocks({}), MakeMambaBlockWeights({}, 3)};
+      SetState(format, &m.graph);
+      for (const IsaMask isas : {kReferenceOnly, kAllIsas}) {
+        const Interpreter interpreter(m.graph, m.weights, isas);
+        State state(m.graph), expected(m.graph);
+        StateWatch tap;
+        std::vector<float> logits;
+        for (const size_t T : {13, 1}) {
+          ASSERT_TRUE(interpreter.Run(Tokens(T), &state, &tap, &logits).ok());
+          ASSERT_EQ(tap.state.size(), 60u);
+          const StateView h = expected.ssm(1);
+          for (int64_t row = 0; row < 12; ++row) {
+            StoreStateRow(h, row, 5, static_cast<int64_t>(T), tap.state.data() + row * 5);
+          }
+          expected.Advance(static_cast<int64_t>(T));
+          EXPECT_EQ(expected.Values(1), state.Values(1)) << format << " mamba=" << mamba;
+          EXPECT_EQ(tap.state == state.Values(1), format == "f32");
+        }
+      }
+    }
+  }
 }
 
 TEST(Tap, WhatItWritesIsReadOn) {
@@ -195,9 +239,9 @@ TEST(Explain, HasALinePerStep) {
 
 TEST(Simulation, AgreesWithIntegersBitForBit) {
   for (const bool gate_q7 : {false, true}) {
-    for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+    for (const std::string& state : StateFormatNames()) {
       QuantizedParts q = MakeQuantizedParts(gate_q7);
-      q.graph.state_dtype = state;
+      SetState(state, &q.graph);
       const auto program = *Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
       const Interpreter interpreter(q.graph, q.weights, kReferenceOnly);
       SimulationTap tap(q.graph);
@@ -221,7 +265,7 @@ TEST(Simulation, AgreesWithIntegersBitForBit) {
           different += std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(want[i]);
         }
       }
-      EXPECT_EQ(different, 0) << gate_q7 << DTypeName(state);
+      EXPECT_EQ(different, 0) << gate_q7 << state;
       EXPECT_TRUE(simulated == integer);
       EXPECT_EQ(integer.position(), 29);
       EXPECT_GT(tap.saturation().at("layers.0.u_norm").values, 0);

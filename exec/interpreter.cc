@@ -192,6 +192,21 @@ class NodeRunner {
     RunKernel(a, isas_);
   }
 
+  using Watched = Floats;  // the state before its last rounding; empty: an fp32 one shows itself
+
+  Watched WatchState(const Node& n, StateView* h) {
+    if (tap_ == nullptr || h->format.codec == StateCodec::kF32) return {};
+    Watched values(static_cast<size_t>(n.width * StateSize(n)));
+    h->unrounded = values.data();
+    return values;  // moved: the memory stays where it is
+  }
+
+  void ShowState(const Node& n, Watched* values) {
+    if (tap_ == nullptr) return;
+    if (values->empty()) *values = state_.Values(n.layer);
+    tap_->At(StateSite(n.layer), 0, values->data(), n.width, StateSize(n));
+  }
+
   void Ssd(const Node& n, const std::vector<const float*>& in, float* out) {
     const Floats A = DecayRates(Vector(n.weights[0]));
     SsdArgs a = SsdShapeArgs(n, Vector(n.weights[1]));
@@ -201,6 +216,7 @@ class NodeRunner {
     a.bc_stride = a.G * a.N;
     a.A = A.data();
     a.h = state_.ssm(n.layer);
+    Watched watched = WatchState(n, &a.h);
     InnerTap inner{tap_, {}};
     const SsdTap tap{&InnerTap::At, &inner};
     const bool tapped = tap_ != nullptr && tap_->WantsInnerSites();
@@ -219,12 +235,14 @@ class NodeRunner {
       part.B = in[2] + first * a.bc_stride;
       part.C = in[3] + first * a.bc_stride;
       part.y = out + first * n.width;
+      part.h.position += first;
       part.tap = tapped && count > 1 ? &tap : nullptr;
       if (part.tap != nullptr && n.ssd.int8 && n.ssd.gate_q7) {
         part.gate_q7_scale = graph_.FindEncoding(SsdInnerSite(n.layer, "state"))->scales.data();
       }
       RunKernel(part, isas_);
     });
+    ShowState(n, &watched);
   }
 
   void Scan(const Node& n, const std::vector<const float*>& in, float* out) {
@@ -241,7 +259,9 @@ class NodeRunner {
     a.c_stride = a.N;
     a.h = state_.ssm(n.layer);
     a.y = out;
+    Watched watched = WatchState(n, &a.h);
     RunKernel(a, isas_);
+    ShowState(n, &watched);
   }
 
   Status Hadamard(const Node& n, const float* in, float* out) {

@@ -21,7 +21,9 @@ using TokenId = int32_t;
 
 // Sees, and may overwrite, the values of every site. Node sites: values [rows = tokens, cols =
 // width], index 0. Inner sites of an Ssd ("layers.3.ssd.x_scaled", ".score", ".local_state",
-// ".state"): see SsdTap; index is the head or the group.
+// ".state"): see SsdTap; index is the head or the group. The recurrent state of a block
+// ("layers.3.state"): [rows, state size] after the call, before it was rounded to its format; what
+// the callee writes there is discarded.
 class Tap {
  public:
   virtual ~Tap() = default;

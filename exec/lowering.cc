@@ -301,7 +301,7 @@ class Lowering {
     base.bc_stride = int8 ? base.G * base.N : B.stride;
     base.scales = int8 ? scales.get() : nullptr;
     base.passing = n_.ssd.gate_q7 ? StatePassing::kGateQ7 : StatePassing::kFloat;
-    base.h.dtype = c_.graph.state_dtype;
+    base.h.format = c_.graph.state;
     const auto choice = Pick(base, &SsdArgs::T, 2 * base.L);
     // Scores are shared by the heads of a group: few enough tasks that computing them again in each
     // costs little, enough to occupy the cores.
@@ -313,7 +313,7 @@ class Lowering {
       SsdArgs a = base;
       a.A = A->data();
       a.D = D->data();
-      a.h = f.state->ssm(layer);
+      a.h = f.state->ssm(layer, f.offset);
       a.scales = int8 ? scales.get() : nullptr;
       const std::byte* b_rows = f.values + (int8 ? B.codes : B.floats);
       const std::byte* c_rows = f.values + (int8 ? C.codes : C.floats);
@@ -329,6 +329,7 @@ class Lowering {
           part.B = b_rows + first * a.bc_stride * bc_size;
           part.C = c_rows + first * a.bc_stride * bc_size;
           part.y = Floats(f, y) + first * a.H * a.P;
+          part.h.position += first;
           choice.For(count).run(part, scratch);
         });
       });
@@ -344,7 +345,7 @@ class Lowering {
     base.dt_stride = dt.stride;
     base.b_stride = B.stride;
     base.c_stride = C.stride;
-    base.h.dtype = c_.graph.state_dtype;
+    base.h.format = c_.graph.state;
     const auto choice = Pick(base, &ScanArgs::T, 2 * base.period);
     const int layer = n_.layer;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
@@ -356,7 +357,7 @@ class Lowering {
       a.C = Floats(f, C);
       a.A = A->data();
       a.D = D->data();
-      a.h = f.state->ssm(layer);
+      a.h = f.state->ssm(layer, f.offset);
       a.y = Floats(f, y);
       f.pool->For(CeilDiv(a.I, kChannelBlock), [&](int64_t task, int worker) {
         ScanArgs part = a;

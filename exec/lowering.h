@@ -22,6 +22,7 @@ namespace octet {
 struct Frame {
   int64_t T = 0;
   State* state = nullptr;
+  int64_t offset = 0;           // tokens of the call before this piece
   std::byte* values = nullptr;  // laid out by the ValuePlan
   float* logits = nullptr;      // [T, vocab_rows], for the last node
   std::vector<Buffer>* scratch = nullptr;

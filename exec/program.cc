@@ -48,10 +48,13 @@ struct Program::Impl {
     }
   }
 
-  // Runs steps [first, last) on `T` tokens whose inputs are in the workspace.
-  void RunSteps(size_t first, size_t last, int64_t T, State* state, ProgramWorkspace* w) const {
+  // Runs steps [first, last) on `T` tokens, `offset` tokens into the call, whose inputs are in the
+  // workspace.
+  void RunSteps(size_t first, size_t last, int64_t offset, int64_t T, State* state,
+                ProgramWorkspace* w) const {
     Frame frame{};
     frame.T = T;
+    frame.offset = offset;
     frame.state = state;
     frame.values = w->values_.data();
     frame.logits = w->logits_.as<float>();
@@ -130,7 +133,7 @@ Status Program::RunLayer(int layer, std::vector<float>* residual, State* state,
     const int64_t rows = std::min(impl.piece, T - t);
     float* stream = residual->data() + t * width;
     std::copy_n(stream, rows * width, impl.Rows(w, input));
-    impl.RunSteps(first, last, rows, state, w);
+    impl.RunSteps(first, last, t, rows, state, w);
     std::copy_n(impl.Rows(w, end - 1), rows * width, stream);
   }
   return {};
@@ -154,13 +157,13 @@ Status Program::Run(std::span<const TokenId> tokens, State* state, ProgramWorksp
     for (int64_t i = 0; i < rows; ++i) {
       RowToF32(impl.table, tokens[static_cast<size_t>(t + i)], impl.Rows(w, 0) + i * width);
     }
-    impl.RunSteps(0, impl.tail, rows, state, w);
+    impl.RunSteps(0, impl.tail, t, rows, state, w);
     // The tail reads its tokens from row 0 on, so each group of rows is moved there.
     float* stream = impl.Rows(w, impl.last_residual());
     for (int64_t r = 0; r < rows && sink != nullptr; r += kHeadRows) {
       const int64_t group = std::min(kHeadRows, rows - r);
       std::memmove(stream, stream + r * width, static_cast<size_t>(group * width) * sizeof(float));
-      impl.RunSteps(impl.tail, impl.steps.size(), group, state, w);
+      impl.RunSteps(impl.tail, impl.steps.size(), t + r, group, state, w);
       sink(t + r, group, w->logits_.as<float>());
     }
   }
@@ -182,7 +185,7 @@ Status Program::RunForLast(std::span<const TokenId> tokens, State* state, Progra
   const int64_t last = (static_cast<int64_t>(tokens.size()) - 1) % impl.piece;
   float* stream = impl.Rows(w, impl.last_residual());
   std::memmove(stream, stream + last * width, static_cast<size_t>(width) * sizeof(float));
-  impl.RunSteps(impl.tail, impl.steps.size(), 1, state, w);
+  impl.RunSteps(impl.tail, impl.steps.size(), last, 1, state, w);
   std::copy_n(w->logits_.as<float>(), impl.graph.vocab_rows, last_logits.data());
   return {};
 }

@@ -5,7 +5,6 @@
 #include <cmath>
 #include <cstring>
 #include <map>
-#include <optional>
 #include <set>
 
 #include <fmt/format.h>
@@ -20,6 +19,7 @@ namespace {
 constexpr std::string_view kEncodingPrefix = "encodings.";
 constexpr std::string_view kScaleSuffix = ".scale";
 constexpr std::string_view kZeroSuffix = ".zero";
+constexpr std::string_view kRowMapSuffix = ".rows";
 
 bool EndsWith(std::string_view text, std::string_view suffix) {
   return text.size() > suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
@@ -48,11 +48,28 @@ Result<std::vector<float>> ReadScales(const std::string& name, const Weight& w) 
   return scales;
 }
 
-std::optional<DType> StateDType(std::string_view name) {
-  for (const DType d : {DType::kF32, DType::kF16, DType::kI8}) {
-    if (name == DTypeName(d)) return d;
+// The row map of static scales: entries of 16 bits, stored as I32.
+Result<std::vector<uint16_t>> ReadRowMap(const std::string& name, const Weight& w) {
+  if (w.dtype != DType::kI32) return Corrupt(fmt::format("tensor {} is not I32", name));
+  std::vector<uint16_t> map(static_cast<size_t>(w.count()));
+  for (size_t i = 0; i < map.size(); ++i) {
+    int32_t entry;
+    std::memcpy(&entry, w.data + i * sizeof(entry), sizeof(entry));
+    if (entry < 0 || entry > 0xffff) {
+      return Corrupt(fmt::format("tensor {} holds {}, which is no row of scales", name, entry));
+    }
+    map[i] = static_cast<uint16_t>(entry);
   }
-  return std::nullopt;
+  return map;
+}
+
+Weight StoredRowMap(const std::vector<uint16_t>& map) {
+  std::vector<std::byte> bytes(map.size() * sizeof(int32_t));
+  for (size_t i = 0; i < map.size(); ++i) {
+    const int32_t entry = map[i];
+    std::memcpy(bytes.data() + i * sizeof(entry), &entry, sizeof(entry));
+  }
+  return MakeWeight(DType::kI32, std::move(bytes), {std::ssize(map)});
 }
 
 // Turns the stored bytes of a 4-bit tensor into a kI4 weight of the described shape.
@@ -135,6 +152,15 @@ std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
       stored[fmt::format("{}{}{}", kEncodingPrefix, site, kZeroSuffix)] = Bytes(e.zeros, {count});
     }
   }
+  for (int layer = 0; graph.state_scales != nullptr && layer < graph.layers; ++layer) {
+    const StateScales& s = (*graph.state_scales)[static_cast<size_t>(layer)];
+    const std::string name = fmt::format("{}{}", kEncodingPrefix, StateSite(layer));
+    std::vector<int64_t> shape = {s.entries()};
+    if (s.columns > 1) shape.push_back(s.columns);
+    stored[fmt::format("{}{}", name, kScaleSuffix)] = MakeWeight(s.values, std::move(shape));
+    if (s.row_map.empty()) continue;
+    stored[fmt::format("{}{}", name, kRowMapSuffix)] = StoredRowMap(s.row_map);
+  }
   return {stored.begin(), stored.end()};
 }
 
@@ -176,7 +202,7 @@ Json DescribeQuantization(const Graph& graph, const WeightMap& weights) {
   }
   Json d = Json::MakeObject();
   d.Set("chunk_size", ChunkSize(graph));
-  d.Set("state_dtype", DTypeName(graph.state_dtype));
+  d.Set("state", ToText(graph.state));
   d.Set("hadamard", hadamard);
   d.Set("forks", forks);
   d.Set("int8_ssd", ssd);
@@ -194,6 +220,10 @@ Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
   for (const auto& [name, tensor] : stored.all()) {
     if (name.starts_with(kEncodingPrefix) &&
         (EndsWith(name, kScaleSuffix) || EndsWith(name, kZeroSuffix))) {
+      encodings->Set(name.substr(kEncodingPrefix.size()), tensor);
+      continue;
+    }
+    if (name.starts_with(kEncodingPrefix) && EndsWith(name, kRowMapSuffix)) {
       encodings->Set(name.substr(kEncodingPrefix.size()), tensor);
       continue;
     }
@@ -242,7 +272,8 @@ class Applier {
     OCTET_TRY(Hadamards());
     OCTET_TRY(Forks());
     OCTET_TRY(Encodings());
-    return SsdAttributesAndState();
+    OCTET_TRY(States());
+    return SsdAttributes();
   }
 
  private:
@@ -251,9 +282,9 @@ class Applier {
   }
 
   Status CheckMembers() {
-    static constexpr std::array kMembers = {"chunk_size", "state_dtype", "hadamard",
-                                            "forks",      "int8_ssd",    "per_token",
-                                            "per_chunk",  "codecs",      "int4"};
+    static constexpr std::array kMembers = {"chunk_size", "state",     "hadamard",
+                                            "forks",      "int8_ssd",  "per_token",
+                                            "per_chunk",  "codecs",    "int4"};
     if (!d_.is_object()) return Bad("is missing or not an object");
     for (const auto& [key, value] : d_.AsObject()) {
       if (std::ranges::find(kMembers, key) == kMembers.end()) return Bad("unknown member " + key);
@@ -265,12 +296,15 @@ class Applier {
                        d_.Find("forks")->is_object() && d_.Find("codecs")->is_object() &&
                        d_.Find("per_token")->is_array() && d_.Find("per_chunk")->is_array() &&
                        d_.Find("int4")->is_object() && d_.Find("chunk_size")->is_int() &&
-                       d_.Find("state_dtype")->is_string();
+                       d_.Find("state")->is_string();
     if (!types) return Bad("a member has the wrong type");
     const int64_t chunk = d_.Find("chunk_size")->AsInt();
     if (chunk < 1 || chunk > kMaxChunkSize) {
       return Bad(fmt::format("chunk_size is not between 1 and {}", kMaxChunkSize));
     }
+    const Result<StateFormat> state = ParseStateFormat(d_.Find("state")->AsString());
+    if (!state.ok()) return Bad(fmt::format("state: {}", state.status().message()));
+    graph_.state = *state;
     return {};
   }
 
@@ -331,7 +365,7 @@ class Applier {
   Status Encodings() {
     const auto sites = Sites();
     for (const auto& [name, tensor] : encodings_.all()) {
-      if (EndsWith(name, kZeroSuffix)) continue;
+      if (EndsWith(name, kZeroSuffix) || IsOfState(name)) continue;
       const size_t cut = EndsWith(name, kScaleSuffix) ? kScaleSuffix.size() : name.size();
       const std::string site = name.substr(0, name.size() - cut);
       if (sites.count(site) == 0) return Bad("scales for an unknown site " + site);
@@ -384,10 +418,46 @@ class Applier {
     return {};
   }
 
-  Status SsdAttributesAndState() {
-    const std::optional<DType> state = StateDType(d_.Find("state_dtype")->AsString());
-    if (!state) return Bad("state_dtype is not f32, f16 or i8");
-    graph_.state_dtype = *state;
+  // Whether States() reads that member of encodings_, static scales of a state or their map.
+  bool IsOfState(std::string_view name) const {
+    if (!graph_.state.static_scales()) return false;
+    for (const std::string_view suffix : {kScaleSuffix, kRowMapSuffix}) {
+      if (EndsWith(name, suffix)) name.remove_suffix(suffix.size());
+    }
+    for (int layer = 0; layer < graph_.layers; ++layer) {
+      if (name == StateSite(layer)) return true;
+    }
+    return false;
+  }
+
+  Result<StateScales> StateScalesOf(int layer) const {
+    const std::string site = StateSite(layer), name = "encodings." + site;
+    const Weight* scale = encodings_.Find(site + std::string(kScaleSuffix));
+    if (scale == nullptr) return Corrupt(fmt::format("tensor {}.scale is missing", name));
+    StateScales s;
+    OCTET_ASSIGN(s.values, ReadScales(name + ".scale", *scale));
+    if (scale->shape.size() > 2) return Corrupt(fmt::format("tensor {}.scale is no matrix", name));
+    if (scale->shape.size() == 2) s.columns = scale->shape[1];
+    const std::string rows = site + std::string(kRowMapSuffix);
+    if (const Weight* map = encodings_.Find(rows); map != nullptr) {
+      OCTET_ASSIGN(s.row_map, ReadRowMap("encodings." + rows, *map));
+      if (s.row_map.empty()) return Corrupt(fmt::format("tensor encodings.{} is empty", rows));
+    }
+    return s;
+  }
+
+  Status States() {
+    if (!graph_.state.static_scales()) return {};
+    std::vector<StateScales> scales;
+    for (int layer = 0; layer < graph_.layers; ++layer) {
+      OCTET_ASSIGN(StateScales own, StateScalesOf(layer));
+      scales.push_back(std::move(own));
+    }
+    graph_.state_scales = std::make_shared<const std::vector<StateScales>>(std::move(scales));
+    return {};
+  }
+
+  Status SsdAttributes() {
     SetChunkSize(d_.Find("chunk_size")->AsInt(), &graph_);
     for (const auto& [site, passing] : d_.Find("int8_ssd")->AsObject()) {
       const ValueId v = graph_.FindSite(site);
@@ -395,7 +465,7 @@ class Applier {
           (passing != Json("gate_q7") && passing != Json("float"))) {
         return Bad("int8_ssd has a bad entry " + site);
       }
-      SsdAttributes& ssd = graph_.nodes[static_cast<size_t>(v)].ssd;
+      octet::SsdAttributes& ssd = graph_.nodes[static_cast<size_t>(v)].ssd;
       ssd.int8 = true;
       ssd.gate_q7 = passing == Json("gate_q7");
     }

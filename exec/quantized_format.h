@@ -16,13 +16,15 @@ namespace octet {
 // The tensors of model.safetensors, sorted by name: every weight of the graph; for a quantized one
 // also "<name>_scale" F32 [1] or [rows] and, 4 bits, "<name>_group_scale" U8 [rows, groups]; for
 // each statically encoded site "encodings.<site>.scale" F32 [scales], and "encodings.<site>.zero"
-// U8 [scales] if its code has zeros.
+// U8 [scales] if its code has zeros; for each state with static scales "encodings.<state
+// site>.scale" F32 [entries] or [entries, N] and, if it has a map, "encodings.<state site>.rows"
+// I32 [rows].
 std::vector<std::pair<std::string, Weight>> StoredTensors(const Graph& graph,
                                                           const WeightMap& weights);
 
-// What the float graph of the same checkpoint does not say: chunk_size, state_dtype, where Hadamard
-// nodes stand, which inputs are forked, which Ssd nodes run in int8, which sites are encoded per
-// token or per chunk, or in another code than int8, shapes of 4-bit weights. The "graph" member of
+// What the float graph of the same checkpoint does not say: chunk_size, state, where Hadamard nodes
+// stand, which inputs are forked, which Ssd nodes run in int8, which sites are encoded per token or
+// per chunk, or in another code than int8, shapes of 4-bit weights. The "graph" member of
 // quantization_config.
 Json DescribeQuantization(const Graph& graph, const WeightMap& weights);
 

@@ -67,7 +67,7 @@ TEST(QuantizedFormat, RoundTrip) {
     const Status s = Load(stored, &back);
     ASSERT_TRUE(s.ok()) << s.message();
     EXPECT_EQ(ToText(back.graph), ToText(q.graph));
-    EXPECT_EQ(back.graph.state_dtype, DType::kF16);
+    EXPECT_EQ(back.graph.state, q.graph.state);
     ASSERT_EQ(back.graph.encodings.size(), q.graph.encodings.size());
     for (const auto& [site, e] : q.graph.encodings) {
       const Encoding* other = back.graph.FindEncoding(site);
@@ -135,6 +135,23 @@ TEST(QuantizedFormat, RoundTripOfCodesAndForks) {
             DescribeQuantization(q.graph, q.weights).Dump());
 }
 
+TEST(QuantizedFormat, EveryStateFormatComesBack) {
+  std::vector<std::string> formats = StateFormatNames();
+  formats.emplace_back("i8s+sr:99");
+  for (const std::string& format : formats) {
+    QuantizedParts q = MakeQuantizedParts(), back;
+    SetState(format, &q.graph);
+    const Stored stored = Store(q);
+    EXPECT_EQ(stored.description.Find("state")->AsString(), format);
+    const Status s = Load(stored, &back);
+    ASSERT_TRUE(s.ok()) << s.message();
+    EXPECT_EQ(back.graph.state, q.graph.state);
+    ASSERT_EQ(back.graph.state_scales != nullptr, q.graph.state_scales != nullptr);
+    if (q.graph.state_scales == nullptr) continue;
+    EXPECT_EQ(*back.graph.state_scales, *q.graph.state_scales);
+  }
+}
+
 TEST(QuantizedFormat, ChunkSizeOfTheDescriptionWins) {
   Stored s = Store(MakeQuantizedParts());
   s.description.Set("chunk_size", 16);
@@ -184,8 +201,9 @@ TEST(QuantizedFormat, HostileDescriptions) {
       Member("chunk_size", -5, {"chunk_size"}),
       Member("chunk_size", kMaxChunkSize + 1, {"chunk_size"}),
       Member("chunk_size", std::numeric_limits<int64_t>::max(), {"chunk_size"}),
-      Member("state_dtype", "i4", {"state_dtype"}),
-      Member("state_dtype", "", {"state_dtype"}),
+      Member("state", "i4", {"state", "i4", "f32, f16"}),
+      Member("state", "", {"state"}),
+      Member("state", "i8+sr:", {"state", "i8+sr:"}),
       Member("hadamard", Object("layers.0.y_rot", "paley1-12"), {"layers.0.y_rot", "paley1-12"}),
       Member("hadamard", Object("layers.0.y_rot", "hexagon"), {"layers.0.y_rot", "hexagon"}),
       Member("hadamard", Object("layers.0.y_rot", 12), {"layers.0.y_rot"}),
@@ -225,7 +243,7 @@ TEST(QuantizedFormat, HostileDescriptions) {
                      }
                    },
                    {"layers.0.y_rot"}});
-  for (const char* key : {"chunk_size", "state_dtype", "hadamard", "forks", "int8_ssd", "per_token",
+  for (const char* key : {"chunk_size", "state", "hadamard", "forks", "int8_ssd", "per_token",
                           "per_chunk", "codecs", "int4"}) {
     for (const Json& wrong : {Json(), Json(true), Json(2.5), Json(Json::Array{Json()})}) {
       if (std::string_view(key).starts_with("per_") && wrong.type() == Json::Type::kArray) continue;
@@ -234,6 +252,48 @@ TEST(QuantizedFormat, HostileDescriptions) {
     cases.push_back({key, [=](Stored* s) { s->description.Erase(key); }, {}});
   }
   ExpectRefused(cases);
+}
+
+Weight I32(const std::vector<int32_t>& values) {
+  std::vector<std::byte> bytes(values.size() * sizeof(int32_t));
+  std::memcpy(bytes.data(), values.data(), bytes.size());
+  return MakeWeight(DType::kI32, std::move(bytes), {std::ssize(values)});
+}
+
+TEST(QuantizedFormat, HostileStateScales) {
+  const std::string scale = "encodings.layers.0.state.scale";
+  const std::string rows = "encodings.layers.0.state.rows";
+  const auto set = [](const std::string& name, Weight w) {
+    return [=](Stored* s) { s->tensors.Set(name, w); };
+  };
+  // 33 rows of 5; layer 0 has two entries of 5 and a map.
+  const std::vector<std::pair<std::function<void(Stored*)>, const char*>> cases = {
+      {[=](Stored* s) { s->tensors.Erase(scale); }, "encodings.layers.0.state.scale is missing"},
+      {[=](Stored* s) { s->tensors.Erase(rows); }, "layers.0.state"},
+      {set(scale, MakeWeight(std::vector<float>(4, 1), {1, 4})), "4 columns"},
+      {set(scale, MakeWeight(std::vector<float>(2, 1), {1, 1, 2})), "no matrix"},
+      {set(scale, MakeWeight(std::vector<float>(1, 1), {1, 1})), "do not exist"},
+      {set(scale, MakeWeight(std::vector<float>(10, 0.1f), {2, 5})), "12 significant"},
+      {set(scale, MakeWeight(std::vector<float>{}, {0, 5})), "12 significant"},
+      {set(scale, I32({1})), "not F32"},
+      {set(rows, MakeWeight(std::vector<float>(12, 0), {12})), "not I32"},
+      {set(rows, I32({})), "is empty"},
+      {set(rows, I32({0, 1})), "map of 2"},
+      {set(rows, I32(std::vector<int32_t>(33, 2))), "do not exist"},
+      {set(rows, I32(std::vector<int32_t>(33, -1))), "holds -1"},
+      {set(rows, I32(std::vector<int32_t>(33, 65536))), "holds 65536"},
+      {set("encodings.layers.2.state.scale", MakeWeight({1.0f}, {1})), "layers.2.state"},
+      {[](Stored* s) { s->description.Set("state", "i8"); }, "unknown site layers.0.state"},
+  };
+  for (const auto& [damage, why] : cases) {
+    QuantizedParts q = MakeQuantizedParts();
+    SetState("i8s", &q.graph);
+    Stored stored = Store(q);
+    damage(&stored);
+    const Status s = Load(stored, &q);
+    EXPECT_EQ(s.code(), Code::kCorrupt) << why;
+    EXPECT_THAT(s.message(), HasSubstr(why));
+  }
 }
 
 constexpr const char* kIn = "backbone.layers.0.mixer.in_proj.weight";

@@ -99,7 +99,7 @@ inline QuantizedParts MakeQuantizedParts(bool gate_q7 = false) {
     q.graph.nodes[y].ssd.int8 = true;
     q.graph.nodes[y].ssd.gate_q7 = gate_q7 && layer == 0;
   }
-  q.graph.state_dtype = DType::kF16;
+  q.graph.state.codec = StateCodec::kF16;
   return q;
 }
 

@@ -1,32 +1,65 @@
 #include "exec/state.h"
 
+#include "kernels/ssd_state.h"
+
 namespace octet {
 
 State::State(const Graph& graph)
-    : dtype_(graph.state_dtype), layers_(static_cast<size_t>(graph.layers)) {
+    : format_(graph.state), fixed_(graph.state_scales), layers_(static_cast<size_t>(graph.layers)) {
   for (const Node& n : graph.nodes) {
     if (n.layer < 0) continue;
     Layer& layer = layers_[static_cast<size_t>(n.layer)];
     if (n.op == Op::kCausalConvSilu) layer.conv.resize(static_cast<size_t>((n.taps - 1) * n.width));
-    if (n.op == Op::kSsd || n.op == Op::kSelectiveScan) {
-      const int64_t N = n.op == Op::kSsd ? n.ssd.state_size : n.scan.state_size;
-      layer.h.resize(static_cast<size_t>(BytesOf(dtype_, n.width * N)));
-      if (dtype_ == DType::kI8) layer.h_scales.assign(static_cast<size_t>(n.width), 1.0f);
+    if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
+    layer.rows = n.width;
+    layer.N = StateSize(n);
+    layer.h.resize(static_cast<size_t>(format_.CodeBytes(layer.rows * layer.N)));
+    if (format_.dynamic_scales()) layer.h_scales.assign(static_cast<size_t>(layer.rows), 1.0f);
+    if (format_.rounding == StateRounding::kFeedback) {
+      constexpr uint8_t kNone = 0x88;  // two residuals of zero
+      layer.h_residuals.assign(static_cast<size_t>(layer.rows * ResidualBytes(layer.N)), kNone);
     }
   }
 }
 
-StateView State::ssm(int layer) {
+StateView State::ssm(int layer, int64_t offset) {
   Layer& l = layers_[static_cast<size_t>(layer)];
-  return {dtype_, l.h.data(), l.h_scales.empty() ? nullptr : l.h_scales.data()};
+  StateView h;
+  h.format = format_;
+  h.data = l.h.data();
+  if (format_.dynamic_scales()) h.scales = l.h_scales.data();
+  if (format_.rounding == StateRounding::kFeedback) h.residuals = l.h_residuals.data();
+  if (fixed_ != nullptr) h.fixed = &(*fixed_)[static_cast<size_t>(layer)];
+  h.noise_key = NoiseKey(format_.seed, layer);
+  h.position = position_ + offset;
+  return h;
+}
+
+std::vector<float> State::Values(int layer) const {
+  // The view is only read.
+  const StateView h = const_cast<State*>(this)->ssm(layer);
+  const Layer& l = layers_[static_cast<size_t>(layer)];
+  std::vector<float> values(static_cast<size_t>(l.rows * l.N));
+  for (int64_t row = 0; row < l.rows; ++row) {
+    LoadStateRow(h, row, l.N, values.data() + row * l.N);
+  }
+  return values;
 }
 
 int64_t State::bytes() const {
   size_t total = 0;
   for (const Layer& l : layers_) {
-    total += l.conv.size() * sizeof(float) + l.h.size() + l.h_scales.size() * sizeof(float);
+    total += (l.conv.size() + l.h_scales.size()) * sizeof(float);
+    total += l.h.size() + l.h_residuals.size();
   }
   return static_cast<int64_t>(total);
+}
+
+bool operator==(const State& a, const State& b) {
+  const bool same_scales = a.fixed_ == b.fixed_ ||
+                           (a.fixed_ != nullptr && b.fixed_ != nullptr && *a.fixed_ == *b.fixed_);
+  return same_scales && a.format_ == b.format_ && a.layers_ == b.layers_ &&
+         a.position_ == b.position_;
 }
 
 }  // namespace octet

@@ -4,10 +4,12 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "graph/graph.h"
 #include "kernels/ssd.h"
+#include "tensor/state_format.h"
 
 namespace octet {
 
@@ -16,29 +18,36 @@ namespace octet {
 class State {
  public:
   State() = default;
-  // The state before the first token: all zeros, in graph.state_dtype.
+  // The state before the first token: all zeros, in the format graph.state. Static scales are
+  // shared with the graph.
   explicit State(const Graph& graph);
 
   // History of block `layer` [K - 1, channels], oldest first (kernels/conv1d.h); null when K is 1.
   float* conv(int layer) { return layers_[static_cast<size_t>(layer)].conv.data(); }
   // Recurrent state of block `layer`: [H, P, N] of an Ssd (kernels/ssd.h), [I, N] of a
-  // SelectiveScan (kernels/scan.h).
-  StateView ssm(int layer);
+  // SelectiveScan (kernels/scan.h). `offset`: tokens between position() and the first of the call.
+  StateView ssm(int layer, int64_t offset = 0);
+  // The values that the recurrent state holds, decoded.
+  std::vector<float> Values(int layer) const;
 
-  int64_t bytes() const;                          // memory of one stream
+  // Memory of one stream: history, codes, residuals and dynamic scales.
+  int64_t bytes() const;
   int64_t position() const { return position_; }  // tokens seen so far
   void Advance(int64_t tokens) { position_ += tokens; }
 
-  friend bool operator==(const State&, const State&) = default;
+  friend bool operator==(const State& a, const State& b);
 
  private:
   struct Layer {
     std::vector<float> conv;
+    int64_t rows = 0, N = 0;  // of h
     std::vector<std::byte> h;
-    std::vector<float> h_scales;
+    std::vector<float> h_scales;       // dynamic ones
+    std::vector<uint8_t> h_residuals;  // kFeedback
     friend bool operator==(const Layer&, const Layer&) = default;
   };
-  DType dtype_ = DType::kF32;
+  StateFormat format_;
+  std::shared_ptr<const std::vector<StateScales>> fixed_;  // by layer
   std::vector<Layer> layers_;
   int64_t position_ = 0;
 };

@@ -3,7 +3,9 @@
 #ifndef OCTET_GRAPH_BLOCK_TESTING_H_
 #define OCTET_GRAPH_BLOCK_TESTING_H_
 
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -99,6 +101,28 @@ inline WeightMap MakeBlockWeights(const BlockSizes& s, uint64_t seed) {
     set(name("mixer.out_proj.bias"), {s.d_model}, -0.2f, 0.2f);
   }
   return weights;
+}
+
+// Gives the graph that state format; static scales with a few columns, clusters and plain rows.
+inline void SetState(const std::string& text, Graph* graph) {
+  graph->state = *ParseStateFormat(text);
+  graph->state_scales = nullptr;
+  if (!graph->state.static_scales()) return;
+  std::vector<StateScales> scales(static_cast<size_t>(graph->layers));
+  for (int layer = 0; layer < graph->layers; ++layer) {
+    const Node& n = *FindStateNode(*graph, layer);
+    StateScales& s = scales[static_cast<size_t>(layer)];
+    s.values = {0x1.0p-6f};
+    if (layer % 3 == 1) s.values.assign(static_cast<size_t>(n.width), 0x1.8p-6f);
+    if (layer % 3 != 0) continue;
+    s.columns = StateSize(n);
+    s.values.assign(static_cast<size_t>(2 * s.columns), 0x1.0p-6f);
+    s.values.back() = 0x1.4p-6f;
+    for (int64_t row = 0; row < n.width; ++row) {
+      s.row_map.push_back(static_cast<uint16_t>(row % 2));
+    }
+  }
+  graph->state_scales = std::make_shared<const std::vector<StateScales>>(std::move(scales));
 }
 
 }  // namespace octet

@@ -79,6 +79,21 @@ void SetChunkSize(int64_t chunk_size, Graph* graph) {
   }
 }
 
+std::string StateSite(int layer) {
+  return fmt::format("layers.{}.state", layer);
+}
+
+const Node* FindStateNode(const Graph& graph, int layer) {
+  for (const Node& n : graph.nodes) {
+    if (n.layer == layer && (n.op == Op::kSsd || n.op == Op::kSelectiveScan)) return &n;
+  }
+  return nullptr;
+}
+
+int64_t StateSize(const Node& n) {
+  return n.op == Op::kSsd ? n.ssd.state_size : n.scan.state_size;
+}
+
 bool ChunkSizeIsCalibrated(const Graph& graph) {
   for (const Node& n : graph.nodes) {
     if (n.op != Op::kSsd || !n.ssd.int8) continue;

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,6 +14,7 @@
 
 #include "base/status.h"
 #include "tensor/encoding.h"
+#include "tensor/state_format.h"
 
 namespace octet {
 
@@ -77,9 +79,11 @@ struct Node {
 struct Graph {
   std::vector<Node> nodes;
   int layers = 0;
-  int64_t vocab_rows = 0;           // rows of the embedding, padding included
-  ValueId logits = -1;              // the last node, a Linear of width vocab_rows
-  DType state_dtype = DType::kF32;  // storage of the recurrent state: kF32, kF16 or kI8
+  int64_t vocab_rows = 0;  // rows of the embedding, padding included
+  ValueId logits = -1;     // the last node, a Linear of width vocab_rows
+  StateFormat state;       // storage of the recurrent state of every block
+  // By layer, if and only if the format has static scales; shared with every State.
+  std::shared_ptr<const std::vector<StateScales>> state_scales;
   std::map<std::string, Encoding, std::less<>> encodings;  // by site; absent: fp32
 
   const Encoding* FindEncoding(std::string_view site) const;
@@ -92,6 +96,14 @@ struct Graph {
 
 // "layers.<layer>.ssd.<inner>", the name of an inner site.
 std::string SsdInnerSite(int layer, std::string_view inner);
+
+// "layers.<layer>.state", the recurrent state [rows, state size] of a block: the site that an
+// Interpreter shows and the name of its static scales.
+std::string StateSite(int layer);
+// The node of the block that has the state, an Ssd or a SelectiveScan, or nullptr.
+const Node* FindStateNode(const Graph& graph, int layer);
+// Columns of the state of an Ssd or a SelectiveScan; its rows are the node's width.
+int64_t StateSize(const Node& n);
 
 // Tokens of a prefill between roundings of the recurrent state: chunk_size of the Ssds, or period
 // of the SelectiveScans; 1 without either. Cutting a text at its multiples changes no result.
@@ -106,8 +118,8 @@ bool ChunkSizeIsCalibrated(const Graph& graph);
 // and cross no block's border but as the residual stream, widths and numbers of weights agree,
 // sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its encodings with the
 // right number of scales, codes other than int8 lie at node sites and have the zeros that they
-// need, and no encoding lies where nothing would use it. kInvalidArgument naming the site
-// otherwise.
+// need, no encoding lies where nothing would use it, and the state's format exists and has its
+// static scales, or none. kInvalidArgument naming the site otherwise.
 Status Verify(const Graph& graph);
 
 // One line per node, for `octet inspect --graph` and tests.

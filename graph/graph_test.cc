@@ -308,6 +308,44 @@ TEST(Verify, RefusesMalformedEncodings) {
   ExpectRefused(Int8Graph(), MalformedEncodings());
 }
 
+TEST(Verify, StateFormatsAndTheirScales) {
+  for (Graph g : {MakeBlocks({}), MakeMambaBlocks({})}) {
+    for (const std::string& format : StateFormatNames()) {
+      SetState(format, &g);
+      EXPECT_TRUE(Verify(g).ok()) << format << Verify(g).message();
+    }
+    const auto refused = [&](const char* why) {
+      EXPECT_EQ(Verify(g).code(), Code::kInvalidArgument);
+      EXPECT_THAT(Verify(g).message(), HasSubstr(why));
+    };
+    SetState("i8s", &g);
+    auto scales = std::make_shared<std::vector<StateScales>>(*g.state_scales);
+    g.state_scales = nullptr;
+    refused("i8s needs static scales");
+    g.state_scales = scales;
+    (*scales)[1].values = {1, 1};
+    refused("layers.1.state: ");
+    scales->pop_back();
+    refused("of every block");
+    SetState("i8s", &g);
+    g.state.codec = StateCodec::kI8;
+    refused("i8 does not use static scales");
+    SetState("f16", &g);
+    g.state.rounding = StateRounding::kFeedback;
+    refused("f16+ef");
+  }
+}
+
+TEST(StateNode, IsTheRecurrenceOfTheBlock) {
+  EXPECT_EQ(StateSite(3), "layers.3.state");
+  const Graph ssd = MakeBlocks({}), scan = MakeMambaBlocks({});
+  EXPECT_EQ(FindStateNode(ssd, 1)->site, "layers.1.y");
+  EXPECT_EQ(StateSize(*FindStateNode(ssd, 1)), 5);
+  EXPECT_EQ(FindStateNode(scan, 0)->op, Op::kSelectiveScan);
+  EXPECT_EQ(StateSize(*FindStateNode(scan, 0)), 5);
+  EXPECT_EQ(FindStateNode(ssd, 2), nullptr);
+}
+
 TEST(Verify, BoundsTheState) {
   BlockSizes s;
   s.state_size = 32768;

@@ -236,6 +236,28 @@ Status VerifyEncodings(const Graph& graph) {
   return {};
 }
 
+// The states' format, and the static scales of each if it has them.
+Status VerifyStates(const Graph& graph) {
+  const std::string format = ToText(graph.state);
+  OCTET_TRY(ParseStateFormat(format).status());
+  const auto& scales = graph.state_scales;
+  if (graph.state.static_scales() != (scales != nullptr)) {
+    return InvalidArgument(fmt::format("graph: the state format {} {} static scales", format,
+                                       scales == nullptr ? "needs" : "does not use"));
+  }
+  if (scales == nullptr) return {};
+  if (scales->size() != static_cast<size_t>(graph.layers)) {
+    return InvalidArgument("graph: there are not static scales for the state of every block");
+  }
+  for (const Node& n : graph.nodes) {
+    if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
+    const StateScales& own = (*scales)[static_cast<size_t>(n.layer)];
+    const Status s = CheckStateScales(own, n.width, StateSize(n));
+    if (!s.ok()) return s.Annotate(StateSite(n.layer));
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Verify(const Graph& graph) {
@@ -253,6 +275,7 @@ Status Verify(const Graph& graph) {
   if (last.op != Op::kLinear || last.width != graph.vocab_rows) {
     return Bad(last, "is not a Linear with a channel for each row of the embedding");
   }
+  OCTET_TRY(VerifyStates(graph));
   return VerifyEncodings(graph);
 }
 

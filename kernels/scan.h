@@ -19,8 +19,8 @@ namespace octet {
 //   y = D * x + sum_n C h'                           the sum in 16 virtual lanes, lane n mod 16,
 //                                                    FMA, folded pairwise 8, 4, 2, 1
 //
-// `h` is a StateView of I rows of N values: kI8 has a scale per channel. It is read and written,
-// never zeroed here. Between tokens it stays in fp32; it is rounded to its format, and read back,
+// `h` is a StateView of I rows of N values, a row per channel. It is read and written, never zeroed
+// here. Between tokens it stays in fp32; it is rounded to its format, and read back,
 // after every `period` tokens counted from the first of the call, and at the end of the call. So
 // splitting a text at multiples of `period` changes no bit, and with kF32 no split does.
 struct ScanArgs {

@@ -23,12 +23,17 @@
 #include "base/rng.h"
 #include "kernels/each_kernel.h"
 #include "kernels/ssd_state.h"
+#include "kernels/state_testing.h"
 
 namespace octet {
 namespace {
 
 constexpr double kEps = 0x1.0p-24;
-constexpr DType kStates[] = {DType::kF32, DType::kF16, DType::kI8};
+using testing::StateMemory;
+
+StateFormat Format(const std::string& name) {
+  return *ParseStateFormat(name);
+}
 
 size_t At(int64_t i) {
   return static_cast<size_t>(i);
@@ -36,18 +41,19 @@ size_t At(int64_t i) {
 
 struct Shape {
   int64_t T = 53, I = 21, N = 16, period = 16;
-  DType state = DType::kF32;
+  StateFormat state;
   uint64_t seed = 1;
   std::string Name() const {
-    return fmt::format("T={} I={} N={} period={} state={} seed={}", T, I, N, period,
-                       DTypeName(state), seed);
+    return fmt::format("T={} I={} N={} period={} state={} seed={}", T, I, N, period, ToText(state),
+                       seed);
   }
 };
 
 struct Output {
   std::vector<uint32_t> y;
-  std::vector<uint8_t> h;
+  std::vector<std::byte> h;
   std::vector<uint32_t> h_scales;
+  std::vector<uint8_t> h_residuals;
   friend bool operator==(const Output&, const Output&) = default;
 };
 
@@ -78,8 +84,11 @@ class Problem {
     for (int64_t i = 0; i < shape.I; ++i) {
       D.push_back(rng_.Uniform(-1.0f, 1.0f));
     }
+    for (int64_t i = 0; i < shape.I; ++i) {
+      StoreStateRow(start_.View(), i, shape.N, 0, initial_.data() + i * shape.N);
+    }
+    initial_ = start_.Values();  // as its format holds them
     Reset();
-    initial_ = StateValues();  // as its format holds them
   }
   Problem(const Problem&) = delete;
   Problem& operator=(const Problem&) = delete;
@@ -92,7 +101,7 @@ class Problem {
     args.C = C.data();
     args.A = A.data();
     args.D = D.data();
-    args.h = View();
+    args.h = memory_.View();
     args.y = y.data();
     return args;
   }
@@ -104,42 +113,33 @@ class Problem {
     args.B += begin * args.b_stride;
     args.C += begin * args.c_stride;
     args.y += begin * args.I;
+    args.h.position += begin;
     return args;
   }
   // Back to the initial state; y is NaN.
   void Reset() {
     y.assign(At(shape_.T * shape_.I), std::numeric_limits<float>::quiet_NaN());
-    h_.assign(At(BytesOf(shape_.state, shape_.I * shape_.N)), 0);
-    h_scales_.assign(At(shape_.state == DType::kI8 ? shape_.I : 0), 1.0f);
-    for (int64_t i = 0; i < shape_.I; ++i) {
-      StoreStateRow(View(), i, shape_.N, initial_.data() + i * shape_.N);
-    }
+    memory_.CopyFrom(start_);
   }
   Output Now() const {
     Output out;
     for (const float v : y) {
       out.y.push_back(std::bit_cast<uint32_t>(v));
     }
-    out.h = h_;
-    for (const float v : h_scales_) {
+    out.h = memory_.codes();
+    for (const float v : memory_.scales()) {
       out.h_scales.push_back(std::bit_cast<uint32_t>(v));
     }
+    out.h_residuals = memory_.residuals();
     return out;
   }
-  std::vector<float> StateValues() {
-    std::vector<float> values(At(shape_.I * shape_.N));
-    for (int64_t i = 0; i < shape_.I; ++i) {
-      LoadStateRow(View(), i, shape_.N, values.data() + i * shape_.N);
-    }
-    return values;
-  }
+  std::vector<float> StateValues() const { return memory_.Values(); }
   const std::vector<float>& initial() const { return initial_; }
   const Shape& shape() const { return shape_; }
 
   std::vector<float> x, dt, B, C, A, D, y;
 
  private:
-  StateView View() { return {shape_.state, h_.data(), h_scales_.data()}; }
   void Fill(std::vector<float>* v, int64_t stride, int64_t columns, float lo, float hi) {
     v->assign(At(shape_.T * stride), std::numeric_limits<float>::quiet_NaN());
     for (int64_t t = 0; t < shape_.T; ++t) {
@@ -153,8 +153,8 @@ class Problem {
   Rng rng_;
   ScanArgs args_{};
   std::vector<float> initial_;
-  std::vector<uint8_t> h_;
-  std::vector<float> h_scales_;
+  StateMemory memory_{shape_.state, shape_.I, shape_.N, 2.0f, shape_.N};
+  StateMemory start_ = memory_;
 };
 
 const Kernel<ScanArgs>& KernelNamed(const std::string& name) {
@@ -181,7 +181,7 @@ std::vector<Shape> Shapes() {
       s.N = N;
       s.I = seed % 3 == 0 ? 1 : seed % 3 == 1 ? 16 : 37;
       s.period = seed % 4 == 0 ? 1 : seed % 4 == 1 ? 7 : 16;
-      s.state = kStates[seed % 5 % 3];
+      s.state = Format(StateFormatNames()[seed % StateFormatNames().size()]);
       s.seed = ++seed;
       shapes.push_back(s);
     }
@@ -269,7 +269,7 @@ void ExpectClose(Problem* problem, const Truth& truth, double units, double abso
 
 TEST(Scan, ReferencesLieWithinTheBoundOfTheFormula) {
   for (Shape shape : Shapes()) {
-    shape.state = DType::kF32;
+    shape.state = {};
     Problem problem(shape);
     const ScanArgs args = problem.Args();
     const Truth truth = Recurrence(args, problem.initial());
@@ -286,9 +286,9 @@ TEST(Scan, ReferencesLieWithinTheBoundOfTheFormula) {
 }
 
 TEST(Scan, SplitsAtThePeriodChangeNoBit) {
-  for (const DType state : kStates) {
+  for (const std::string& state : StateFormatNames()) {
     Shape shape;
-    shape.state = state;
+    shape.state = Format(state);
     Problem problem(shape);
     const ScanArgs args = problem.Args();
     for (const auto* kernel : Kernels<ScanArgs>().all()) {
@@ -331,10 +331,11 @@ TEST(Scan, AnFp32StateDoesNotKnowOfSplitsAndPeriods) {
 // over p tokens, followed by the run that starts from the rounded state. Whether it is rounded in
 // between shows against a run of period 1.
 TEST(Scan, NarrowStatesAreRoundedAtThePeriodOnly) {
-  for (const DType state : {DType::kF16, DType::kI8}) {
+  for (const std::string& state : StateFormatNames()) {
+    if (state == "f32") continue;
     Shape shape;
     shape.T = 32;
-    shape.state = state;
+    shape.state = Format(state);
     Problem problem(shape);
     for (const auto* kernel : Kernels<ScanArgs>().all()) {
       const auto run = [&](int64_t period) {
@@ -363,7 +364,7 @@ TEST(Scan, ChannelRangesPartitionTheWork) {
   for (const int64_t T : {1, 37}) {
     Shape shape;
     shape.T = T;
-    shape.state = DType::kI8;
+    shape.state = Format("i8");
     Problem problem(shape);
     const ScanArgs args = problem.Args();
     const Output before = problem.Now();

@@ -5,19 +5,23 @@
 #include <cstdint>
 
 #include "tensor/dtype.h"
+#include "tensor/state_format.h"
 
 namespace octet {
 
-// The recurrent state h [H, P, N] in its storage format.
-//   kF32, kF16: value = data.
-//   kI8: value = code * scales[h, p], scales fp32, recomputed from the row's absolute maximum at
-//        every store (ScaleForAbsMax): the dynamic per-(head, head_dim) format.
-// A store rounds the fp32 value (half to even). Prefill stores, and reloads, at the end of each
+// The recurrent state h [H, P, N], in rows (h, p) of N values, in its storage format.
+//
+// A store rounds fp32 values (kernels/ssd_state.h). Prefill stores, and reloads, at the end of each
 // chunk; decode at each token. That rhythm is part of the format.
 struct StateView {
-  DType dtype = DType::kF32;
-  void* data = nullptr;
-  float* scales = nullptr;  // kI8: [H, P]
+  StateFormat format;
+  void* data = nullptr;                // [rows, N]: fp32, fp16, int16 or int8
+  float* scales = nullptr;             // format.dynamic_scales(): [rows]
+  uint8_t* residuals = nullptr;        // kFeedback: [rows, (N + 1) / 2], see ResidualAt
+  const StateScales* fixed = nullptr;  // format.static_scales()
+  uint64_t noise_key = 0;              // kStochastic: NoiseKey of the seed and the layer
+  int64_t position = 0;                // tokens that the stream saw before the first of this call
+  float* unrounded = nullptr;          // null, or [rows, N]: receives what each store was given
 };
 
 // Sites inside the operator, in the order the stages produce them (SSDi8's names in brackets).

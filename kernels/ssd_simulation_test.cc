@@ -109,8 +109,7 @@ std::vector<SsdShape> Shapes() {
         s.P = G == 2 ? 20 : 5;
         s.D_per_channel = G == 2;
         s.seed = ++seed;
-        constexpr DType kStates[] = {DType::kF32, DType::kF16, DType::kI8};
-        s.state = kStates[seed % 3];
+        s.state = *ParseStateFormat(StateFormatNames()[seed % StateFormatNames().size()]);
         shapes.push_back(s);
       }
     }
@@ -153,13 +152,13 @@ TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunOnOddShapes) {
 }
 
 TEST_P(SimulationPerIsa, SimulatedRunEqualsInt8RunOnModelShapes) {
-  for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+  for (const char* state : {"f32", "f16", "i16+sr", "i8", "i8s+ef"}) {
     SsdShape shape;
     shape.T = 3 * 64 + 5;
     shape.P = 64;
     shape.N = 128;
     shape.L = 64;
-    shape.state = state;
+    shape.state = *ParseStateFormat(state);
     ExpectSimulationEqualsInt8(shape);
   }
 }
@@ -228,13 +227,13 @@ TEST_P(SimulationPerIsa, ScalesPerChunkFollowASpike) {
 }
 
 TEST_P(SimulationPerIsa, OneTokenEqualsInFloatAndInt8) {
-  for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+  for (const char* state : {"f32", "f16", "i16+sr", "i8", "i8s+ef"}) {
     for (const int64_t N : {16, 21, 128}) {
       SsdShape shape;
       shape.H = 4;
       shape.G = 2;
       shape.N = N;
-      shape.state = state;
+      shape.state = *ParseStateFormat(state);
       SsdProblem problem(shape);
       RunSsd(*SsdKernel("ssd_step/ref"), problem.Float());
       const SsdOutput expected = problem.Output();
@@ -278,7 +277,7 @@ TEST(GateQ7, FollowsTheIntegerRecurrence) {
   args.dt = dt;
   args.A = &A;
   args.D = &D;
-  args.h = {DType::kF32, &h, nullptr};
+  args.h.data = &h;
   args.y = y;
   args.scales = &scales;
   args.passing = StatePassing::kGateQ7;

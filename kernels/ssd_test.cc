@@ -31,7 +31,6 @@ using testing::SsdProblem;
 using testing::SsdShape;
 
 constexpr double kEps = 0x1.0p-24;
-constexpr DType kStates[] = {DType::kF32, DType::kF16, DType::kI8};
 
 size_t At(int64_t i) {
   return static_cast<size_t>(i);
@@ -250,12 +249,12 @@ std::vector<SsdArgs> Forms(SsdProblem* problem) {
 }
 
 TEST_P(SsdPerIsa, RunsSplitAtChunksGiveTheSameBits) {
-  for (const DType state : kStates) {
+  for (const std::string& state : StateFormatNames()) {
     SsdShape shape;
     shape.T = 53;
     shape.H = 4;
     shape.G = 2;
-    shape.state = state;
+    shape.state = *ParseStateFormat(state);
     SsdProblem problem(shape);
     for (const SsdArgs& args : Forms(&problem)) {
       std::vector<const Kernel<SsdArgs>*> kernels = Allowed(args);
@@ -297,7 +296,7 @@ TEST_P(SsdPerIsa, RunsSplitAnywhereStayWithinTheBound) {
 
 TEST_P(SsdPerIsa, StepAndInt8KernelsGiveTheSameBits) {
   for (SsdShape shape : Shapes()) {
-    shape.state = kStates[shape.seed % 3];
+    shape.state = *ParseStateFormat(StateFormatNames()[shape.seed % StateFormatNames().size()]);
     SsdProblem problem(shape);
     for (const SsdArgs& args : Forms(&problem)) {
       if (shape.T > 1 && args.scales == nullptr) continue;
@@ -319,7 +318,7 @@ TEST_P(SsdPerIsa, HeadRangesPartitionTheWork) {
     shape.T = T;
     shape.H = 8;
     shape.G = 2;
-    shape.state = DType::kI8;
+    shape.state = *ParseStateFormat("i8");
     SsdProblem problem(shape);
     for (const SsdArgs& args : Forms(&problem)) {
       std::vector<const Kernel<SsdArgs>*> kernels = Allowed(args);

@@ -14,6 +14,7 @@
 #include "base/buffer.h"
 #include "base/rng.h"
 #include "kernels/ssd.h"
+#include "kernels/state_testing.h"
 #include "kernels/table.h"
 #include "tensor/codecs/uniform.h"
 #include "tensor/dtype.h"
@@ -23,21 +24,22 @@ namespace octet::testing {
 struct SsdShape {
   int64_t T = 1, H = 2, P = 5, N = 21, G = 1, L = 16;
   bool D_per_channel = false;
-  DType state = DType::kF32;
+  StateFormat state;
   uint64_t seed = 1;
   bool extreme = false;  // every code of B and C is +-127
 
   std::string Name() const {
     return fmt::format("T={} H={} P={} N={} G={} L={} D_per_channel={} state={} seed={} extreme={}",
-                       T, H, P, N, G, L, D_per_channel, DTypeName(state), seed, extreme);
+                       T, H, P, N, G, L, D_per_channel, ToText(state), seed, extreme);
   }
 };
 
 // What a kernel wrote. Compared bit for bit: -0 differs from 0.
 struct SsdOutput {
   std::vector<uint32_t> y;
-  std::vector<uint8_t> h;
+  std::vector<std::byte> h;
   std::vector<uint32_t> h_scales;
+  std::vector<uint8_t> h_residuals;
   friend bool operator==(const SsdOutput&, const SsdOutput&) = default;
 };
 
@@ -110,7 +112,7 @@ class SsdProblem {
     args.A = A_.data();
     args.D = D_.data();
     args.D_per_channel = shape_.D_per_channel;
-    args.h = {shape_.state, h_.data(), h_scales_.data()};
+    args.h = memory_.View();
     args.y = y_.data();
     args.passing = StatePassing::kFloat;
     return args;
@@ -142,6 +144,7 @@ class SsdProblem {
     args.x += begin * x_stride_;
     args.dt += begin * shape_.H;
     args.y += begin * shape_.H * shape_.P;
+    args.h.position += begin;
     const int64_t bytes = begin * bc_stride_ * BytesOf(args.bc_dtype, 1);
     args.B = static_cast<const char*>(args.B) + bytes;
     args.C = static_cast<const char*>(args.C) + bytes;
@@ -154,33 +157,20 @@ class SsdProblem {
     for (const float v : y_) {
       out.y.push_back(std::bit_cast<uint32_t>(v));
     }
-    out.h = h_;
-    for (const float v : h_scales_) {
+    out.h = memory_.codes();
+    for (const float v : memory_.scales()) {
       out.h_scales.push_back(std::bit_cast<uint32_t>(v));
     }
+    out.h_residuals = memory_.residuals();
     return out;
   }
   void Reset() {
-    h_ = h_initial_;
-    h_scales_ = h_scales_initial_;
+    memory_.CopyFrom(initial_);
     std::fill(y_.begin(), y_.end(), std::numeric_limits<float>::quiet_NaN());
   }
   const std::vector<float>& y() const { return y_; }
   // The state's values as they are stored now, [H, P, N].
-  std::vector<float> StateValues() const {
-    std::vector<float> values;
-    for (int64_t i = 0; i < shape_.H * shape_.P * shape_.N; ++i) {
-      if (shape_.state == DType::kF32) {
-        values.push_back(reinterpret_cast<const float*>(h_.data())[i]);
-      } else if (shape_.state == DType::kF16) {
-        values.push_back(F16ToF32(reinterpret_cast<const uint16_t*>(h_.data())[i]));
-      } else {
-        values.push_back(static_cast<float>(static_cast<int8_t>(h_[Count(i)])) *
-                         h_scales_[Count(i / shape_.N)]);
-      }
-    }
-    return values;
-  }
+  std::vector<float> StateValues() const { return memory_.Values(); }
   // Channel i = h * P + p of token t.
   float* mutable_x(int64_t t, int64_t i) { return &x_[Count(t * x_stride_ + i)]; }
   std::vector<float>* mutable_A() { return &A_; }
@@ -205,25 +195,14 @@ class SsdProblem {
   }
 
   void FillState(Rng* rng) {
-    const int64_t count = shape_.H * shape_.P * shape_.N;
-    h_.resize(Count(BytesOf(shape_.state, count)));
-    if (shape_.state == DType::kI8) {
-      for (int64_t i = 0; i < shape_.H * shape_.P; ++i) {
-        h_scales_.push_back(RoundScale(rng->Uniform(0.004f, 0.008f)));
+    std::vector<float> row(Count(shape_.N));
+    for (int64_t i = 0; i < shape_.H * shape_.P; ++i) {
+      for (float& v : row) {
+        v = rng->Uniform(-1.0f, 1.0f);
       }
+      StoreStateRow(memory_.View(), i, shape_.N, 0, row.data());
     }
-    for (int64_t i = 0; i < count; ++i) {
-      const float value = rng->Uniform(-1.0f, 1.0f);
-      if (shape_.state == DType::kF32) {
-        reinterpret_cast<float*>(h_.data())[i] = value;
-      } else if (shape_.state == DType::kF16) {
-        reinterpret_cast<uint16_t*>(h_.data())[i] = F32ToF16(value);
-      } else {
-        h_[Count(i)] = static_cast<uint8_t>(static_cast<int8_t>(std::nearbyint(127.0f * value)));
-      }
-    }
-    h_initial_ = h_;
-    h_scales_initial_ = h_scales_;
+    initial_.CopyFrom(memory_);
   }
 
   SsdShape shape_;
@@ -231,8 +210,8 @@ class SsdProblem {
   std::vector<float> x_, dt_, A_, D_, b_, c_, y_;
   std::vector<int8_t> b_codes_, c_codes_;
   std::vector<float> b_scale_, c_scale_, x_scale_, score_scale_, state_scale_;
-  std::vector<uint8_t> h_, h_initial_;
-  std::vector<float> h_scales_, h_scales_initial_;
+  StateMemory memory_{shape_.state, shape_.H* shape_.P, shape_.N, 2.0f, shape_.N};
+  StateMemory initial_ = memory_;
   SsdScales scales_;
   SsdScales per_chunk_[8];
 };

@@ -60,6 +60,37 @@ Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap) {
   });
 }
 
+std::vector<uint16_t> ClusterOfChannel(const HeadClusters& clusters) {
+  std::vector<uint16_t> map;
+  uint16_t cluster = 0;
+  for (size_t i = 0; i < clusters.head_sizes.size(); ++i) {
+    const auto sizes = std::span(clusters.channel_sizes).subspan(i * kMaxClusters, kMaxClusters);
+    for (int64_t head = 0; head < clusters.head_sizes[i]; ++head) {
+      for (size_t j = 0; j < sizes.size(); ++j) {
+        map.insert(map.end(), static_cast<size_t>(sizes[j]), static_cast<uint16_t>(cluster + j));
+      }
+    }
+    cluster = static_cast<uint16_t>(cluster + kMaxClusters);
+  }
+  return map;
+}
+
+Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap) {
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  const auto floats = static_cast<size_t>(part * c.float_streams->width());
+  return ForEachDocument(c, [&](size_t d, int) -> Status {
+    State state(c.graph);
+    Tap* own = tap(d);
+    for (auto rest = c.float_streams->entering(d); !rest.empty();) {
+      const auto now = rest.first(std::min(floats, rest.size()));
+      std::vector<float> rows(now.begin(), now.end());
+      OCTET_TRY(interpreter.RunLayer(layer, &rows, &state, own));
+      rest = rest.subspan(now.size());
+    }
+    return {};
+  });
+}
+
 Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
                              const std::function<void(size_t)>& seen) {
   const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
@@ -73,8 +104,13 @@ Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& ta
 }
 
 Status RunQuantizedBlock(QuantContext& c, int layer) {
+  Graph deployed = c.graph;
+  deployed.state = c.state;
+  if (c.state.static_scales()) {
+    deployed.state_scales = std::make_shared<const std::vector<StateScales>>(c.state_scales);
+  }
   OCTET_ASSIGN(const std::unique_ptr<Program> program,
-               Program::LowerBlock(c.graph, c.weights, layer, {AllowedIsas(), false}));
+               Program::LowerBlock(deployed, c.weights, layer, {AllowedIsas(), false}));
   ThreadPool serial(1);
   std::vector<std::unique_ptr<ProgramWorkspace>> workspaces;
   for (int i = 0; i < c.pool.threads(); ++i) {

@@ -14,6 +14,7 @@
 #include "exec/interpreter.h"
 #include "exec/program.h"
 #include "graph/graph.h"
+#include "quant/cluster.h"
 #include "quant/streams.h"
 #include "tensor/weights.h"
 
@@ -38,6 +39,13 @@ struct QuantContext {
   // Mean of the float model's block output (the site "out"), by document and channel.
   std::vector<std::vector<double>> block_means;
 
+  // Of the current block of a Mamba-2, where heads are sorted and clustered.
+  std::optional<HeadClusters> clusters;
+  // The format that states will have, and by layer its static scales, if it has them: graph.state
+  // stays fp32 until all blocks are done, for the float model is run through the same graph.
+  StateFormat state;
+  std::vector<StateScales> state_scales;
+
   // How far the whole run is, in steps of one pass over one block.
   int64_t steps_done = 0, steps = 1;
   // Part of the current step is done.
@@ -47,13 +55,19 @@ struct QuantContext {
 // Fills `*streams`, unless it is started already, with the embedding's rows as they are now.
 Status StartStreams(QuantContext& c, std::optional<ResidualStreams>* streams);
 
+// The cluster of each channel of x [H * P], counted over the block.
+std::vector<uint16_t> ClusterOfChannel(const HeadClusters& clusters);
+
 // Makes the tap that sees one document; null: none.
 using TapOfDocument = std::function<Tap*(size_t document)>;
 
 // Runs block `layer` of the graph, in floats with the weights as they are now, over
 // c.float_streams: fills what leaves the block. Documents run side by side.
 Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap);
-// The same over c.quantized_streams, whose leaving rows are not touched; `seen` is called for one
+// The same in parts of `part` tokens, after each of which the tap sees the state; what leaves the
+// block is not kept. The tap is shown nothing inside an Ssd.
+Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap);
+// As RunFloatBlock over c.quantized_streams, whose leaving rows are not touched; `seen` is called for one
 // document after the other, in their order, when its tap has seen all.
 Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
                              const std::function<void(size_t document)>& seen);

@@ -12,7 +12,7 @@ inline Status RunPassesOn(const std::vector<Pass>& passes, Graph* graph, WeightM
                           const TokenDataset& data = {}, int threads = 1) {
   ThreadPool pool(threads);
   const Progress progress;
-  QuantContext context{*graph, *weights, data, pool, progress, {}, {}, {}};
+  QuantContext context{*graph, *weights, data, pool, progress};
   return RunPasses(passes, context);
 }
 

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "graph/graph.h"
+#include "tensor/codec.h"
 
 namespace octet {
 namespace {
@@ -20,6 +21,7 @@ constexpr std::array kObservers = {"absmax", "percentile", "octav"};
 constexpr std::array kMethods = {"rtn", "gptq"};
 constexpr std::array kSteps = {"absmax", "least-squares"};
 constexpr std::array kWeightScales = {"tensor", "segment", "row"};
+constexpr std::array kStateLayouts = {"tensor", "row", "cluster"};
 constexpr std::array<int64_t, 4> kWeightBits = {4, 8, 16, 32};
 
 // The members of the three kinds of object, each told once; a visitor writes, reads or describes.
@@ -62,6 +64,9 @@ void Members(QuantPlan& p, Visitor& v) {
   v.Rules("weights", p.weights, "how tensors are stored; the last rule for a tensor counts");
   v.Number("damping", p.damping, 1e-6, 1, "of GPTQ, relative to the Hessian's mean diagonal");
   v.Text("state", p.state, "format of the recurrent state");
+  v.Choice("state_scales", p.state_scales, kStateLayouts, "static state scales: what shares one");
+  v.Choice("state_observer", p.state_observer, kObservers, "how static state scales are chosen");
+  v.Number("state_alpha", p.state_alpha, 0.5, 1, "quantile of the percentile observer");
   v.Text("mean_correction", p.mean_correction, "none, auto, or a factor between 0 and 1");
 }
 
@@ -295,7 +300,19 @@ Status CheckLayers(const std::string& layers) {
 }  // namespace
 
 Status CheckPlan(const QuantPlan& p) {
+  OCTET_TRY(ParseStateFormat(p.state).status());
+  if (p.state_observer == ObserverKind::kOctav ||
+      (p.state_observer == ObserverKind::kPercentile && p.state_scales != StateLayout::kTensor)) {
+    return InvalidArgument("state_observer must be absmax, or percentile with one scale (tensor)");
+  }
+  if (!p.reorder_heads && p.state_scales == StateLayout::kCluster) {
+    return InvalidArgument("state_scales can be cluster with reorder_heads only");
+  }
   for (const SiteRule& r : p.sites) {
+    if (r.codec != "float") OCTET_TRY(ParseCodec(r.codec).status());
+    if (!p.reorder_heads && r.granularity == Granularity::kCluster) {
+      return InvalidArgument("a granularity can be cluster with reorder_heads only");
+    }
     if (r.sites.empty()) return InvalidArgument("a rule in sites has no member sites");
     OCTET_TRY(CheckLayers(r.layers));
   }
@@ -318,7 +335,8 @@ bool NeedsCalibration(const QuantPlan& p) {
   const auto static_site = [](const SiteRule& r) { return r.codec != "float" && !r.run_time(); };
   const auto gptq = [](const WeightRule& r) { return r.method == WeightMethod::kGptq; };
   return std::ranges::any_of(p.sites, static_site) || std::ranges::any_of(p.weights, gptq) ||
-         p.smooth > 0 || p.reorder_heads || p.mean_correction != "none";
+         p.smooth > 0 || p.reorder_heads || p.mean_correction != "none" ||
+         p.state.starts_with("i8s");
 }
 
 Json ToJson(const QuantPlan& plan) {

@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/status.h"
 #include "quant/int4_grid.h"
+#include "quant/state_scales.h"
 
 namespace octet {
 
@@ -100,6 +101,9 @@ struct QuantPlan {
   std::vector<WeightRule> weights;
   double damping = 0.01;                 // of GPTQ, relative to the Hessian's mean diagonal
   std::string state = "f32";             // format of the recurrent state
+  StateLayout state_scales = StateLayout::kRow;          // static formats: what shares a scale
+  ObserverKind state_observer = ObserverKind::kAbsMax;   // kPercentile: one scale for all only
+  double state_alpha = 1.0;                              // kPercentile
   std::string mean_correction = "none";  // "none", "auto", or a factor in [0, 1] (SSDi8)
 
   friend bool operator==(const QuantPlan&, const QuantPlan&) = default;

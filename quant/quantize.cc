@@ -57,7 +57,7 @@ Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap wei
   for (const auto& document : data.documents) {
     if (document.empty()) return InvalidArgument("a calibration document has no tokens");
   }
-  QuantContext context{graph, weights, data, *pool, progress, {}, {}, {}};
+  QuantContext context{graph, weights, data, *pool, progress};
   if (const Status s = RunPasses(PassesOf(run.plan), context); !s.ok()) {
     return s.Annotate("recipe " + run.name);
   }

@@ -330,14 +330,20 @@ TEST(Attributes, Int8SsdChunkSizeAndState) {
   EXPECT_EQ(chunk(), 8);
   ASSERT_TRUE(RunPass(SetChunkSize(64), &p).ok());
   EXPECT_EQ(chunk(), 64);
-  for (const DType dtype : {DType::kF16, DType::kI8, DType::kF32}) {
-    ASSERT_TRUE(RunPass(SetStateFormat(DTypeName(dtype)), &p).ok());
-    EXPECT_EQ(p.graph.state_dtype, dtype);
+  for (const std::string& name : StateFormatNames()) {
+    const Status s = RunPass(SetStateFormat(name), &p);
+    if (name.starts_with("i8s")) {
+      EXPECT_THAT(s.message(), HasSubstr("needs calibration text")) << name;
+    } else {
+      ASSERT_TRUE(s.ok()) << name;
+      EXPECT_EQ(ToText(p.graph.state), name);
+    }
   }
+  ASSERT_TRUE(RunPass(SetStateFormat("f32"), &p).ok());
   for (const char* bad : {"i4", "bf16", "", "F32"}) {
     EXPECT_EQ(RunPass(SetStateFormat(bad), &p).code(), Code::kInvalidArgument) << bad;
   }
-  EXPECT_EQ(p.graph.state_dtype, DType::kF32);
+  EXPECT_EQ(p.graph.state, StateFormat{});
 }
 
 }  // namespace

@@ -229,10 +229,10 @@ TEST(Session, RestoreIsExactForEveryStateFormat) {
     ids.push_back(i * i % 11);
   }
   for (const bool int8 : {false, true}) {
-    for (const DType state : {DType::kF32, DType::kF16, DType::kI8}) {
+    for (const std::string& state : StateFormatNames()) {
       QuantizedParts q = MakeQuantizedParts();
       if (!int8) q = {MakeBlocks(QuantizedSizes()), MakeBlockWeights(QuantizedSizes(), 5)};
-      q.graph.state_dtype = state;
+      SetState(state, &q.graph);
       const auto model = *Model::Create(q.graph, q.weights, Json(), std::nullopt, {});
       const auto pool = std::make_shared<ThreadPool>(2);
       Session session(model, pool), fork(model, pool), fresh(model, pool);

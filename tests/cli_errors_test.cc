@@ -239,6 +239,20 @@ TEST_F(CliErrorsTest, WeightsThatAreNotFinite) {
   ExpectError(Perplexity(model, WriteText(5)), 2, {model, name});
 }
 
+TEST_F(CliErrorsTest, DriftOfNothing) {
+  const auto drift = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"evaluate", "drift", kBooks});
+    return Octet(more);
+  };
+  ExpectError(drift({"--tokens", "2"}), 2, {kBooks, "f32", "no drift"});
+  ExpectError(drift({"--state", "i4"}), 2, {"i4", "f32, f16"});
+  ExpectError(drift({"--state", "i8s", "--tokens", "2"}), 2, {"i8s", "static scales"});
+  ExpectError(drift({"--state", "i8", "--tokens", "0"}), 2, {"--tokens"});
+  const std::string text = WriteText(2);
+  ExpectError(drift({"--state", "i8", "--text", text}), 2, {text, "4096"});
+  ExpectError(drift({"--state", "i8", "--text", PathOf("none")}), 2, {"none"});
+}
+
 TEST_F(CliErrorsTest, ChunkSizeOtherThanTheCalibratedOne) {
   const std::string q = PathOf("q"), text = WriteText(10);
   ASSERT_EQ(Octet(QuickQuantize(kBooks, "ssdi8-w8a8", q)).exit_code, 0);

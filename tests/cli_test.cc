@@ -137,6 +137,42 @@ TEST_F(CliTest, PerplexityOfEnglishIsPlausible) {
   EXPECT_NEAR(std::log(Number(json, "perplexity")), Number(json, "nll_per_token"), 1e-9);
 }
 
+TEST_F(CliTest, DriftOfANarrowState) {
+  const std::string q = PathOf("q");
+  std::vector<std::string> quantize = QuickQuantize(kBooks, "ssdi8-plus-w8a8", q);
+  quantize.insert(quantize.end(), {"--option", "state=i8s"});
+  ASSERT_EQ(Octet(quantize).exit_code, 0);
+  EXPECT_EQ(Text(OctetJson({"inspect", q}), "state"), "i8s");
+  EXPECT_EQ(Text(OctetJson({"inspect", kBooks}), "state"), "f32");
+  const std::string text = WriteText(5);
+  const auto drift = [&](std::vector<std::string> more) {
+    more.insert(more.begin(), {"evaluate", "drift", q, "--tokens", "20"});
+    return OctetJson(more);
+  };
+  const Json json = drift({"--text", text});
+  EXPECT_EQ(Text(json, "schema"), "octet.evaluate.drift/1");
+  EXPECT_EQ(Text(json, "state"), "i8s");
+  EXPECT_LT(Number(json, "state_bytes_per_stream"),
+            Number(json, "fp32_state_bytes_per_stream") / 2);
+  const Json::Array& buckets = json.Find("buckets")->AsArray();
+  ASSERT_EQ(buckets.size(), 6u);
+  EXPECT_EQ(Number(buckets.back(), "last"), 20);
+  EXPECT_GT(Number(buckets.back(), "kl_mean"), 0);
+  EXPECT_LT(Number(buckets.back(), "state_error"), 1) << "96 tokens calibrate badly";
+  // Formats named on the command line, of a float model, where nothing else rounds.
+  const auto error = [&](const char* state) {
+    const Json other = OctetJson(
+        {"evaluate", "drift", kBooks, "--state", state, "--text", text, "--tokens", "20"});
+    EXPECT_EQ(Text(other, "state"), state);
+    return Number(other.Find("buckets")->AsArray().back(), "state_error");
+  };
+  EXPECT_LT(error("i8+ef"), error("i8") / 8);
+  const Outcome table = Octet({"evaluate", "drift", kBooks, "--state", "i16", "--tokens", "3"});
+  EXPECT_EQ(table.exit_code, 0) << table.err;
+  EXPECT_NE(table.out.find("state i16 against f32"), std::string::npos) << table.out;
+  EXPECT_NE(table.out.find("2 to 2"), std::string::npos) << table.out;
+}
+
 TEST_F(CliTest, GenerateContinuesThePrompt) {
   const std::string prompt = "It was a dark night, and";
   const std::vector<std::string> args = {"generate", kBooks, "-n", "12", "--seed", "5"};

@@ -14,6 +14,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
+#include <map>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -24,6 +25,7 @@
 #include "kernels/isa.h"
 #include "quant/passes_testing.h"
 #include "quant/recipe.h"
+#include "quant/state_scales.h"
 #include "tests/models.h"
 
 namespace octet {
@@ -170,9 +172,18 @@ bool QuantizesInsideTheSsd(const char* recipe) {
   return std::string(recipe).starts_with("ssdi8");
 }
 
+// Every recipe with every state format on either family; the formats that recipes are known for
+// with more shapes.
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   for (const Recipe& r : Recipes()) {
+    for (const std::string& state : StateFormatNames()) {
+      if (state == "f32" || state == "f16" || state == "i8") continue;
+      cases.push_back({r.name, state.c_str(), 2});
+      if (!QuantizesInsideTheSsd(r.name)) {
+        cases.push_back({r.name, state.c_str(), 1, nullptr, Family::kMamba});
+      }
+    }
     for (const char* state : {"f32", "f16", "i8"}) {
       for (const int64_t groups : {1, 2}) {
         cases.push_back({r.name, state, groups});
@@ -188,6 +199,21 @@ std::vector<Case> AllCases() {
   return cases;
 }
 
+// The largest absolute value of each element of each state.
+class StatePeaks : public Tap {
+ public:
+  void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
+    if (!site.ends_with(".state") || site.ends_with(".ssd.state")) return;
+    Logits& most = of[std::string(site)];
+    most.resize(static_cast<size_t>(rows * cols));
+    for (size_t i = 0; i < most.size(); ++i) {
+      most[i] = std::max(most[i], std::fabs(values[i]));
+    }
+  }
+  bool WantsInnerSites() const override { return false; }
+  std::map<std::string, Logits> of;
+};
+
 class RecipeTest : public testing::TestWithParam<Case> {
  protected:
   void SetUp() override {
@@ -200,17 +226,64 @@ class RecipeTest : public testing::TestWithParam<Case> {
   // its rms; with r = 6, the peak being that of a whole calibration text, e = 0.0136. Squares of
   // independent errors add up. What decode and prefill do not share, in each of the two blocks:
   // X_s, CB and S_c are rounded in prefill only (e^2 each), so are the gates in Q7 (e^2); an int8
-  // state is rounded in both, at different tokens (2 e^2); then the inputs of the two products are
-  // rounded from values that differ already (at most 2 e^2 each).
+  // state is rounded in both, at different tokens (2 e^2, twice that stochastically; with a static
+  // scale, which is the peak of a text and not of the row's 16 values now, decode keeps the errors
+  // of Memory() stores: 1 + Memory() instead of 2); then the
+  // inputs of the two products are rounded from values that differ already (at most 2 e^2 each).
   double DecodeBound() const {
     const double e = 6 / (127 * std::sqrt(12.0));
-    int roundings = q_.graph.state_dtype == DType::kI8 ? 2 : 0;
+    const StateFormat& state = q_.graph.state;
+    double roundings = 0;
+    if (state.CodeBytes(1) == 1 && state.rounding != StateRounding::kFeedback) {
+      roundings = state.static_scales() ? 1 + Memory() : 2;
+      if (state.rounding == StateRounding::kStochastic) roundings *= 2;
+    }
     for (const Node& n : q_.graph.nodes) {
       if (n.op == Op::kSsd && n.layer == 0) roundings += 3 * n.ssd.int8 + n.ssd.gate_q7;
     }
     // Nothing but float sums in another order, which may flip a code here and there.
-    if (roundings == 0 && q_.graph.state_dtype == DType::kF32) return 5e-3;
+    if (roundings == 0 && state.codec == StateCodec::kF32) return 5e-3;
     return std::sqrt(2.0 * (roundings + 4)) * e;
+  }
+  // Stores whose error is still in a state of a head, on average over the model's heads and 40
+  // tokens: sum a^2k, a = exp(dt A) at dt = softplus(dt_bias).
+  double Memory() const {
+    double stores = 0, heads = 0;
+    for (int layer = 0; layer < model_.graph.layers; ++layer) {
+      const std::string mixer = fmt::format("backbone.layers.{}.mixer.", layer);
+      const Logits A_log = ToF32(*model_.weights.Find(mixer + "A_log"));
+      const Logits bias = ToF32(*model_.weights.Find(mixer + "dt_bias"));
+      for (size_t h = 0; h < bias.size(); ++h, ++heads) {
+        const double dt = std::log1p(std::exp(static_cast<double>(bias[h])));
+        const double rate = 2 * dt * std::exp(static_cast<double>(A_log[h]));
+        stores += (1 - std::exp(-40 * rate)) / (1 - std::exp(-rate));
+      }
+    }
+    return stores / heads;
+  }
+  // Gives the model static scales that no state of `ids` exceeds: how much calibration text that
+  // takes is not what is tested.
+  void CoverStates(std::span<const TokenId> ids) {
+    StatePeaks peaks;
+    Graph exact = q_.graph;
+    exact.state = {};
+    exact.state_scales = nullptr;
+    const Interpreter interpreter(exact, q_.weights, kAllIsas);
+    State state(exact);
+    Logits logits;
+    for (const TokenId& id : ids) {
+      ASSERT_TRUE(interpreter.Run({&id, 1}, &state, &peaks, &logits).ok());
+    }
+    std::vector<StateScales> scales;
+    for (int layer = 0; layer < exact.layers; ++layer) {
+      const Node& n = *FindStateNode(exact, layer);
+      std::vector<float>& most = peaks.of[StateSite(layer)];
+      for (float& peak : most) {
+        peak *= 1.1f;  // room for what rounding adds
+      }
+      scales.push_back(MakeStateScales(StateLayout::kRow, most, n.width, StateSize(n)));
+    }
+    q_.graph.state_scales = std::make_shared<const std::vector<StateScales>>(std::move(scales));
   }
   RandomModel model_;
   std::vector<TokenId> ids_;
@@ -286,6 +359,7 @@ TEST_P(RecipeTest, SimulatedEqualsIntegerWhenOneTokenIsLeft) {
 
 TEST_P(RecipeTest, DecodeAgreesWithPrefill) {
   const auto ids = std::span(ids_).first(40);
+  if (q_.graph.state.static_scales()) CoverStates(ids);
   std::vector<size_t> steps;
   for (size_t t = 1; t < ids.size(); ++t) {
     steps.push_back(t);
@@ -322,7 +396,9 @@ INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
                                                      : c.param.family == Family::kFalconMamba
                                                          ? "FalconMamba"
                                                          : fmt::format("G{}", c.param.groups);
-                           return fmt::format("{}_{}_{}{}", name, c.param.state, model,
+                           std::string state = c.param.state;
+                           std::ranges::replace(state, '+', '_');
+                           return fmt::format("{}_{}_{}{}", name, state, model,
                                               c.param.inner_scales != nullptr ? "_static" : "");
                          });
 
@@ -451,7 +527,7 @@ TEST(Options, AreTypedAndChecked) {
   EXPECT_EQ(parse("group", "64")->Int("group"), 64);
   EXPECT_THAT(parse("groups", 64).status().message(), testing::HasSubstr("unknown option groups"));
   EXPECT_THAT(parse("group", "x").status().message(), testing::HasSubstr("between 32 and 1024"));
-  EXPECT_THAT(parse("state", "i4").status().message(), testing::HasSubstr("f32, f16, i8"));
+  EXPECT_THAT(parse("state", "i4").status().message(), testing::HasSubstr("f32, f16, f16+sr, i16"));
   EXPECT_THAT(FindRecipe("gptq9").status().message(), testing::HasSubstr("ssdi8-w8a8"));
   const RandomModel m = MakeRandomModel(SmallConfig(1), 1);
   ThreadPool pool(1);

@@ -143,7 +143,6 @@ Json Quantization(const Subject& s) {
   encodings.Set("per_chunk_int8_sites", sites[ScaleSource::kPerChunk]);
   encodings.Set("int8_ssd_layers", int8_ssd);
   encodings.Set("hadamard_transforms", hadamard);
-  encodings.Set("state", DTypeName(s.graph.state_dtype));
   j.Set("encodings", std::move(encodings));
   return j;
 }
@@ -180,6 +179,7 @@ Json Describe(const std::string& path, const Subject& s) {
   }
   j.Set("bytes_by_dtype", std::move(dtypes));
   if (s.config) {
+    j.Set("state", ToText(s.graph.state));
     j.Set("state_bytes_per_stream", State(s.graph).bytes());
     j.Set("quantization", Quantization(s));
   }

@@ -11,6 +11,7 @@ namespace octet::cli {
 Status Run(const ShowText& c);
 Status Run(const QuantizeCommand& c);
 Status Run(const PerplexityCommand& c);
+Status Run(const DriftCommand& c);
 Status Run(const CompareCommand& c);
 Status Run(const GenerateCommand& c);
 Status Run(const InspectCommand& c);

@@ -8,6 +8,7 @@
 
 #include "base/parallel.h"
 #include "base/version.h"
+#include "tensor/state_format.h"
 
 namespace octet::cli {
 namespace {
@@ -159,6 +160,24 @@ class Parser {
     Text(c, &p.text);
     ChunkSize(c, &p.chunk_size);
     Threads(c, &p.threads, AvailableThreads());
+    Drift(group);
+  }
+
+  void Drift(CLI::App* group) {
+    DriftCommand& d = drift_;
+    CLI::App* c = group->add_subcommand(
+        "drift", "what a narrow recurrent state costs, by position, when decoding");
+    c->add_flag("--json", d.json, "print one JSON object");
+    Model(c, "MODEL", "model folder", &d.model);
+    c->add_option("--text", d.text, "text to decode; default: the model writes it")
+        ->type_name("FILE");
+    c->add_option("--state", d.state,
+                  "format to measure; default: the model's. One of " +
+                      fmt::format("{}", fmt::join(StateFormatNames(), ", ")) +
+                      "; i8s needs a model with its scales")
+        ->type_name("FORMAT");
+    Count(c, "--tokens", "tokens to decode one by one", &d.tokens, 1, kBenchTokens);
+    Threads(c, &d.threads, 1);
   }
 
   void Compare() {
@@ -251,6 +270,7 @@ class Parser {
     const std::string name = Innermost()->get_name();
     if (name == "quantize") return Command(quantize_);
     if (name == "perplexity") return Command(perplexity_);
+    if (name == "drift") return Command(drift_);
     if (name == "compare") return Command(compare_);
     if (name == "generate") return Command(generate_);
     if (name == "inspect") return Command(inspect_);
@@ -262,6 +282,7 @@ class Parser {
   CLI::App app_;
   QuantizeCommand quantize_;
   PerplexityCommand perplexity_;
+  DriftCommand drift_;
   CompareCommand compare_;
   GenerateCommand generate_;
   InspectCommand inspect_;

@@ -38,6 +38,15 @@ struct PerplexityCommand {
   bool json = false;
 };
 
+struct DriftCommand {
+  std::string model;
+  std::string text;   // "": the model writes it
+  std::string state;  // "": the model's
+  int64_t tokens = 4096;
+  int threads = 1;
+  bool json = false;
+};
+
 struct CompareCommand {
   std::string reference, candidate;
   TextFlags text;
@@ -94,8 +103,8 @@ struct ShowText {
 };
 
 using Command =
-    std::variant<ShowText, QuantizeCommand, PerplexityCommand, CompareCommand, GenerateCommand,
-                 InspectCommand, RecipesCommand, BenchCommand, DemoCommand>;
+    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
+                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

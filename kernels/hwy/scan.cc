@@ -121,7 +121,7 @@ void ScanTile(const ScanArgs& args, int64_t t0, int64_t len, int64_t i0, int64_t
     std::memcpy(s.x + k * kTile, args.x + (t0 + k) * args.x_stride + i0, bytes);
     std::memcpy(s.dt + k * kTile, args.dt + (t0 + k) * args.dt_stride + i0, bytes);
   }
-  const bool in_place = args.h.dtype == DType::kF32;
+  const bool in_place = args.h.format.codec == StateCodec::kF32;
   for (int64_t j = 0; j < count; ++j) {
     const int64_t i = i0 + j;
     float* h = in_place ? static_cast<float*>(args.h.data) + i * args.N : s.row;
@@ -132,7 +132,7 @@ void ScanTile(const ScanArgs& args, int64_t t0, int64_t len, int64_t i0, int64_t
     } else {
       ScanAny(args, channel, h);
     }
-    if (!in_place) StoreStateRowV(args.h, i, args.N, h);
+    if (!in_place) StoreStateRowV(args.h, i, args.N, t0 + len, h);
   }
   for (int64_t k = 0; k < len; ++k) {
     std::memcpy(args.y + (t0 + k) * args.I + i0, s.y + k * kTile, bytes);

@@ -125,8 +125,8 @@ void FloatEnter(const SsdArgs& args, int64_t h, const FloatLayout& s) {
   ShowTap(args, SsdSite::kState, h, s.read, s.N16, args.P, args.N, s);
 }
 
-// Stage 3 for one head: s.state enters, the storage of `h` leaves.
-void FloatPass(const SsdArgs& args, float a_last, int64_t h, const FloatLayout& s) {
+// Stage 3 for one head: s.state enters, the storage of `h` leaves. `end`: one past the chunk.
+void FloatPass(const SsdArgs& args, int64_t end, float a_last, int64_t h, const FloatLayout& s) {
   const hn::ScalableTag<float> d;
   const auto decay = hn::Set(d, ExpF(a_last));
   for (int64_t p = 0; p < args.P; ++p) {
@@ -135,7 +135,7 @@ void FloatPass(const SsdArgs& args, float a_last, int64_t h, const FloatLayout& 
     for (int64_t n = 0; n < s.N16; n += static_cast<int64_t>(hn::Lanes(d))) {
       hn::StoreU(hn::MulAdd(decay, hn::LoadU(d, state + n), hn::LoadU(d, local + n)), d, state + n);
     }
-    StoreStateRowV(args.h, h * args.P + p, args.N, state);
+    StoreStateRowV(args.h, h * args.P + p, args.N, end, state);
   }
 }
 
@@ -146,7 +146,7 @@ void FloatHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h, const Fl
   TransposeWords(s.read, s.N16, s.P16, args.N, s.transposed, s.P16, 0);
   Multiply<float>({s.C, s.N16, 1, nullptr}, len, 0, args.N, {s.transposed, s.P16}, args.P,
                   s.carried, s.P16);
-  FloatPass(args, s.head.a[len - 1], h, s);
+  FloatPass(args, t0 + len, s.head.a[len - 1], h, s);
   Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
 }
 

@@ -262,7 +262,8 @@ void PassRow(const SsdArgs& args, float a_last, float scale, double local_scale,
 // Stages 2 and 3; leaves the codes of the entering state in s.state, and in s.carried_scale what
 // turns their products with C into values.
 template <class T>
-void Int8Pass(const SsdArgs& args, int64_t len, int64_t g, int64_t h, const Int8Layout& s) {
+void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
+              const Int8Layout& s) {
   ScaleX(args, len, h, s);
   const HeadRange used = PackX<T>(len, s);
   Multiply<T>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
@@ -278,7 +279,7 @@ void Int8Pass(const SsdArgs& args, int64_t len, int64_t g, int64_t h, const Int8
     s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
     PassRow(args, s.head.a[len - 1], scale, local_scale, s.N16, s.acc + p * s.N16, s.row,
             reinterpret_cast<T*>(s.state) + p * s.N16);
-    StoreStateRowV(args.h, row, args.N, s.row);
+    StoreStateRowV(args.h, row, args.N, t0 + len, s.row);
   }
 }
 
@@ -311,7 +312,7 @@ void RunCodes(const SsdArgs& args, void* scratch) {
     QuantizeScore(args, len, g, s);
     for (int64_t h = heads.begin; h < heads.end; ++h) {
       LoadHead(args, t0, len, h, s.head);
-      Int8Pass<T>(args, len, g, h, s);
+      Int8Pass<T>(args, t0, len, g, h, s);
       Int8Carried<T>(args, len, s);
       Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
     }

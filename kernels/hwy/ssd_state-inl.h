@@ -9,12 +9,14 @@
 #endif
 
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 
 #include "hwy/highway.h"
 #include "kernels/hwy/math-inl.h"
 #include "kernels/ssd.h"
+#include "kernels/ssd_state.h"
 #include "tensor/codecs/uniform.h"
 #include "tensor/dtype.h"
 
@@ -79,42 +81,260 @@ inline float AbsMax(const float* values, int64_t n) {
   return absmax;
 }
 
-// codes[i] = QuantizeI8(values[i], 1 / scale) with the scale of the largest value, which is
-// returned.
-inline float EncodeCodes(const float* values, int64_t n, int8_t* codes) {
-  const hn::ScalableTag<float> d;
+using StateTag = hn::ScalableTag<float>;
+using StateVector = hn::Vec<StateTag>;
+using StateCodes = hn::Vec<hn::RebindToSigned<StateTag>>;
+
+// NoiseAt for elements n, n + 1, ... of the row.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<StateTag>> NoiseV(const RowNoise& noise, int64_t n) {
+  const hn::RebindToUnsigned<StateTag> du;
+  const auto index = hn::Iota(du, static_cast<uint32_t>(n));
+  auto x = hn::Add(hn::Set(du, static_cast<uint32_t>(noise.bits)),
+                   hn::Mul(index, hn::Set(du, 0x9e3779b9u)));
+  x = hn::Mul(hn::Xor(x, hn::ShiftRight<16>(x)), hn::Set(du, 0x7feb352du));
+  x = hn::Xor(x, hn::Set(du, static_cast<uint32_t>(noise.bits >> 32)));
+  x = hn::Mul(hn::Xor(x, hn::ShiftRight<15>(x)), hn::Set(du, 0x846ca68bu));
+  return hn::Xor(x, hn::ShiftRight<16>(x));
+}
+
+// RoundStochastic(t, UniformOf(noise)).
+HWY_INLINE StateVector RoundStochasticV(StateVector t,
+                                        hn::Vec<hn::RebindToUnsigned<StateTag>> noise) {
+  const StateTag d;
+  const hn::RebindToSigned<StateTag> di;
+  const auto bits = hn::ConvertTo(d, hn::BitCast(di, hn::ShiftRight<8>(noise)));
+  const auto uniform = hn::Mul(bits, hn::Set(d, 0x1.0p-24f));
+  const auto below = hn::Floor(t);
+  const auto up = hn::Lt(uniform, hn::Sub(t, below));
+  return hn::Add(below, hn::IfThenElseZero(up, hn::Set(d, 1.0f)));
+}
+
+HWY_INLINE StateVector HalfStochasticV(StateVector value,
+                                       hn::Vec<hn::RebindToUnsigned<StateTag>> noise) {
+  const StateTag d;
+  const hn::RebindToUnsigned<StateTag> du;
+  const auto magnitude = hn::Abs(value);
+  const auto steps = RoundStochasticV(hn::Mul(magnitude, hn::Set(d, 0x1.0p24f)), noise);
+  const auto small = hn::Mul(steps, hn::Set(d, 0x1.0p-24f));
+  const auto sum = hn::Add(hn::BitCast(du, magnitude), hn::ShiftRight<19>(noise));
+  const auto normal = hn::BitCast(d, hn::AndNot(hn::Set(du, 0x1fffu), sum));
+  const auto rounded = hn::IfThenElse(hn::Lt(magnitude, hn::Set(d, 0x1.0p-14f)), small, normal);
+  return hn::IfThenElse(hn::IsFinite(value), hn::CopySign(rounded, value), value);
+}
+
+// `values` [N] as StateRounding::kStochastic rounds them to halves, in floats.
+inline void RoundHalvesStochastic(const float* values, int64_t N, const RowNoise& noise,
+                                  float* rounded) {
+  const StateTag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const float scale = ScaleForAbsMax(AbsMax(values, n));
-  const float inverse = 1.0f / scale;
-  int64_t i = 0;
-  for (; i + lanes <= n; i += lanes) {
-    StoreCodes(d, QuantizeV(d, hn::LoadU(d, values + i), hn::Set(d, inverse)), codes + i);
+  int64_t n = 0;
+  for (; n + lanes <= N; n += lanes) {
+    hn::StoreU(HalfStochasticV(hn::LoadU(d, values + n), NoiseV(noise, n)), d, rounded + n);
   }
-  for (; i < n; ++i) {
-    codes[i] = QuantizeI8(values[i], inverse);
+  for (; n < N; ++n) {
+    rounded[n] = HalfStochastic(values[n], NoiseAt(noise, n));
   }
-  return scale;
+}
+
+// Codes at `codes`, int8 or int16, as floats.
+template <class T>
+HWY_INLINE StateVector LoadIntegers(const T* codes) {
+  const StateTag d;
+  const hn::RebindToSigned<StateTag> di;
+  return hn::ConvertTo(d, hn::PromoteTo(di, hn::LoadU(hn::Rebind<T, StateTag>(), codes)));
+}
+
+template <class T>
+HWY_INLINE void StoreIntegers(StateCodes codes, T* out) {
+  const hn::Rebind<T, StateTag> dt;
+  hn::StoreU(hn::DemoteTo(dt, codes), dt, out);
+}
+
+HWY_INLINE StateVector ScaleV(const RowScale& scale, int64_t n) {
+  const StateTag d;
+  return scale.per_column ? hn::LoadU(d, scale.values + n) : hn::Set(d, scale.values[0]);
+}
+
+HWY_INLINE StateVector InverseV(const RowScale& scale, int64_t n) {
+  return hn::Div(hn::Set(StateTag(), 1.0f), ScaleV(scale, n));
+}
+
+// ClampCode, with float limits that are integers.
+HWY_INLINE StateCodes ClampV(StateVector code, float low, float high) {
+  const StateTag d;
+  const auto clamped = hn::Min(hn::Max(code, hn::Set(d, low)), hn::Set(d, high));
+  return hn::ConvertTo(hn::RebindToSigned<StateTag>(), clamped);
+}
+
+// Vectors of the state, whole ones only; the callers leave the rest of a row to the scalars.
+template <class T>
+int64_t DecodeIntegers(const T* codes, int64_t N, const RowScale& scale, float* values) {
+  const StateTag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t n = 0;
+  for (; n + lanes <= N; n += lanes) {
+    hn::StoreU(hn::Mul(LoadIntegers(codes + n), ScaleV(scale, n)), d, values + n);
+  }
+  return n;
+}
+
+// `noise`: null to round to nearest.
+template <class T>
+int64_t EncodeIntegers(const float* values, int64_t N, const RowScale& scale, float most,
+                       const RowNoise* noise, T* codes) {
+  const StateTag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  int64_t n = 0;
+  for (; n + lanes <= N; n += lanes) {
+    const auto t = hn::Mul(hn::LoadU(d, values + n), InverseV(scale, n));
+    const auto code = noise == nullptr ? hn::Round(t) : RoundStochasticV(t, NoiseV(*noise, n));
+    StoreIntegers(ClampV(code, -most, most), codes + n);
+  }
+  return n;
+}
+
+// Feedback codes of elements n, n + 1, ... and back.
+HWY_INLINE StateVector DecodeFeedback(const int8_t* codes, StateCodes four, const RowScale& scale,
+                                      int64_t n) {
+  const StateTag d;
+  const hn::RebindToSigned<StateTag> di;
+  const auto code = hn::PromoteTo(di, hn::LoadU(hn::Rebind<int8_t, StateTag>(), codes + n));
+  const auto c = hn::Add(hn::ShiftLeft<4>(code), hn::Sub(four, hn::Set(di, 8)));
+  const auto exact = hn::Mul(hn::ConvertTo(d, c), hn::Set(d, 0.0625f));
+  return hn::Mul(exact, ScaleV(scale, n));
+}
+
+// Stores the codes; returns residual + 8.
+HWY_INLINE StateCodes EncodeFeedback(const float* values, const RowScale& scale, int64_t n,
+                                     int8_t* codes) {
+  const StateTag d;
+  const hn::RebindToSigned<StateTag> di;
+  const auto t = hn::Mul(hn::LoadU(d, values + n), InverseV(scale, n));
+  const auto c = ClampV(hn::Round(hn::Mul(hn::Set(d, 16.0f), t)), kLowFeedback, kHighFeedback);
+  const auto shifted = hn::Add(c, hn::Set(di, 8));
+  StoreIntegers(hn::ShiftRight<4>(shifted), codes + n);
+  return hn::And(shifted, hn::Set(di, 15));
+}
+
+// A row of codes and residuals; the two halves of a row share their residual bytes. `j` runs over
+// those bytes.
+inline void LoadFeedbackRow(const int8_t* codes, const uint8_t* residuals, int64_t N,
+                            const RowScale& scale, float* values) {
+  const StateTag d;
+  const hn::RebindToSigned<StateTag> di;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t half = ResidualBytes(N);
+  int64_t j = 0;
+  for (; j + lanes <= N - half; j += lanes) {
+    const auto bytes = hn::PromoteTo(di, hn::LoadU(hn::Rebind<uint8_t, StateTag>(), residuals + j));
+    const auto low = hn::And(bytes, hn::Set(di, 15));
+    hn::StoreU(DecodeFeedback(codes, low, scale, j), d, values + j);
+    const auto high = hn::ShiftRight<4>(bytes);
+    hn::StoreU(DecodeFeedback(codes, high, scale, half + j), d, values + half + j);
+  }
+  for (; j < half; ++j) {
+    for (int64_t n = j; n < N; n += half) {
+      const int32_t c = 16 * codes[n] + ResidualAt(residuals, N, n);
+      values[n] = static_cast<float>(c) * 0.0625f * scale.At(n);
+    }
+  }
+}
+
+inline void StoreFeedbackRow(const float* values, int64_t N, const RowScale& scale, int8_t* codes,
+                             uint8_t* residuals) {
+  const StateTag d;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const int64_t half = ResidualBytes(N);
+  int64_t j = 0;
+  for (; j + lanes <= N - half; j += lanes) {
+    const auto low = EncodeFeedback(values, scale, j, codes);
+    const auto high = EncodeFeedback(values, scale, half + j, codes);
+    const hn::Rebind<uint8_t, StateTag> d8;
+    hn::StoreU(hn::DemoteTo(d8, hn::Or(low, hn::ShiftLeft<4>(high))), d8, residuals + j);
+  }
+  for (; j < half; ++j) {
+    for (int64_t n = j; n < N; n += half) {
+      const int32_t c = FeedbackCode(values[n] * (1.0f / scale.At(n)));
+      codes[n] = static_cast<int8_t>((c + 8) >> 4);
+      SetResidual(residuals, N, n, c - 16 * codes[n]);
+    }
+  }
+}
+
+template <class T>
+void LoadIntegerRow(const T* codes, int64_t N, const RowScale& scale, float* values) {
+  for (int64_t n = DecodeIntegers(codes, N, scale, values); n < N; ++n) {
+    values[n] = static_cast<float>(codes[n]) * scale.At(n);
+  }
+}
+
+template <class T>
+void StoreIntegerRow(const float* values, int64_t N, const RowScale& scale, float most,
+                     const RowNoise* noise, T* codes) {
+  for (int64_t n = EncodeIntegers(values, N, scale, most, noise, codes); n < N; ++n) {
+    const float t = values[n] * (1.0f / scale.At(n));
+    const float code =
+        noise == nullptr ? std::nearbyintf(t) : RoundStochastic(t, UniformOf(NoiseAt(*noise, n)));
+    codes[n] = static_cast<T>(ClampCode(code, -most, most));
+  }
 }
 
 inline void LoadStateRowV(const StateView& h, int64_t row, int64_t N, float* values) {
-  if (h.dtype == DType::kF32) {
-    std::memcpy(values, static_cast<const float*>(h.data) + row * N,
-                static_cast<size_t>(N) * sizeof(float));
-  } else if (h.dtype == DType::kF16) {
-    LoadHalves(static_cast<const uint16_t*>(h.data) + row * N, N, values);
+  switch (h.format.codec) {
+    case StateCodec::kF32:
+      std::memcpy(values, static_cast<const float*>(h.data) + row * N,
+                  static_cast<size_t>(N) * sizeof(float));
+      return;
+    case StateCodec::kF16:
+      LoadHalves(static_cast<const uint16_t*>(h.data) + row * N, N, values);
+      return;
+    case StateCodec::kI16:
+      LoadIntegerRow(static_cast<const int16_t*>(h.data) + row * N, N, ScaleOfRow(h, row), values);
+      return;
+    case StateCodec::kI8:
+    case StateCodec::kI8Static:
+      break;
+  }
+  const int8_t* codes = static_cast<const int8_t*>(h.data) + row * N;
+  if (h.residuals == nullptr) {
+    LoadIntegerRow(codes, N, ScaleOfRow(h, row), values);
   } else {
-    DecodeCodes(static_cast<const int8_t*>(h.data) + row * N, N, h.scales[row], values);
+    LoadFeedbackRow(codes, h.residuals + row * ResidualBytes(N), N, ScaleOfRow(h, row), values);
   }
 }
 
-inline void StoreStateRowV(const StateView& h, int64_t row, int64_t N, const float* values) {
-  if (h.dtype == DType::kF32) {
-    std::memcpy(static_cast<float*>(h.data) + row * N, values,
-                static_cast<size_t>(N) * sizeof(float));
-  } else if (h.dtype == DType::kF16) {
-    StoreHalves(values, N, static_cast<uint16_t*>(h.data) + row * N);
+// `values` [N] may be overwritten.
+inline void StoreStateRowV(const StateView& h, int64_t row, int64_t N, int64_t token,
+                           float* values) {
+  const auto bytes = static_cast<size_t>(N) * sizeof(float);
+  if (h.unrounded != nullptr) std::memcpy(h.unrounded + row * N, values, bytes);
+  const RowNoise noise(h.noise_key, h.position + token, row);
+  const bool stochastic = h.format.rounding == StateRounding::kStochastic;
+  const RowNoise* noise_if_any = stochastic ? &noise : nullptr;
+  if (h.format.dynamic_scales()) {
+    h.scales[row] = ScaleForAbsMax(AbsMax(values, N), h.format.max_code());
+  }
+  switch (h.format.codec) {
+    case StateCodec::kF32:
+      std::memcpy(static_cast<float*>(h.data) + row * N, values, bytes);
+      return;
+    case StateCodec::kF16:
+      if (stochastic) RoundHalvesStochastic(values, N, noise, values);
+      StoreHalves(values, N, static_cast<uint16_t*>(h.data) + row * N);
+      return;
+    case StateCodec::kI16:
+      StoreIntegerRow(values, N, ScaleOfRow(h, row), h.format.max_code(), noise_if_any,
+                      static_cast<int16_t*>(h.data) + row * N);
+      return;
+    case StateCodec::kI8:
+    case StateCodec::kI8Static:
+      break;
+  }
+  int8_t* codes = static_cast<int8_t*>(h.data) + row * N;
+  if (h.residuals == nullptr) {
+    StoreIntegerRow(values, N, ScaleOfRow(h, row), h.format.max_code(), noise_if_any, codes);
   } else {
-    h.scales[row] = EncodeCodes(values, N, static_cast<int8_t*>(h.data) + row * N);
+    StoreFeedbackRow(values, N, ScaleOfRow(h, row), codes, h.residuals + row * ResidualBytes(N));
   }
 }
 

@@ -65,11 +65,11 @@ void StepHead(const SsdArgs& args, int64_t head, const float* B, const float* C,
   for (int64_t p = 0; p < args.P; ++p) {
     const int64_t row = head * args.P + p;
     const float x = args.x[row];
-    const bool in_place = args.h.dtype == DType::kF32;
+    const bool in_place = args.h.format.codec == StateCodec::kF32;
     float* h = in_place ? static_cast<float*>(args.h.data) + row * args.N : scratch;
     if (!in_place) LoadStateRowV(args.h, row, args.N, h);
     args.y[row] = SkipOf(args, head, p) * x + StepRow(decay, dt * x, B, C, args.N, h);
-    if (!in_place) StoreStateRowV(args.h, row, args.N, h);
+    if (!in_place) StoreStateRowV(args.h, row, args.N, 1, h);
   }
 }
 

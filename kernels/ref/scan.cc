@@ -42,11 +42,12 @@ void Run(const ScanArgs& args, const Workspace& workspace) {
     for (int64_t t0 = 0; t0 < args.T; t0 += args.period) {
       LoadStateRow(args.h, i, args.N, s.row);
       std::copy(s.row, s.row + args.N, s.h);
-      for (int64_t t = t0; t < std::min(t0 + args.period, args.T); ++t) {
+      const int64_t end = std::min(t0 + args.period, args.T);
+      for (int64_t t = t0; t < end; ++t) {
         Token(args, t, i, s.h);
       }
       std::transform(s.h, s.h + args.N, s.row, [](double v) { return static_cast<float>(v); });
-      StoreStateRow(args.h, i, args.N, s.row);
+      StoreStateRow(args.h, i, args.N, end, s.row);
     }
   }
 }

@@ -30,10 +30,11 @@ void Run(const ScanArgs& args, const Workspace& workspace) {
   for (int64_t i = args.channel_begin; i < args.channel_end; ++i) {
     for (int64_t t0 = 0; t0 < args.T; t0 += args.period) {
       LoadStateRow(args.h, i, args.N, h);
-      for (int64_t t = t0; t < std::min(t0 + args.period, args.T); ++t) {
+      const int64_t end = std::min(t0 + args.period, args.T);
+      for (int64_t t = t0; t < end; ++t) {
         Token(args, t, i, h);
       }
-      StoreStateRow(args.h, i, args.N, h);
+      StoreStateRow(args.h, i, args.N, end, h);
     }
   }
 }

@@ -56,12 +56,13 @@ void Load(const SsdArgs& args, int64_t head, const Layout& s) {
   }
 }
 
-void Store(const SsdArgs& args, int64_t head, const Layout& s) {
+// `end`: one past the chunk.
+void Store(const SsdArgs& args, int64_t end, int64_t head, const Layout& s) {
   for (int64_t p = 0; p < args.P; ++p) {
     for (int64_t n = 0; n < args.N; ++n) {
       s.row[n] = static_cast<float>(s.h[p * args.N + n]);
     }
-    StoreStateRow(args.h, head * args.P + p, args.N, s.row);
+    StoreStateRow(args.h, head * args.P + p, args.N, end, s.row);
   }
 }
 
@@ -70,10 +71,11 @@ void Run(const SsdArgs& args, const Workspace& workspace) {
   for (int64_t head = args.head_begin; head < args.head_end; ++head) {
     for (int64_t t0 = 0; t0 < args.T; t0 += args.L) {
       Load(args, head, s);
-      for (int64_t t = t0; t < std::min(t0 + args.L, args.T); ++t) {
+      const int64_t end = std::min(t0 + args.L, args.T);
+      for (int64_t t = t0; t < end; ++t) {
         Token(args, t, head, s.h);
       }
-      Store(args, head, s);
+      Store(args, end, head, s);
     }
   }
 }

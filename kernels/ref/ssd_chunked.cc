@@ -126,8 +126,8 @@ void EnterState(const SsdArgs& args, int64_t h, const Layout& s) {
   CallTap(args, SsdSite::kState, h, s.read, args.P, args.N);
 }
 
-// Stage 3.
-void PassState(const SsdArgs& args, float a_last, int64_t h, const Layout& s) {
+// Stage 3. `end`: one past the chunk.
+void PassState(const SsdArgs& args, int64_t end, float a_last, int64_t h, const Layout& s) {
   const float decay = ExpF(a_last);
   const int32_t gate = GateQ7(a_last);
   for (int64_t p = 0; p < args.P; ++p) {
@@ -143,7 +143,7 @@ void PassState(const SsdArgs& args, float a_last, int64_t h, const Layout& s) {
         state[n] = static_cast<float>(PassQ7(code, gate, StateCode(local[n], inverse))) * scale;
       }
     }
-    StoreStateRow(args.h, h * args.P + p, args.N, state);
+    StoreStateRow(args.h, h * args.P + p, args.N, end, state);
   }
 }
 
@@ -157,7 +157,7 @@ void Head(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h, co
     MultiplyRow(BcRows(args, args.C, t0, g), m, args.N, right, args.P, s.sums, carried);
     ScanRow(args, t0, m, h, s.a, s.score + m * len, carried);
   }
-  PassState(args, s.a[len - 1], h, s);
+  PassState(args, t0 + len, s.a[len - 1], h, s);
 }
 
 void Run(const SsdArgs& args, const Workspace& workspace) {

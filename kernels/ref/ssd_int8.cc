@@ -99,8 +99,9 @@ void LocalState(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t
   }
 }
 
-// Quantizes the state entering the chunk into s.state and runs stage 3.
-void PassState(const SsdArgs& args, float a_last, int64_t h, const Layout& s) {
+// Quantizes the state entering the chunk into s.state and runs stage 3. `end`: one past the
+// chunk.
+void PassState(const SsdArgs& args, int64_t end, float a_last, int64_t h, const Layout& s) {
   const float decay = ExpF(a_last);
   const int32_t gate = GateQ7(a_last);
   for (int64_t p = 0; p < args.P; ++p) {
@@ -119,14 +120,14 @@ void PassState(const SsdArgs& args, float a_last, int64_t h, const Layout& s) {
         s.row[n] = static_cast<float>(PassQ7(code, gate, QuantizeI8(local[n], inverse))) * scale;
       }
     }
-    StoreStateRow(args.h, row, args.N, s.row);
+    StoreStateRow(args.h, row, args.N, end, s.row);
   }
 }
 
 void Head(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h, const Layout& s) {
   ChunkCumsum(args, t0, len, h, s.a);
   LocalState(args, t0, len, g, h, s);
-  PassState(args, s.a[len - 1], h, s);
+  PassState(args, t0 + len, s.a[len - 1], h, s);
   for (int64_t m = 0; m < len; ++m) {
     for (int64_t p = 0; p < args.P; ++p) {
       const int32_t acc = Dot(s.state + p * args.N, BcRow(args, args.C, t0 + m, g), args.N);

@@ -48,7 +48,7 @@ void Head(const SsdArgs& args, int64_t head, const Layout& s) {
       lanes[n % 16] = std::fma(s.C[n], s.row[n], lanes[n % 16]);
     }
     args.y[row] = SkipOf(args, head, p) * x + FoldLanes16(lanes);
-    StoreStateRow(args.h, row, args.N, s.row);
+    StoreStateRow(args.h, row, args.N, 1, s.row);
   }
 }
 

@@ -9,18 +9,6 @@ Pass SetChunkSize(int64_t chunk_size) {
           }};
 }
 
-Pass SetStateFormat(const std::string& dtype) {
-  return {"state format", [dtype](QuantContext& c) -> Status {
-            for (const DType d : {DType::kF32, DType::kF16, DType::kI8}) {
-              if (dtype == DTypeName(d)) {
-                c.graph.state_dtype = d;
-                return {};
-              }
-            }
-            return InvalidArgument("the state format must be f32, f16 or i8");
-          }};
-}
-
 Pass UseInt8Ssd(bool gate_q7) {
   const auto use = [gate_q7](QuantContext& c, int layer) -> Status {
     const auto [begin, end] = c.graph.LayerRange(layer);

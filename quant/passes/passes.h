@@ -15,11 +15,22 @@ namespace octet {
 // Sets the SSD chunk length; 0 keeps the checkpoint's.
 Pass SetChunkSize(int64_t chunk_size);
 
-// kOutput: puts an online Hadamard H_I before out_proj <- out_proj H_I^T. kFull: rotates the
-// residual stream by H_D as well (methods_mamba 2.2): head <- head diag(w_f) H_D^T, embedding <-
-// embedding H_D^T, in_proj <- in_proj diag(w) H_D^T, out_proj <- H_D out_proj [diag(gamma)] H_I^T,
+// Rotates the residual stream by a Hadamard matrix H_D (methods_mamba 2.2): head <- head diag(w_f)
+// H_D^T, embedding <- embedding H_D^T, in_proj <- in_proj diag(w) H_D^T, out_proj <- H_D out_proj,
 // norm weights <- 1. Products in double. The function of the model is unchanged.
-Pass Rotate(Rotation rotation, const std::string& hadamard, bool migrate_gamma);
+Pass RotateResidual(const std::string& hadamard);
+// Puts an online Hadamard H_I before out_proj <- out_proj [diag(gamma)] H_I^T, gamma being the gated
+// norm's weight, which becomes 1.
+Pass RotateOutput(const std::string& hadamard, bool migrate_gamma);
+
+// Moves difficulty from the inputs of linears to their weights, where a norm feeds them
+// (quant/smooth.h).
+Pass Smooth(double alpha);
+
+// Sorts and clusters the heads and channels of every block by how large x gets (quant/cluster.h) and
+// moves the weights accordingly; before RotateOutput. Clusters of the block are left in the context
+// for scales per cluster.
+Pass SortAndClusterHeads();
 
 // Runs the float model over the calibration text and encodes the sites that `rules` name: with
 // static scales from observers, or with scales made at run time. kInvalidArgument for a rule that
@@ -36,8 +47,15 @@ Pass QuantizeWeights(std::vector<WeightRule> rules, double damping);
 // Switches every Ssd to its int8 form; needs the encodings of B, C and the inner sites.
 Pass UseInt8Ssd(bool gate_q7);
 
-// Sets the storage of the recurrent state.
-Pass SetStateFormat(const std::string& format);
+// Sets the storage of the recurrent state (tensor/state_format.h). Static scales follow from the
+// states that the float model has after every 8 tokens of the calibration text and at its ends.
+struct StatePlan {
+  std::string format = "f32";
+  StateLayout layout = StateLayout::kRow;
+  ObserverKind observer = ObserverKind::kAbsMax;  // kPercentile: with kTensor only
+  double alpha = 1.0;
+};
+Pass SetStateFormat(const StatePlan& plan);
 
 // Runs each block as it will be deployed, so that passes over later blocks see what it makes of the
 // calibration text. With a mean correction, first adds to the block's output the constant that

@@ -61,7 +61,7 @@ Status FoldNorm(const std::string& norm, WeightMap* weights, Matrix* matrix) {
 }
 
 // out_proj <- out_proj [diag(gamma)] H_I^T, for an online Hadamard before it.
-Status RotateOutput(const std::string& mixer, const HadamardShape& hi, bool migrate_gamma,
+Status RotateOutProj(const std::string& mixer, const HadamardShape& hi, bool migrate_gamma,
                     WeightMap* weights) {
   OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
   Matrix out(out_proj);
@@ -74,7 +74,7 @@ Status RotateOutput(const std::string& mixer, const HadamardShape& hi, bool migr
 }
 
 // What of a block reads or writes the residual stream.
-Status RotateResidual(const std::string& block, const HadamardShape& hd, WeightMap* weights) {
+Status RotateBlock(const std::string& block, const HadamardShape& hd, WeightMap* weights) {
   const std::string mixer = block + "mixer.";
   OCTET_ASSIGN(const Weight in_proj, weights->Get(mixer + "in_proj.weight"));
   Matrix in(in_proj);
@@ -113,39 +113,36 @@ Status RotateEnds(const HadamardShape& hd, QuantContext* c) {
   return {};
 }
 
-Result<HadamardShape> OutputShape(const Graph& graph, int layer, const std::string& hadamard) {
-  const ValueId out = graph.FindSite(fmt::format("layers.{}.out", layer));
-  if (out < 0) return Unsupported("rotation needs blocks with a site out");
-  const ValueId in = graph.nodes[static_cast<size_t>(out)].in[0];
-  return MakeHadamardShape(graph.nodes[static_cast<size_t>(in)].width, hadamard);
-}
-
 }  // namespace
 
-Pass Rotate(Rotation rotation, const std::string& hadamard, bool migrate_gamma) {
-  const bool full = rotation == Rotation::kFull;
-  return {
-      "rotate",
-      [=](QuantContext& c) -> Status {
-        if (full) {
-          OCTET_ASSIGN(const HadamardShape hd, MakeHadamardShape(c.graph.nodes[0].width, hadamard));
-          OCTET_TRY(RotateEnds(hd, &c));
-        }
-        for (int layer = 0; layer < c.graph.layers; ++layer) {
-          OCTET_ASSIGN(const HadamardShape hi, OutputShape(c.graph, layer, hadamard));
-          InsertHadamard(&c.graph, c.graph.FindSite(fmt::format("layers.{}.out", layer)),
-                         HadamardId(hi));
-        }
-        return {};
-      },
-      [=](QuantContext& c, int layer) -> Status {
-        const std::string block = fmt::format("backbone.layers.{}.", layer);
-        OCTET_ASSIGN(const HadamardShape hi, OutputShape(c.graph, layer, hadamard));
-        OCTET_TRY(RotateOutput(block + "mixer.", hi, full && migrate_gamma, &c.weights));
-        if (!full) return {};
-        OCTET_ASSIGN(const HadamardShape hd, MakeHadamardShape(c.graph.nodes[0].width, hadamard));
-        return RotateResidual(block, hd, &c.weights);
-      }};
+Pass RotateResidual(const std::string& hadamard) {
+  const auto shape = [hadamard](const Graph& graph) {
+    return MakeHadamardShape(graph.nodes[0].width, hadamard);
+  };
+  return {"rotate the residual stream",
+          [shape](QuantContext& c) -> Status {
+            OCTET_ASSIGN(const HadamardShape hd, shape(c.graph));
+            return RotateEnds(hd, &c);
+          },
+          [shape](QuantContext& c, int layer) -> Status {
+            OCTET_ASSIGN(const HadamardShape hd, shape(c.graph));
+            return RotateBlock(fmt::format("backbone.layers.{}.", layer), hd, &c.weights);
+          }};
+}
+
+Pass RotateOutput(const std::string& hadamard, bool migrate_gamma) {
+  const auto rotate = [=](QuantContext& c, int layer) -> Status {
+    const ValueId out = c.graph.FindSite(fmt::format("layers.{}.out", layer));
+    if (out < 0) return Unsupported("rotation needs blocks with a site out");
+    const ValueId in = c.graph.nodes[static_cast<size_t>(out)].in[0];
+    OCTET_ASSIGN(const HadamardShape hi,
+                 MakeHadamardShape(c.graph.nodes[static_cast<size_t>(in)].width, hadamard));
+    OCTET_TRY(RotateOutProj(fmt::format("backbone.layers.{}.mixer.", layer), hi, migrate_gamma,
+                            &c.weights));
+    InsertHadamard(&c.graph, out, HadamardId(hi));
+    return {};
+  };
+  return {"rotate the inputs of out_proj", nullptr, rotate};
 }
 
 }  // namespace octet

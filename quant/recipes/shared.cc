@@ -3,12 +3,17 @@
 namespace octet {
 
 RecipeOption StateOption(const char* fallback) {
+  std::vector<const char*> formats;
+  for (const std::string& name : StateFormatNames()) {
+    formats.push_back(name.c_str());
+  }
   return {"state",
           fallback,
-          {"f32", "f16", "i8"},
+          std::move(formats),
           0,
           0,
-          "storage of the recurrent state; i8 has a dynamic scale per (head, head_dim)"};
+          "storage of the recurrent state: f32, f16, i16, i8 (a scale per row, made at every "
+          "store) or i8s (calibrated ones); +sr rounds stochastically, +ef feeds the error back"};
 }
 
 RecipeOption HadamardOption() {

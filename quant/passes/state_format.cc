@@ -1,0 +1,98 @@
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "quant/observers/observer.h"
+#include "quant/passes/passes.h"
+
+namespace octet {
+namespace {
+
+// Decoding stores the state at every token, prefill at the ends of chunks, and a state is largest
+// right after a large input: it is looked at often, but not after every token, which would make
+// each matrix product one for a single row.
+constexpr int64_t kPart = 8;
+
+// The largest absolute value of each element of a document's states; and a percentile of them.
+class StateTap : public Tap {
+ public:
+  StateTap(int layer, double alpha)
+      : percentile(MakePercentileObserver(ScaleAxis::kTensor, 1, alpha)),
+        site_(StateSite(layer)) {}
+  void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
+    if (site != site_) return;
+    peaks.resize(static_cast<size_t>(rows * cols));
+    for (size_t i = 0; i < peaks.size(); ++i) {
+      peaks[i] = std::max(peaks[i], std::fabs(values[i]));
+    }
+    percentile->Update({values, 0, rows, cols});
+  }
+  bool WantsInnerSites() const override { return false; }
+
+  std::vector<float> peaks;  // [rows, N]
+  std::unique_ptr<Observer> percentile;
+
+ private:
+  std::string site_;
+};
+
+// Only the peaks: what a percentile keeps of a document is large.
+class PeaksTap : public StateTap {
+ public:
+  explicit PeaksTap(int layer) : StateTap(layer, 1.0) {}
+};
+
+Result<StateScales> Calibrate(QuantContext& c, int layer, const StatePlan& plan) {
+  const size_t documents = c.data.documents.size();
+  std::vector<std::unique_ptr<StateTap>> taps(documents);
+  OCTET_TRY(ObserveStates(c, layer, kPart, [&](size_t d) {
+    taps[d] = std::make_unique<StateTap>(layer, plan.alpha);
+    return taps[d].get();
+  }));
+  const Node& n = *FindStateNode(c.graph, layer);
+  if (plan.observer == ObserverKind::kPercentile) {
+    for (size_t d = 1; d < documents; ++d) {
+      taps[0]->percentile->Merge(*taps[d]->percentile);
+    }
+    OCTET_ASSIGN(const Encoding e, taps[0]->percentile->Choose(DType::kI8));
+    return StateScales{1, e.scales, {}};
+  }
+  std::vector<float> peaks(static_cast<size_t>(n.width * StateSize(n)), 0.0f);
+  for (const auto& tap : taps) {
+    for (size_t i = 0; i < peaks.size(); ++i) {
+      peaks[i] = std::max(peaks[i], tap->peaks[i]);
+    }
+  }
+  std::vector<uint16_t> map;
+  if (plan.layout == StateLayout::kCluster) map = ClusterOfChannel(*c.clusters);
+  return MakeStateScales(plan.layout, peaks, n.width, StateSize(n), std::move(map));
+}
+
+}  // namespace
+
+Pass SetStateFormat(const StatePlan& plan) {
+  return {"state format",
+          [plan](QuantContext& c) -> Status {
+            OCTET_ASSIGN(c.state, ParseStateFormat(plan.format));
+            if (!c.state.static_scales()) return {};
+            // Blocks that are not calibrated yet have some legal scale.
+            c.state_scales.assign(static_cast<size_t>(c.graph.layers), {1, {1.0f}, {}});
+            return StartStreams(c, &c.float_streams);
+          },
+          [plan](QuantContext& c, int layer) -> Status {
+            if (!c.state.static_scales()) return {};
+            OCTET_ASSIGN(c.state_scales[static_cast<size_t>(layer)], Calibrate(c, layer, plan));
+            return {};
+          },
+          [](QuantContext& c) -> Status {
+            c.graph.state = c.state;
+            c.graph.state_scales = nullptr;
+            if (c.state.static_scales()) {
+              c.graph.state_scales =
+                  std::make_shared<const std::vector<StateScales>>(c.state_scales);
+            }
+            return {};
+          }};
+}
+
+}  // namespace octet
