@@ -129,37 +129,46 @@ Doubles PlainUpperCholesky(const Doubles& a, int64_t n) {
   return u;
 }
 
+// Whether rounding `v` could go the other way in fp32.
+bool NearTie(double v) {
+  return std::fabs(std::fabs(v - std::nearbyint(v)) - 0.5) < 5e-5;
+}
+
 int PlainInt4Code(double value, double step) {
   return static_cast<int>(std::clamp(std::nearbyint(value / step) + 8, 0.0, 15.0));
 }
 
-// The multiplier of one group by the rule's definition.
-int PlainMultiplier(const double* w, int64_t n, double base, Int4Step rule) {
+// The multiplier of one group by the rule's definition; sets `close` where another is as good.
+int PlainMultiplier(const double* w, int64_t n, double base, Int4Step rule, bool* close) {
   double peak = 0;
   for (int64_t i = 0; i < n; ++i) {
     peak = std::max(peak, std::fabs(w[i]));
   }
   const double nearest = std::min(127.0, std::nearbyint(2 * peak / 15 / base));
+  *close = *close || NearTie(2 * peak / 15 / base);
   if (rule == Int4Step::kAbsMax) return static_cast<int>(std::max(1.0, nearest));
   const int first = static_cast<int>(std::max(1.0, std::ceil(0.7 * nearest - 1e-6)));
   const int last = static_cast<int>(std::min(127.0, std::ceil(1.1 * nearest - 1e-6)));
   int best = first;
-  double least = std::numeric_limits<double>::infinity();
+  double least = std::numeric_limits<double>::infinity(), second = least;
   for (int m = first; m <= std::max(first, last); ++m) {
     double error = 0;
     for (int64_t i = 0; i < n; ++i) {
       error += std::pow((PlainInt4Code(w[i], base * m) - 8) * base * m - w[i], 2);
     }
+    second = std::min(second, std::max(error, least));
     if (error < least) {
       least = error;
       best = m;
     }
   }
+  *close = *close || second < least * (1 + 1e-5);
   return best;
 }
 
 struct PlainResult {
   std::vector<int> codes, multipliers;
+  std::vector<bool> close;  // by row: some choice is so near a tie that fp32 may take the other
 };
 
 // GPTQ as methods_mamba 2.6 writes it, in double, without blocks.
@@ -190,18 +199,21 @@ PlainResult PlainGptq(const Weight& weight, const Floats& x, const Floats& bases
   for (int64_t r = 0; r < weight.rows(); ++r) {
     const auto base = static_cast<double>(bases[bases.size() == 1 ? 0 : static_cast<size_t>(r)]);
     double* row = w.data() + r * K;
+    bool close = false;
     for (int64_t j = 0; j < K; ++j) {
       double decoded = 0;
       if (int8) {
+        close = close || NearTie(row[j] / base);
         const double code = std::clamp(std::nearbyint(row[j] / base), -127.0, 127.0);
         result.codes.push_back(static_cast<int>(code));
         decoded = code * base;
       } else {
         if (j % group == 0) {
           result.multipliers.push_back(
-              PlainMultiplier(row + j, std::min(group, K - j), base, rule));
+              PlainMultiplier(row + j, std::min(group, K - j), base, rule, &close));
         }
         const double step = base * result.multipliers.back();
+        close = close || NearTie(row[j] / step);
         result.codes.push_back(PlainInt4Code(row[j], step));
         decoded = (result.codes.back() - 8) * step;
       }
@@ -210,6 +222,7 @@ PlainResult PlainGptq(const Weight& weight, const Floats& x, const Floats& bases
         row[k] -= e * u[At(j, k, K)];
       }
     }
+    result.close.push_back(close);
   }
   return result;
 }
@@ -379,15 +392,19 @@ Floats InputsOf(const GptqCase& c) {
   return x;
 }
 
-// Exact on these seeds: no value lies so near a tie that fp32 and double take different sides.
-void ExpectSameRows(const std::vector<int>& got, const std::vector<int>& want, int64_t rows) {
+// Rows of codes or multipliers, but for rows where the oracle met a near tie.
+void ExpectSameRows(const std::vector<int>& got, const std::vector<int>& want,
+                    const std::vector<bool>& close) {
   ASSERT_EQ(got.size(), want.size());
+  const auto rows = static_cast<std::ptrdiff_t>(close.size());
   const auto run = static_cast<std::ptrdiff_t>(got.size()) / rows;
-  for (int64_t r = 0; r < rows; ++r) {
+  for (std::ptrdiff_t r = 0; r < rows; ++r) {
+    if (close[static_cast<size_t>(r)]) continue;
     EXPECT_TRUE(
         std::equal(got.begin() + r * run, got.begin() + (r + 1) * run, want.begin() + r * run))
         << "row " << r;
   }
+  EXPECT_LE(std::ranges::count(close, true), rows / 3) << "too few rows are compared";
 }
 
 TEST(Gptq, Int4IsTheFormula) {
@@ -405,8 +422,9 @@ TEST(Gptq, Int4IsTheFormula) {
       EXPECT_EQ(q->shape, w.shape);
       EXPECT_EQ(q->group, c.group);
       const PlainResult want = PlainGptq(w, x, *q->row_scale, c.group, rule, false);
-      ExpectSameRows({q->group_scale->begin(), q->group_scale->end()}, want.multipliers, c.rows);
-      ExpectSameRows(CodesOf(*q), want.codes, c.rows);
+      ExpectSameRows({q->group_scale->begin(), q->group_scale->end()}, want.multipliers,
+                     want.close);
+      ExpectSameRows(CodesOf(*q), want.codes, want.close);
       for (int64_t r = 0; r < c.rows; ++r) {
         for (const int64_t column : c.dead) {
           EXPECT_EQ(CodesOf(*q)[At(r, column, c.K)], 8) << "a dead column has weight zero";
@@ -448,7 +466,8 @@ TEST(Gptq, Int8IsTheFormula) {
       scales.push_back(ScaleForAbsMax(std::max(-*low, *high)));
     }
     EXPECT_EQ(*q->row_scale, scales);
-    ExpectSameRows(CodesOf(*q), PlainGptq(w, x, scales, 0, {}, true).codes, rows);
+    const PlainResult want = PlainGptq(w, x, scales, 0, {}, true);
+    ExpectSameRows(CodesOf(*q), want.codes, want.close);
   }
 }
 
