@@ -30,6 +30,9 @@ HWY_INLINE VF Load(const hwy::bfloat16_t* p) {
 HWY_INLINE VF Load(const hwy::float16_t* p) {
   return hn::PromoteTo(DF(), hn::LoadU(hn::Rebind<hwy::float16_t, DF>(), p));
 }
+HWY_INLINE VF Load(const int8_t* p) {
+  return LoadCodes(DF(), p);
+}
 HWY_INLINE float One(const float* p) {
   return *p;
 }
@@ -40,6 +43,10 @@ HWY_INLINE float One(const hwy::float16_t* p) {
   uint16_t bits;
   __builtin_memcpy(&bits, p, sizeof(bits));
   return F16ToF32(bits);
+}
+
+HWY_INLINE float One(const int8_t* p) {
+  return static_cast<float>(*p);
 }
 
 // sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows.
@@ -86,10 +93,12 @@ void Tile(const LinearArgs& a, int64_t t, int64_t n, int64_t count) {
   }
   HWY_ALIGN float sums[kTokens][4];
   DotTile<kTokens>(static_cast<const float*>(a.x) + t * a.K, a.K, rows, sums);
-  for (int i = 0; i < kTokens; ++i) {
-    for (int64_t r = 0; r < count; ++r) {
-      const float bias = a.bias == nullptr ? 0.0f : a.bias[n + r];
-      a.y[(t + i) * a.y_stride + n + r] = sums[i][r] + bias;
+  for (int64_t r = 0; r < count; ++r) {
+    const float scale =
+        a.w.row_scale == nullptr ? 1.0f : a.w.row_scale[(n + r) * a.w.row_scale_stride];
+    const float bias = a.bias == nullptr ? 0.0f : a.bias[n + r];
+    for (int i = 0; i < kTokens; ++i) {
+      a.y[(t + i) * a.y_stride + n + r] = sums[i][r] * scale + bias;
     }
   }
 }
@@ -122,6 +131,8 @@ void Linear(const LinearArgs& a) {
       return Rows<hwy::bfloat16_t>(a);
     case DType::kF16:
       return Rows<hwy::float16_t>(a);
+    case DType::kI8:
+      return Rows<int8_t>(a);
     default:
       return Rows<float>(a);
   }
@@ -143,6 +154,7 @@ void Run(const LinearArgs& a, const Workspace&) {
 
 const char* WhyNot(const LinearArgs& a) {
   if (a.x_dtype != DType::kF32) return "integer inputs";
+  if (a.w.dtype == DType::kI4) return "4-bit weights";
   return HwyUnavailable();
 }
 

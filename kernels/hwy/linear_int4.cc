@@ -1,0 +1,185 @@
+#include "kernels/hwy/targets.h"
+
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "kernels/hwy/linear_int4.cc"
+#include "hwy/foreach_target.h"
+#include "hwy/highway.h"
+#include "kernels/hwy/dot-inl.h"
+#include "kernels/hwy/math-inl.h"
+#include "kernels/kernel.h"
+#include "kernels/linear.h"
+
+// 4-bit weights with float inputs. A vector of bytes holds the codes of even columns in its low
+// nibbles and those of odd columns in its high ones; inputs split the same way beforehand need no
+// interleaving of codes.
+
+HWY_BEFORE_NAMESPACE();
+namespace octet {
+namespace HWY_NAMESPACE {
+
+using DF = hn::ScalableTag<float>;
+using VF = hn::Vec<DF>;
+
+// As many sums, for 4 rows each, as the registers hold.
+constexpr int64_t kTileTokens = HWY_CAP_GE512 ? 4 : 2;
+constexpr int64_t kBlockBytes = 48 << 10;  // of weights that stay in cache while the tokens pass
+
+// Inputs of one token by the parity of their column, [ceil(K / 2)] each; odd ends in 0 for odd K.
+struct Token {
+  const float* even;
+  const float* odd;
+};
+
+Token Split(const float* x, int64_t K, float* scratch) {
+  const int64_t half = (K + 1) / 2;
+  float* odd = scratch + half;
+  for (int64_t i = 0; i < K / 2; ++i) {
+    scratch[i] = x[2 * i];
+    odd[i] = x[2 * i + 1];
+  }
+  if (K % 2 == 1) {
+    scratch[half - 1] = x[K - 1];
+    odd[half - 1] = 0.0f;
+  }
+  return {scratch, odd};
+}
+
+// sum[t] = sum_k x[t][k] (code[k] - 8) of bytes [begin, end) of a row, over the lanes; what fills
+// no vector goes to tail[t].
+template <int kTokens>
+HWY_INLINE void GroupSum(const uint8_t* row, const Token* x, int64_t begin, int64_t end, VF* sum,
+                         float* tail) {
+  const DF d;
+  const hn::RebindToSigned<DF> di;
+  const hn::Rebind<uint8_t, DF> d8;
+  const auto N = static_cast<int64_t>(hn::Lanes(d));
+  const auto eight = hn::Set(di, 8);
+  VF low[kTokens];
+  VF high[kTokens];
+  for (int t = 0; t < kTokens; ++t) {
+    low[t] = high[t] = hn::Zero(d);
+  }
+  int64_t b = begin;
+  for (; b + N <= end; b += N) {
+    const auto bytes = hn::PromoteTo(di, hn::LoadU(d8, row + b));
+    const VF even = hn::ConvertTo(d, hn::Sub(hn::And(bytes, hn::Set(di, 15)), eight));
+    const VF odd = hn::ConvertTo(d, hn::Sub(hn::ShiftRight<4>(bytes), eight));
+    for (int t = 0; t < kTokens; ++t) {
+      low[t] = hn::MulAdd(hn::LoadU(d, x[t].even + b), even, low[t]);
+      high[t] = hn::MulAdd(hn::LoadU(d, x[t].odd + b), odd, high[t]);
+    }
+  }
+  for (int t = 0; t < kTokens; ++t) {
+    sum[t] = hn::Add(low[t], high[t]);
+    tail[t] = 0.0f;
+    for (int64_t i = b; i < end; ++i) {
+      tail[t] = std::fma(x[t].even[i], static_cast<float>((row[i] & 15) - 8), tail[t]);
+      tail[t] = std::fma(x[t].odd[i], static_cast<float>((row[i] >> 4) - 8), tail[t]);
+    }
+  }
+}
+
+// y of `count` outputs from n on, at most 4, for kTokens tokens from t on.
+template <int kTokens>
+void Tile(const LinearArgs& a, const Token* x, int64_t t, int64_t n, int64_t count) {
+  const DF d;
+  const int64_t row_bytes = (a.K + 1) / 2;
+  const int64_t group_bytes = a.w.group / 2;
+  const int64_t groups = (a.K + a.w.group - 1) / a.w.group;
+  const uint8_t* rows[4];
+  const uint8_t* multipliers[4];
+  VF total[kTokens][4];
+  float tails[kTokens][4] = {};
+  for (int64_t r = 0; r < 4; ++r) {
+    const int64_t at = n + HWY_MIN(r, count - 1);  // a short tile repeats its last row
+    rows[r] = static_cast<const uint8_t*>(a.w.data) + at * row_bytes;
+    multipliers[r] = a.w.group_scale + at * groups;
+    for (int i = 0; i < kTokens; ++i) {
+      total[i][r] = hn::Zero(d);
+    }
+  }
+  for (int64_t g = 0; g < groups; ++g) {
+    const int64_t begin = g * group_bytes;
+    const int64_t end = HWY_MIN(begin + group_bytes, row_bytes);
+    for (int r = 0; r < 4; ++r) {
+      const auto multiplier = static_cast<float>(multipliers[r][g]);
+      VF sum[kTokens];
+      float tail[kTokens];
+      GroupSum<kTokens>(rows[r], x, begin, end, sum, tail);
+      for (int i = 0; i < kTokens; ++i) {
+        total[i][r] = hn::MulAdd(sum[i], hn::Set(d, multiplier), total[i][r]);
+        tails[i][r] = std::fma(tail[i], multiplier, tails[i][r]);
+      }
+    }
+  }
+  for (int i = 0; i < kTokens; ++i) {
+    HWY_ALIGN float sums[4];
+    StoreSums4(d, total[i], sums);
+    for (int64_t r = 0; r < count; ++r) {
+      const float scale = a.w.row_scale[(n + r) * a.w.row_scale_stride];
+      const float bias = a.bias == nullptr ? 0.0f : a.bias[n + r];
+      a.y[(t + i) * a.y_stride + n + r] = (sums[r] + tails[i][r]) * scale + bias;
+    }
+  }
+}
+
+// scratch: the split inputs of kTileTokens tokens.
+void LinearInt4(const LinearArgs& a, float* scratch) {
+  const int64_t stride = (a.K + 1) / 2 * 2;
+  const int64_t fours = kBlockBytes / (4 * ((a.K + 1) / 2));
+  const int64_t block_rows = a.M == 1 ? a.N : 4 * HWY_MAX(int64_t{1}, fours);
+  for (int64_t begin = a.n_begin; begin < a.n_end; begin += block_rows) {
+    const int64_t end = HWY_MIN(begin + block_rows, a.n_end);
+    for (int64_t t = 0; t < a.M; t += kTileTokens) {
+      const int64_t tokens = HWY_MIN(kTileTokens, a.M - t);
+      Token x[kTileTokens];
+      for (int64_t i = 0; i < tokens; ++i) {
+        x[i] = Split(static_cast<const float*>(a.x) + (t + i) * a.K, a.K, scratch + i * stride);
+      }
+      for (int64_t n = begin; n < end; n += 4) {
+        const int64_t count = HWY_MIN(int64_t{4}, end - n);
+        if (tokens == kTileTokens) {
+          Tile<kTileTokens>(a, x, t, n, count);
+          continue;
+        }
+        for (int64_t i = 0; i < tokens; ++i) {
+          Tile<1>(a, x + i, t + i, n, count);
+        }
+      }
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace octet
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace octet {
+namespace {
+
+HWY_EXPORT(LinearInt4);
+
+void Run(const LinearArgs& a, const Workspace& w) {
+  HWY_DYNAMIC_DISPATCH(LinearInt4)(a, static_cast<float*>(w.scratch));
+}
+
+const char* WhyNot(const LinearArgs& a) {
+  if (a.x_dtype != DType::kF32 || a.w.dtype != DType::kI4) {
+    return "only float inputs with 4-bit weights";
+  }
+  return HwyUnavailable();
+}
+
+// The inputs of 4 tokens, whatever the target.
+int64_t ScratchBytes(const LinearArgs& a) {
+  return 4 * ((a.K + 1) / 2 * 2) * static_cast<int64_t>(sizeof(float));
+}
+
+}  // namespace
+
+extern const Kernel<LinearArgs> kLinearInt4Hwy = {"linear/hwy-int4", Isa::kHwy, 10, Run, WhyNot,
+                                                  ScratchBytes};
+
+}  // namespace octet
+#endif  // HWY_ONCE
