@@ -27,9 +27,9 @@ struct WeightView {
 // [-127, 127]).
 //   float: y = sum_k x W, fp32 accumulation in a kernel-specific order (ref/: fp64 in ascending k,
 //          rounded once), then + bias in fp32 (a kernel may start from the bias). 16-bit weights
-//          are widened and codes decoded exactly; with codes ("weight-only", w8a16 and w4a16 of
-//          methods_mamba 2.1) a kernel may sum x * code first, and multiply the sum of a group by
-//          group_scale and that of the row by row_scale, each with one rounding.
+//          are widened and codes decoded exactly; with codes ("weight-only": w8a16 and w4a16 of
+//          methods_mamba 2.1) a kernel may sum x * code * group_scale first, and multiply the sum
+//          by row_scale, with one more rounding.
 //   integer: acc = sum_k x_code * w_code (kI4: sum_g group_scale * sum_k), exact in int32;
 //          y = DequantizeAcc(acc, x_scale, row_scale) (codecs/uniform.h), then + bias in fp32: the
 //          same bits from every kernel.

@@ -5,6 +5,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/hwy/linear.cc"
 #include "hwy/foreach_target.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/hwy/dot-inl.h"
 #include "kernels/hwy/math-inl.h"
@@ -49,9 +50,20 @@ HWY_INLINE float One(const int8_t* p) {
   return static_cast<float>(*p);
 }
 
-// sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows.
+// Asks for the cache lines of 4 rows that start at column k. Rows of codes are short, and the
+// processor's own prefetching has to find each one anew.
+template <class W>
+HWY_INLINE void PrefetchAt(const W* const* rows, int64_t k) {
+  if (k % (64 / static_cast<int64_t>(sizeof(W))) != 0) return;
+  for (int r = 0; r < 4; ++r) {
+    hwy::Prefetch(rows[r] + k);
+  }
+}
+
+// sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows; `next` are the rows of the next tile.
 template <int kTokens, class W>
-HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, float (*sums)[4]) {
+HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, const W* const* next,
+                        float (*sums)[4]) {
   const DF d;
   const auto N = static_cast<int64_t>(hn::Lanes(d));
   VF sum[kTokens][4];
@@ -62,6 +74,7 @@ HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, float (*su
   }
   int64_t k = 0;
   for (; k + N <= K; k += N) {
+    if constexpr (kTokens == 1) PrefetchAt(next, k);
     const VF w0 = Load(w[0] + k);
     const VF w1 = Load(w[1] + k);
     const VF w2 = Load(w[2] + k);
@@ -88,11 +101,13 @@ HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, float (*su
 template <int kTokens, class W>
 void Tile(const LinearArgs& a, int64_t t, int64_t n, int64_t count) {
   const W* rows[4];
+  const W* next[4];
   for (int64_t r = 0; r < 4; ++r) {
     rows[r] = static_cast<const W*>(a.w.data) + (n + HWY_MIN(r, count - 1)) * a.K;
+    next[r] = static_cast<const W*>(a.w.data) + HWY_MIN(n + 4 + r, a.N - 1) * a.K;
   }
   HWY_ALIGN float sums[kTokens][4];
-  DotTile<kTokens>(static_cast<const float*>(a.x) + t * a.K, a.K, rows, sums);
+  DotTile<kTokens>(static_cast<const float*>(a.x) + t * a.K, a.K, rows, next, sums);
   for (int64_t r = 0; r < count; ++r) {
     const float scale =
         a.w.row_scale == nullptr ? 1.0f : a.w.row_scale[(n + r) * a.w.row_scale_stride];

@@ -3,6 +3,7 @@
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/hwy/linear_int4.cc"
 #include "hwy/foreach_target.h"
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/hwy/dot-inl.h"
 #include "kernels/hwy/math-inl.h"
@@ -44,37 +45,76 @@ Token Split(const float* x, int64_t K, float* scratch) {
   return {scratch, odd};
 }
 
-// sum[t] = sum_k x[t][k] (code[k] - 8) of bytes [begin, end) of a row, over the lanes; what fills
-// no vector goes to tail[t].
+// The 16 values of a group's codes, (code - 8) * multiplier: exact, and what remains of a weight
+// once its row scale is left to the end.
+class Levels {
+ public:
+#if HWY_CAP_GE512  // 16 lanes: a table
+  explicit HWY_INLINE Levels(uint8_t multiplier) {
+    const DF d;
+    const VF codes = hn::Sub(hn::Iota(d, 0), hn::Set(d, 8.0f));
+    values_ = hn::Mul(codes, hn::Set(d, static_cast<float>(multiplier)));
+  }
+  HWY_INLINE VF Of(hn::Vec<hn::RebindToSigned<DF>> codes) const {
+    return hn::TableLookupLanes(values_, hn::IndicesFromVec(DF(), codes));
+  }
+
+ private:
+  VF values_;
+#else
+  explicit HWY_INLINE Levels(uint8_t multiplier)
+      : multiplier_(hn::Set(DF(), static_cast<float>(multiplier))),
+        lowest_(hn::Mul(multiplier_, hn::Set(DF(), -8.0f))) {}
+  HWY_INLINE VF Of(hn::Vec<hn::RebindToSigned<DF>> codes) const {
+    return hn::MulAdd(hn::ConvertTo(DF(), codes), multiplier_, lowest_);
+  }
+
+ private:
+  VF multiplier_, lowest_;
+#endif
+};
+
+// Four rows of codes. `next` are those of the next tile, which the processor's own prefetching
+// would have to find anew.
+struct Rows4 {
+  const uint8_t* codes[4];
+  const uint8_t* next[4];
+  const uint8_t* multipliers[4];
+};
+
+// Adds the products of group `g`, bytes [begin, end) of the rows, to sum[t][r], and those of bytes
+// that fill no vector to tail[t][r].
 template <int kTokens>
-HWY_INLINE void GroupSum(const uint8_t* row, const Token* x, int64_t begin, int64_t end, VF* sum,
-                         float* tail) {
+HWY_INLINE void AddGroup(const Rows4& w, int64_t g, int64_t begin, int64_t end, const Token* x,
+                         VF (*sum)[4], float (*tail)[4]) {
   const DF d;
   const hn::RebindToSigned<DF> di;
   const hn::Rebind<uint8_t, DF> d8;
   const auto N = static_cast<int64_t>(hn::Lanes(d));
-  const auto eight = hn::Set(di, 8);
-  VF low[kTokens];
-  VF high[kTokens];
-  for (int t = 0; t < kTokens; ++t) {
-    low[t] = high[t] = hn::Zero(d);
-  }
+  const Levels levels[4] = {Levels(w.multipliers[0][g]), Levels(w.multipliers[1][g]),
+                            Levels(w.multipliers[2][g]), Levels(w.multipliers[3][g])};
   int64_t b = begin;
   for (; b + N <= end; b += N) {
-    const auto bytes = hn::PromoteTo(di, hn::LoadU(d8, row + b));
-    const VF even = hn::ConvertTo(d, hn::Sub(hn::And(bytes, hn::Set(di, 15)), eight));
-    const VF odd = hn::ConvertTo(d, hn::Sub(hn::ShiftRight<4>(bytes), eight));
-    for (int t = 0; t < kTokens; ++t) {
-      low[t] = hn::MulAdd(hn::LoadU(d, x[t].even + b), even, low[t]);
-      high[t] = hn::MulAdd(hn::LoadU(d, x[t].odd + b), odd, high[t]);
+    for (int r = 0; r < 4; ++r) {
+      if (kTokens == 1 && b % 64 == 0) hwy::Prefetch(w.next[r] + b);
+      const auto bytes = hn::PromoteTo(di, hn::LoadU(d8, w.codes[r] + b));
+      const VF even = levels[r].Of(hn::And(bytes, hn::Set(di, 15)));
+      const VF odd = levels[r].Of(hn::ShiftRight<4>(bytes));
+      for (int t = 0; t < kTokens; ++t) {
+        sum[t][r] = hn::MulAdd(hn::LoadU(d, x[t].even + b), even, sum[t][r]);
+        sum[t][r] = hn::MulAdd(hn::LoadU(d, x[t].odd + b), odd, sum[t][r]);
+      }
     }
   }
-  for (int t = 0; t < kTokens; ++t) {
-    sum[t] = hn::Add(low[t], high[t]);
-    tail[t] = 0.0f;
-    for (int64_t i = b; i < end; ++i) {
-      tail[t] = std::fma(x[t].even[i], static_cast<float>((row[i] & 15) - 8), tail[t]);
-      tail[t] = std::fma(x[t].odd[i], static_cast<float>((row[i] >> 4) - 8), tail[t]);
+  for (; b < end; ++b) {
+    for (int r = 0; r < 4; ++r) {
+      const int pair = w.codes[r][b];
+      const auto even = static_cast<float>(((pair & 15) - 8) * w.multipliers[r][g]);
+      const auto odd = static_cast<float>(((pair >> 4) - 8) * w.multipliers[r][g]);
+      for (int t = 0; t < kTokens; ++t) {
+        tail[t][r] = std::fma(x[t].even[b], even, tail[t][r]);
+        tail[t][r] = std::fma(x[t].odd[b], odd, tail[t][r]);
+      }
     }
   }
 }
@@ -86,39 +126,29 @@ void Tile(const LinearArgs& a, const Token* x, int64_t t, int64_t n, int64_t cou
   const int64_t row_bytes = (a.K + 1) / 2;
   const int64_t group_bytes = a.w.group / 2;
   const int64_t groups = (a.K + a.w.group - 1) / a.w.group;
-  const uint8_t* rows[4];
-  const uint8_t* multipliers[4];
-  VF total[kTokens][4];
-  float tails[kTokens][4] = {};
+  Rows4 w;
+  VF sum[kTokens][4];
+  float tail[kTokens][4] = {};
   for (int64_t r = 0; r < 4; ++r) {
     const int64_t at = n + HWY_MIN(r, count - 1);  // a short tile repeats its last row
-    rows[r] = static_cast<const uint8_t*>(a.w.data) + at * row_bytes;
-    multipliers[r] = a.w.group_scale + at * groups;
+    w.codes[r] = static_cast<const uint8_t*>(a.w.data) + at * row_bytes;
+    w.next[r] = static_cast<const uint8_t*>(a.w.data) + HWY_MIN(n + 4 + r, a.N - 1) * row_bytes;
+    w.multipliers[r] = a.w.group_scale + at * groups;
     for (int i = 0; i < kTokens; ++i) {
-      total[i][r] = hn::Zero(d);
+      sum[i][r] = hn::Zero(d);
     }
   }
   for (int64_t g = 0; g < groups; ++g) {
     const int64_t begin = g * group_bytes;
-    const int64_t end = HWY_MIN(begin + group_bytes, row_bytes);
-    for (int r = 0; r < 4; ++r) {
-      const auto multiplier = static_cast<float>(multipliers[r][g]);
-      VF sum[kTokens];
-      float tail[kTokens];
-      GroupSum<kTokens>(rows[r], x, begin, end, sum, tail);
-      for (int i = 0; i < kTokens; ++i) {
-        total[i][r] = hn::MulAdd(sum[i], hn::Set(d, multiplier), total[i][r]);
-        tails[i][r] = std::fma(tail[i], multiplier, tails[i][r]);
-      }
-    }
+    AddGroup<kTokens>(w, g, begin, HWY_MIN(begin + group_bytes, row_bytes), x, sum, tail);
   }
   for (int i = 0; i < kTokens; ++i) {
     HWY_ALIGN float sums[4];
-    StoreSums4(d, total[i], sums);
+    StoreSums4(d, sum[i], sums);
     for (int64_t r = 0; r < count; ++r) {
       const float scale = a.w.row_scale[(n + r) * a.w.row_scale_stride];
       const float bias = a.bias == nullptr ? 0.0f : a.bias[n + r];
-      a.y[(t + i) * a.y_stride + n + r] = (sums[r] + tails[i][r]) * scale + bias;
+      a.y[(t + i) * a.y_stride + n + r] = (sums[r] + tail[i][r]) * scale + bias;
     }
   }
 }
