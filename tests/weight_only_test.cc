@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <bit>
 #include <cmath>
+#include <ostream>
 
 #include <gtest/gtest.h>
 
@@ -49,8 +50,11 @@ struct Case {
   bool mamba2;
   bool tied;
   DType linears, tables;
-  double kl_limit;  // nats per token; random weights, whose logits spread over a few units
+  double kl_limit;  // nats per token, some times what these random weights give
 };
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << c.name;
+}
 
 class WeightOnlyTest : public testing::TestWithParam<Case> {
  protected:
@@ -191,7 +195,7 @@ TEST_P(WeightOnlyTest, EveryIsaIsCloseToTheReference) {
       error += std::pow(static_cast<double>(got[i]) - static_cast<double>(want[i]), 2);
       norm += std::pow(static_cast<double>(want[i]), 2);
     }
-    EXPECT_LT(std::sqrt(error / norm), 5e-6) << isa;
+    EXPECT_LT(std::sqrt(error / norm), 2e-6) << isa;
   }
   ASSERT_TRUE(ForceIsa("native").ok());
 }
@@ -205,13 +209,13 @@ TEST_P(WeightOnlyTest, StaysNearTheFloatModel) {
 
 constexpr DType k8 = DType::kI8, k4 = DType::kI4;
 INSTANTIATE_TEST_SUITE_P(Models, WeightOnlyTest,
-                         testing::Values(Case{"mamba2_w8", true, true, k8, k8, 0.01},
-                                         Case{"mamba2_w8_own_head", true, false, k8, k8, 0.01},
-                                         Case{"mamba2_w4", true, true, k4, k4, 1.0},
-                                         Case{"mamba2_w4_head8", true, false, k4, k8, 1.0},
-                                         Case{"mamba_w8", false, true, k8, k8, 0.01},
-                                         Case{"mamba_w4", false, true, k4, k4, 1.0},
-                                         Case{"mamba_w8_head4", false, false, k8, k4, 1.0}),
+                         testing::Values(Case{"mamba2_w8", true, true, k8, k8, 0.005},
+                                         Case{"mamba2_w8_own_head", true, false, k8, k8, 0.005},
+                                         Case{"mamba2_w4", true, true, k4, k4, 0.5},
+                                         Case{"mamba2_w4_head8", true, false, k4, k8, 0.5},
+                                         Case{"mamba_w8", false, true, k8, k8, 0.005},
+                                         Case{"mamba_w4", false, true, k4, k4, 0.5},
+                                         Case{"mamba_w8_head4", false, false, k8, k4, 0.5}),
                          [](const auto& tested) { return tested.param.name; });
 
 }  // namespace

@@ -4,7 +4,6 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/hwy/linear.cc"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/hwy/dot-inl.h"
@@ -48,16 +47,6 @@ HWY_INLINE float One(const hwy::float16_t* p) {
 
 HWY_INLINE float One(const int8_t* p) {
   return static_cast<float>(*p);
-}
-
-// Asks for the cache lines of 4 rows that start at column k. Rows of codes are short, and the
-// processor's own prefetching has to find each one anew.
-template <class W>
-HWY_INLINE void PrefetchAt(const W* const* rows, int64_t k) {
-  if (k % (64 / static_cast<int64_t>(sizeof(W))) != 0) return;
-  for (int r = 0; r < 4; ++r) {
-    hwy::Prefetch(rows[r] + k);
-  }
 }
 
 // sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows; `next` are the rows of the next tile.

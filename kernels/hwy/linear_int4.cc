@@ -2,7 +2,6 @@
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/hwy/linear_int4.cc"
-#include "hwy/cache_control.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/hwy/dot-inl.h"
@@ -74,8 +73,7 @@ class Levels {
 #endif
 };
 
-// Four rows of codes. `next` are those of the next tile, which the processor's own prefetching
-// would have to find anew.
+// Four rows of codes, and those of the next tile, to prefetch.
 struct Rows4 {
   const uint8_t* codes[4];
   const uint8_t* next[4];
@@ -95,8 +93,8 @@ HWY_INLINE void AddGroup(const Rows4& w, int64_t g, int64_t begin, int64_t end, 
                             Levels(w.multipliers[2][g]), Levels(w.multipliers[3][g])};
   int64_t b = begin;
   for (; b + N <= end; b += N) {
+    if constexpr (kTokens == 1) PrefetchAt(w.next, b);
     for (int r = 0; r < 4; ++r) {
-      if (kTokens == 1 && b % 64 == 0) hwy::Prefetch(w.next[r] + b);
       const auto bytes = hn::PromoteTo(di, hn::LoadU(d8, w.codes[r] + b));
       const VF even = levels[r].Of(hn::And(bytes, hn::Set(di, 15)));
       const VF odd = levels[r].Of(hn::ShiftRight<4>(bytes));
