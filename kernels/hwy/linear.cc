@@ -49,7 +49,7 @@ HWY_INLINE float One(const int8_t* p) {
   return static_cast<float>(*p);
 }
 
-// sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows; `next` are the rows of the next tile.
+// sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows; `next`: rows to prefetch.
 template <int kTokens, class W>
 HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, const W* const* next,
                         float (*sums)[4]) {
@@ -91,9 +91,10 @@ template <int kTokens, class W>
 void Tile(const LinearArgs& a, int64_t t, int64_t n, int64_t count) {
   const W* rows[4];
   const W* next[4];
+  const int64_t ahead = RowsAhead(a.K * static_cast<int64_t>(sizeof(W)));
   for (int64_t r = 0; r < 4; ++r) {
     rows[r] = static_cast<const W*>(a.w.data) + (n + HWY_MIN(r, count - 1)) * a.K;
-    next[r] = static_cast<const W*>(a.w.data) + HWY_MIN(n + 4 + r, a.N - 1) * a.K;
+    next[r] = static_cast<const W*>(a.w.data) + HWY_MIN(n + ahead + r, a.N - 1) * a.K;
   }
   HWY_ALIGN float sums[kTokens][4];
   DotTile<kTokens>(static_cast<const float*>(a.x) + t * a.K, a.K, rows, next, sums);

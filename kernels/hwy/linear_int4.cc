@@ -73,7 +73,7 @@ class Levels {
 #endif
 };
 
-// Four rows of codes, and those of the next tile, to prefetch.
+// Four rows of codes, and four to prefetch.
 struct Rows4 {
   const uint8_t* codes[4];
   const uint8_t* next[4];
@@ -130,7 +130,8 @@ void Tile(const LinearArgs& a, const Token* x, int64_t t, int64_t n, int64_t cou
   for (int64_t r = 0; r < 4; ++r) {
     const int64_t at = n + HWY_MIN(r, count - 1);  // a short tile repeats its last row
     w.codes[r] = static_cast<const uint8_t*>(a.w.data) + at * row_bytes;
-    w.next[r] = static_cast<const uint8_t*>(a.w.data) + HWY_MIN(n + 4 + r, a.N - 1) * row_bytes;
+    w.next[r] = static_cast<const uint8_t*>(a.w.data) +
+                HWY_MIN(n + RowsAhead(row_bytes) + r, a.N - 1) * row_bytes;
     w.multipliers[r] = a.w.group_scale + at * groups;
     for (int i = 0; i < kTokens; ++i) {
       sum[i][r] = hn::Zero(d);

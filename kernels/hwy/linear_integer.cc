@@ -307,6 +307,7 @@ int64_t DirectStride(const LinearArgs& a) {
 
 void Direct(const LinearArgs& a, int16_t* scratch) {
   const int64_t stride = DirectStride(a);
+  const int64_t ahead = RowsAhead(BytesOf(a.w.dtype, a.K));
   TokenI4 tokens[kDirectTokens];
   for (int64_t t = 0; t < a.M; ++t) {
     const int8_t* x = static_cast<const int8_t*>(a.x) + t * a.K;
@@ -323,7 +324,7 @@ void Direct(const LinearArgs& a, int16_t* scratch) {
       int64_t n[4], next[4];
       for (int64_t i = 0; i < 4; ++i) {
         n[i] = HWY_MIN(n0 + r + i, a.n_end - 1);  // a short block repeats its last row
-        next[i] = HWY_MIN(n0 + r + 4 + i, a.N - 1);
+        next[i] = HWY_MIN(n0 + r + ahead + i, a.N - 1);
       }
       for (int64_t t = 0; t < a.M; ++t) {
         int32_t* out = acc + t * kPanelRows + r;
