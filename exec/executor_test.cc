@@ -1,11 +1,13 @@
 // Contracts:
 //  1. Taps see every site of the graph once per run, in graph order, with its shape, and the inner
 //     sites of every chunk; what a tap writes is what later nodes read.
-//  2. Lower refuses quantized weights whose input is not encoded, or not with one scale, and says
-//     which; Explain has a line for each step that names the site and two kernels.
+//  2. Lower refuses a malformed graph and says where; Explain has a line for each step that names
+//     the site and two kernels.
 //  3. Program and simulated Interpreter agree bit for bit on a hand-made quantized model, whatever
-//     the format of its state.
+//     the format of its state; also where a quantized weight meets an input that is in float, or
+//     encoded with more than one scale, and where the embedding, as the tied head, is quantized.
 #include <bit>
+#include <sstream>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -16,6 +18,7 @@
 #include "exec/simulate.h"
 #include "graph/mamba_block_testing.h"
 #include "kernels/ssd_state.h"
+#include "kernels/isa.h"
 
 namespace octet {
 namespace {
@@ -179,29 +182,6 @@ Status LowerStatus(const QuantizedParts& q) {
   return Program::Lower(q.graph, q.weights, {kReferenceOnly, false}).status();
 }
 
-TEST(Lower, RefusesWeightsWhoseInputDoesNotFit) {
-  const QuantizedParts fine = MakeQuantizedParts();
-  EXPECT_TRUE(LowerStatus(fine).ok()) << LowerStatus(fine).message();
-  const auto refused = [](const QuantizedParts& q, const char* linear, const char* site) {
-    const Status s = LowerStatus(q);
-    EXPECT_EQ(s.code(), Code::kUnsupported) << site;
-    EXPECT_THAT(s.message(), testing::AllOf(HasSubstr(linear), HasSubstr(site)));
-  };
-  QuantizedParts q = fine;
-  q.graph.encodings.erase("layers.0.u_norm");
-  refused(q, "layers.0.zxbcdt", "layers.0.u_norm");
-  q = fine;
-  q.graph.encodings["layers.1.y_norm"] = Encoding();
-  refused(q, "layers.1.out", "layers.1.y_norm is not encoded");
-  q = fine;
-  q.graph.encodings["layers.1.u_norm"].scales = TestScales(8, 0.02f);
-  refused(q, "layers.1.zxbcdt", "8 scales");
-  q = fine;  // a head in int8 reads final_norm, which is in float
-  const Weight table = *q.weights.Find("backbone.embeddings.weight");
-  q.weights.Set("backbone.embeddings.weight", Int8Codes(table, 1));
-  refused(q, "logits", "final_norm");
-}
-
 TEST(Lower, RefusesAMalformedGraph) {
   QuantizedParts q = MakeQuantizedParts();
   q.graph.encodings.erase("layers.0.B");
@@ -237,39 +217,89 @@ TEST(Explain, HasALinePerStep) {
   EXPECT_EQ(lines, q.graph.nodes.size() - 1 - 12 + 9);
 }
 
+// Runs both over the same pieces of text, prefill and decode.
+void ExpectSimulationAgrees(const QuantizedParts& q, const std::string& what) {
+  const auto lowered = Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
+  ASSERT_TRUE(lowered.ok()) << what << ": " << lowered.status().message();
+  const Interpreter interpreter(q.graph, q.weights, kReferenceOnly);
+  SimulationTap tap(q.graph);
+  ThreadPool pool(2);
+  ProgramWorkspace workspace(&pool);
+  State simulated(q.graph), integer(q.graph);
+  std::vector<float> want, got;
+  int64_t different = 0;
+  for (const size_t T : {19, 8, 1, 1}) {
+    const std::vector<TokenId> ids = Tokens(T);
+    ASSERT_TRUE(interpreter.Run(ids, &simulated, &tap, &want).ok());
+    got.clear();
+    ASSERT_TRUE((*lowered)
+                    ->Run(ids, &integer, &workspace,
+                          [&](int64_t, int64_t rows, const float* logits) {
+                            got.insert(got.end(), logits, logits + rows * 11);
+                          })
+                    .ok());
+    ASSERT_EQ(got.size(), want.size());
+    for (size_t i = 0; i < got.size(); ++i) {
+      different += std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(want[i]);
+    }
+  }
+  EXPECT_EQ(different, 0) << what;
+  EXPECT_TRUE(simulated == integer) << what;
+  EXPECT_EQ(integer.position(), 29);
+  for (const auto& [site, e] : q.graph.encodings) {
+    const bool counted = e.quantized() && e.source != ScaleSource::kPerToken;
+    EXPECT_EQ(tap.saturation().count(site), counted ? 1u : 0u) << what << " " << site;
+  }
+}
+
 TEST(Simulation, AgreesWithIntegersBitForBit) {
   for (const bool gate_q7 : {false, true}) {
     for (const std::string& state : StateFormatNames()) {
       QuantizedParts q = MakeQuantizedParts(gate_q7);
       SetState(state, &q.graph);
-      const auto program = *Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
-      const Interpreter interpreter(q.graph, q.weights, kReferenceOnly);
-      SimulationTap tap(q.graph);
-      ThreadPool pool(2);
-      ProgramWorkspace workspace(&pool);
-      State simulated(q.graph), integer(q.graph);
-      std::vector<float> want, got;
-      int64_t different = 0;
-      for (const size_t T : {19, 8, 1, 1}) {
-        const std::vector<TokenId> ids = Tokens(T);
-        ASSERT_TRUE(interpreter.Run(ids, &simulated, &tap, &want).ok());
-        got.clear();
-        ASSERT_TRUE(program
-                        ->Run(ids, &integer, &workspace,
-                              [&](int64_t, int64_t rows, const float* logits) {
-                                got.insert(got.end(), logits, logits + rows * 11);
-                              })
-                        .ok());
-        ASSERT_EQ(got.size(), want.size());
-        for (size_t i = 0; i < got.size(); ++i) {
-          different += std::bit_cast<uint32_t>(got[i]) != std::bit_cast<uint32_t>(want[i]);
-        }
-      }
-      EXPECT_EQ(different, 0) << gate_q7 << state;
-      EXPECT_TRUE(simulated == integer);
-      EXPECT_EQ(integer.position(), 29);
-      EXPECT_GT(tap.saturation().at("layers.0.u_norm").values, 0);
+      ExpectSimulationAgrees(q, state);
     }
+  }
+}
+
+TEST(Simulation, AgreesWhereWeightsMeetFloats) {
+  const QuantizedParts fine = MakeQuantizedParts();
+  QuantizedParts q = fine;
+  q.graph.encodings.erase("layers.0.u_norm");
+  ExpectSimulationAgrees(q, "int8 weights, float input");
+  q.graph.encodings["layers.1.y_norm"] = Encoding();
+  ExpectSimulationAgrees(q, "int4 weights, float input");
+  q = fine;
+  q.graph.encodings["layers.1.u_norm"].scales = TestScales(8, 0.02f);
+  ExpectSimulationAgrees(q, "int8 weights, a scale per channel");
+}
+
+// The kernel of one token that makes the logits, "" where only the reference kernels run.
+std::string KernelOfHead(const QuantizedParts& q) {
+  if (AvailableIsas().size() == 1) return "";
+  const auto program = *Program::Lower(q.graph, q.weights, {});
+  const std::string text = program->Explain();
+  std::istringstream last(text.substr(text.rfind("logits")));
+  std::string site, decode;
+  last >> site >> decode;
+  return decode;
+}
+
+TEST(Simulation, AgreesWithATableOfCodes) {
+  const char* table = "backbone.embeddings.weight";
+  const QuantizedParts fine = MakeQuantizedParts();
+  const Weight rows = *fine.weights.Find(table);
+  for (const bool int4 : {false, true}) {
+    QuantizedParts q = fine;
+    ASSERT_EQ(q.graph.nodes.back().weights[0], table) << "the head is tied";
+    q.weights.Set(table, int4 ? Int4Codes(rows) : Int8Codes(rows, 11));
+    ExpectSimulationAgrees(q, "tied head, float input");
+    EXPECT_THAT(KernelOfHead(q), testing::AnyOf("", int4 ? "linear/hwy-int4" : "linear/hwy"));
+    q.graph.encodings["final_norm"] = {DType::kI8, ScaleSource::kStatic, {0.015625f}};
+    ExpectSimulationAgrees(q, "tied head, static codes");
+    EXPECT_THAT(KernelOfHead(q), testing::AnyOf("", "linear/hwy-integer"));
+    q.graph.encodings["final_norm"] = {DType::kI8, ScaleSource::kPerToken, {}};
+    ExpectSimulationAgrees(q, "tied head, codes per token");
   }
 }
 

@@ -39,6 +39,24 @@ struct Choice {
   const Kernel<Args>& For(int64_t T) const { return T == 1 ? *decode : *prefill; }
 };
 
+// Whether a dot product can take the codes of a site: int8 with one scale for all channels of a
+// token.
+bool HasDotCodes(const Encoding* e) {
+  return e != nullptr && e->quantized() && e->codec == Codec::kUniform &&
+         (e->source == ScaleSource::kPerToken ||
+          (e->source == ScaleSource::kStatic && e->scales.size() == 1));
+}
+
+// Whether node `n` takes the codes of its input `i`, else its values. A quantized weight whose
+// input has no codes for it is multiplied in float.
+bool ReadsCodes(const Graph& graph, const Node& n, size_t i, const WeightMap& weights) {
+  if (n.op == Op::kLinear) {
+    const Node& source = graph.nodes[static_cast<size_t>(n.in[i])];
+    return weights.Find(n.weights[0])->quantized() && HasDotCodes(graph.FindEncoding(source.site));
+  }
+  return n.op == Op::kSsd && n.ssd.int8 && i >= 2;
+}
+
 class Lowering {
  public:
   Lowering(ValueId v, LoweringContext* context, std::vector<Step>* steps)
@@ -160,19 +178,12 @@ class Lowering {
     base.bf16_compute = c_.options.bf16_compute;
     base.x_dtype = DType::kF32;
     if (weight->quantized()) {
-      if (e == nullptr || !e->quantized()) {
-        return Unsupported(fmt::format("{} has {} weights, but its input {} is not encoded",
-                                       n_.site, DTypeName(weight->dtype), InNode(0).site));
-      }
-      if (e->codec != Codec::kUniform) {
-        return Unsupported(fmt::format("{} has {} weights, but its input {} is encoded as {}",
-                                       n_.site, DTypeName(weight->dtype), InNode(0).site,
-                                       CodecName(e->codec)));
-      }
-      if (e->source == ScaleSource::kStatic && e->scales.size() != 1) {
-        return Unsupported(fmt::format("{} has {} weights, but its input {} has {} scales", n_.site,
-                                       DTypeName(weight->dtype), InNode(0).site, e->scales.size()));
-      }
+      base.w.row_scale = weight->row_scale->data();
+      base.w.row_scale_stride = weight->row_scale->size() == 1 ? 0 : 1;
+      base.w.group_scale = weight->group_scale == nullptr ? nullptr : weight->group_scale->data();
+    }
+    const bool codes = ReadsCodes(c_.graph, n_, 0, c_.weights);
+    if (codes) {
       // Codes reach 127, 4-bit ones 8 times a multiplier of at most 127.
       const int64_t largest = weight->dtype == DType::kI4 ? 8 * 127 : 127;
       if (base.K > std::numeric_limits<int32_t>::max() / (127 * largest)) {
@@ -180,11 +191,7 @@ class Lowering {
                                        n_.weights[0], base.K));
       }
       base.x_dtype = DType::kI8;
-      base.w.row_scale = weight->row_scale->data();
-      base.w.row_scale_stride = weight->row_scale->size() == 1 ? 0 : 1;
-      base.w.group_scale = weight->group_scale == nullptr ? nullptr : weight->group_scale->data();
     }
-    const bool codes = weight->quantized();
     const bool per_token = codes && e->source == ScaleSource::kPerToken;
     base.x_scale_stride = per_token ? 1 : 0;
     auto static_scale =
@@ -508,10 +515,6 @@ class Lowering {
   int64_t extra_offset_ = 0;
 };
 
-// Whether input `i` of node `n` is read as codes when its site is encoded.
-bool ReadsCodes(const Node& n, size_t i, const WeightMap& weights) {
-  if (n.op == Op::kLinear) return weights.Find(n.weights[0])->quantized();
-  return n.op == Op::kSsd && n.ssd.int8 && i >= 2;
 }
 
 }  // namespace
@@ -522,7 +525,7 @@ std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights) {
     for (size_t i = 0; i < n.in.size(); ++i) {
       const auto source = static_cast<size_t>(n.in[i]);
       const Encoding* e = graph.FindEncoding(graph.nodes[source].site);
-      const bool codes = e != nullptr && e->quantized() && ReadsCodes(n, i, weights);
+      const bool codes = ReadsCodes(graph, n, i, weights);
       (codes ? uses[source].codes : uses[source].floats) = true;
     }
   }

@@ -51,8 +51,9 @@ class Program {
  public:
   // Chooses a kernel for every node, once for decode (one token) and once for prefill. Values at
   // encoded sites become int8 codes; what consumes codes reads them, what cannot gets them decoded.
-  // kUnsupported when an int8 or int4 weight has an input that is not encoded, or with more than
-  // one static scale, which a dot product cannot take.
+  // An int8 or int4 weight is multiplied with codes where its input has them with one scale for a
+  // whole token, else with floats. Weights are not copied: their owners are kept. kUnsupported when
+  // an integer sum could overflow.
   static Result<std::unique_ptr<Program>> Lower(const Graph& graph, const WeightMap& weights,
                                                 const LowerOptions& options);
   // The same for block `layer` alone, whatever state the weights of others are in: only RunLayer

@@ -162,7 +162,7 @@ Result<Image> ImageOf(const Weight& w) {
     const auto* type = std::find_if(std::begin(kTypes), std::end(kTypes),
                                     [&w](const Stored& t) { return t.dtype == w.dtype; });
     image.dtype = type->name;
-    image.bytes = BytesOf(w.dtype, w.count());
+    image.bytes = w.data_bytes();
   }
   if (image.bytes > 0 && w.data == nullptr) return InvalidArgument("the tensor has no data");
   return image;

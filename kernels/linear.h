@@ -12,7 +12,7 @@ namespace octet {
 //   kF32, kF16, kBF16: value = data.
 //   kI8: value = code * row_scale[n].
 //   kI4: value = (code - 8) * group_scale[n, k / group] * row_scale[n]; rows are ceil(K / 2) bytes.
-//        The integer group multiplier (1..127) keeps the whole dot product in int32:
+//        The integer group multiplier (1..127) keeps the whole dot product with codes in int32:
 //        |sum| <= K * 127 * 8 * 127 < 2^31 for K <= 16643 (exec/ refuses more).
 struct WeightView {
   DType dtype = DType::kF32;
@@ -23,11 +23,13 @@ struct WeightView {
   int64_t group = 0;                     // kI4: columns per multiplier, a multiple of 32
 };
 
-// Accepted combinations: float weights with f32 x; kI8 and kI4 weights with i8 x (codes within
+// Accepted combinations: any weights with f32 x; kI8 and kI4 weights with i8 x (codes within
 // [-127, 127]).
-//   float: y = sum_k x W, fp32 accumulation in a kernel-specific order (ref/: fp64, rounded once),
-//          then + bias in fp32 (a kernel may start from the bias). 16-bit weights are widened
-//          exactly.
+//   float: y = sum_k x W, fp32 accumulation in a kernel-specific order (ref/: fp64 in ascending k,
+//          rounded once), then + bias in fp32 (a kernel may start from the bias). 16-bit weights
+//          are widened and codes decoded exactly; with codes ("weight-only": w8a16 and w4a16 of
+//          methods_mamba 2.1) a kernel may sum x * code * group_scale first, and multiply the sum
+//          by row_scale, with one more rounding.
 //   integer: acc = sum_k x_code * w_code (kI4: sum_g group_scale * sum_k), exact in int32;
 //          y = DequantizeAcc(acc, x_scale, row_scale) (codecs/uniform.h), then + bias in fp32: the
 //          same bits from every kernel.

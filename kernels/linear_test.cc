@@ -4,6 +4,9 @@
 //   then the bias in fp32, bit for bit: odd sizes, short groups, extremes, per-token scales.
 // - float weights: within K roundings of the double dot product; 16-bit weights widen exactly;
 //   bf16_compute within two bf16 roundings of the operands.
+// - kI8 and kI4 weights with float inputs: within K + 3 roundings of the double dot product with
+// the
+//   decoded weights; on ref exactly the float product with them.
 // - Only columns [n_begin, n_end) of y are written.
 // - Pick prefers Highway for integers and few tokens, oneDNN for many float tokens.
 #include "kernels/linear.h"
@@ -274,6 +277,90 @@ TEST(Linear, FloatsAreCloseToDouble) {
   }
 }
 
+// Codes of an Integer problem times float inputs.
+struct WeightOnly : Integer {
+  WeightOnly(DType dtype, const Shape& s, uint64_t seed, bool per_row)
+      : Integer(dtype, s, seed, false, false, per_row) {
+    Rng rng(seed + 1);
+    inputs = Random(s.M * s.K, &rng, -1.0f, 1.0f);
+    args.x_dtype = DType::kF32;
+    args.x = inputs.data();
+    args.x_scale = nullptr;
+  }
+
+  double Decoded(int64_t n, int64_t k) const {
+    const int multiplier = args.w.dtype == DType::kI4
+                               ? multipliers[static_cast<size_t>(n * groups + k / shape.group)]
+                               : 1;
+    const float scale = row_scale[static_cast<size_t>(n * args.w.row_scale_stride)];
+    return static_cast<double>(codes[static_cast<size_t>(n * shape.K + k)] * multiplier) *
+           static_cast<double>(scale);
+  }
+
+  void ExpectY(const std::string& name) const {
+    const double unit = static_cast<double>(shape.K + 3) * 0x1.0p-24;
+    for (int64_t t = 0; t < shape.M; ++t) {
+      for (int64_t n = 0; n < args.y_stride; ++n) {
+        const float got = y[static_cast<size_t>(t * args.y_stride + n)];
+        if (n < args.n_begin || n >= args.n_end) {
+          ASSERT_EQ(got, kUntouched) << name << " wrote column " << n;
+          continue;
+        }
+        double sum = 0, magnitude = 0;
+        for (int64_t k = 0; k < shape.K; ++k) {
+          const double term =
+              static_cast<double>(inputs[static_cast<size_t>(t * shape.K + k)]) * Decoded(n, k);
+          sum += term;
+          magnitude += std::fabs(term);
+        }
+        const float b = args.bias == nullptr ? 0.0f : bias[static_cast<size_t>(n)];
+        magnitude += std::fabs(static_cast<double>(b));
+        ASSERT_NEAR(got, sum + static_cast<double>(b), magnitude * unit)
+            << name << " " << DTypeName(args.w.dtype) << " M " << shape.M << " N " << shape.N
+            << " K " << shape.K << " group " << shape.group << " t " << t << " n " << n;
+        if (name.starts_with("linear/ref")) {
+          ASSERT_EQ(got, static_cast<float>(sum) + b);
+        }
+      }
+    }
+  }
+
+  std::vector<float> inputs;
+};
+
+TEST(Linear, CodesWithFloatInputsAreCloseToDouble) {
+  std::set<std::string> seen;
+  uint64_t seed = 300;
+  for (const DType dtype : {DType::kI8, DType::kI4}) {
+    for (const int64_t M : {1, 2, 3, 4, 5, 17}) {
+      for (const Shape& s :
+           {Shape{M, 1, 1, 32}, Shape{M, 2, 2, 32}, Shape{M, 3, 31, 32}, Shape{M, 16, 64, 32},
+            Shape{M, 37, 100, 64}, Shape{M, 21, 200, 128}, Shape{M, 5, 301, 96},
+            Shape{M, 150, 257, 128}, Shape{M, 600, 320, 128}}) {
+        ++seed;
+        WeightOnly p(dtype, s, seed, seed % 3 != 0);
+        if (seed % 5 == 0) p.args.bias = nullptr;
+        if (s.N > 30) {
+          p.args.n_begin = 1;
+          p.args.n_end = s.N - 2;
+        }
+        ForEachKernel<LinearArgs>(p.args, [&](const std::string& name, auto& run) {
+          seen.insert(std::string(DTypeName(dtype)) + " " + name.substr(0, name.find(' ')));
+          p.y.assign(p.y.size(), kUntouched);
+          run();
+          p.ExpectY(name);
+        });
+      }
+    }
+  }
+  std::set<std::string> expected = {"i8 linear/ref", "i4 linear/ref"};
+  if (AvailableIsas().size() > 1) expected.insert({"i8 linear/hwy", "i4 linear/hwy-int4"});
+  if (AvailableIsas().front() == "avx512") {
+    expected.insert({"i8 linear/onednn", "i4 linear/onednn"});
+  }
+  EXPECT_EQ(seen, expected);
+}
+
 TEST(Linear, PickPrefersTheFittingKernel) {
   if (AvailableIsas().size() == 1) GTEST_SKIP() << "only the reference kernels run here";
   const auto pick = [](const LinearArgs& args) {
@@ -281,6 +368,9 @@ TEST(Linear, PickPrefersTheFittingKernel) {
   };
   EXPECT_EQ(pick(Integer(DType::kI8, {17, 8, 64, 32}, 1, false, true, true).args),
             "linear/hwy-integer");
+  EXPECT_EQ(pick(WeightOnly(DType::kI4, {1, 8, 64, 32}, 1, true).args), "linear/hwy-int4");
+  EXPECT_EQ(pick(WeightOnly(DType::kI8, {1, 8, 64, 32}, 1, true).args), "linear/hwy");
+  EXPECT_EQ(pick(WeightOnly(DType::kI4, {17, 8, 64, 32}, 1, true).args), "linear/onednn");
   EXPECT_EQ(pick(Float(DType::kBF16, {1, 8, 64, 0}, 1).args), "linear/hwy");
   EXPECT_EQ(pick(Float(DType::kBF16, {17, 8, 64, 0}, 1).args), "linear/onednn");
   const LinearArgs many = Float(DType::kF32, {17, 8, 64, 0}, 1).args;

@@ -3,6 +3,8 @@
 #include <cassert>
 #include <cstring>
 
+#include "tensor/codecs/rows.h"
+
 namespace octet {
 
 int64_t Weight::count() const {
@@ -13,9 +15,12 @@ int64_t Weight::count() const {
   return n;
 }
 
+int64_t Weight::data_bytes() const {
+  return dtype == DType::kI4 ? rows() * BytesOf(dtype, columns()) : BytesOf(dtype, count());
+}
+
 int64_t Weight::bytes() const {
-  int64_t total =
-      dtype == DType::kI4 ? rows() * BytesOf(dtype, columns()) : BytesOf(dtype, count());
+  int64_t total = data_bytes();
   if (row_scale != nullptr) total += static_cast<int64_t>(row_scale->size()) * 4;
   if (group_scale != nullptr) total += static_cast<int64_t>(group_scale->size());
   return total;
@@ -65,19 +70,13 @@ void RowToF32(const Weight& w, int64_t r, float* out) {
       }
       return;
     case DType::kI8:
-      for (int64_t c = 0; c < columns; ++c) {
-        out[c] = scale * static_cast<float>(row(static_cast<int8_t*>(nullptr))[c]);
-      }
+      DecodeRowI8(row(static_cast<int8_t*>(nullptr)), scale, columns, out);
       return;
     case DType::kI4: {
       const auto* codes =
           reinterpret_cast<const uint8_t*>(w.data) + r * BytesOf(DType::kI4, columns);
       const int64_t groups = (columns + w.group - 1) / w.group;
-      for (int64_t c = 0; c < columns; ++c) {
-        const int code = (c % 2 == 0 ? codes[c / 2] & 15 : codes[c / 2] >> 4) - 8;
-        const int multiplier = (*w.group_scale)[static_cast<size_t>(r * groups + c / w.group)];
-        out[c] = scale * static_cast<float>(code * multiplier);
-      }
+      DecodeRowI4(codes, w.group_scale->data() + r * groups, w.group, scale, columns, out);
       return;
     }
     case DType::kU8:

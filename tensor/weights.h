@@ -19,7 +19,7 @@ namespace octet {
 struct Weight {
   DType dtype = DType::kF32;
   std::vector<int64_t> shape;
-  const std::byte* data = nullptr;    // BytesOf(dtype, ...) bytes; kI4 pads each row to whole bytes
+  const std::byte* data = nullptr;    // data_bytes() bytes; kI4 pads each row to whole bytes
   std::shared_ptr<const void> owner;  // keeps `data` alive: a file mapping or a buffer
   // Set for kI8 and kI4, see kernels/linear.h: [1] or [rows]; 12 significant bits each.
   std::shared_ptr<const std::vector<float>> row_scale;
@@ -31,6 +31,8 @@ struct Weight {
   int64_t rows() const { return shape.empty() ? 1 : shape[0]; }
   int64_t columns() const { return rows() == 0 ? 0 : count() / rows(); }
   bool quantized() const { return dtype == DType::kI8 || dtype == DType::kI4; }
+  // Bytes of data without scales.
+  int64_t data_bytes() const;
   // Bytes of data and scales together, as stored.
   int64_t bytes() const;
 };

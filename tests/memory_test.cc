@@ -1,5 +1,5 @@
-// Contract: a 16-bit checkpoint stays mapped. Loading and running it never holds its weights a
-// second time, as fp32 or otherwise.
+// Contract: a checkpoint in 16 bits or in codes stays mapped. Loading and running it never holds
+// its weights a second time, as fp32 or otherwise.
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -7,8 +7,10 @@
 
 #include <gtest/gtest.h>
 
+#include "exec/quantized_format.h"
 #include "io/output_folder.h"
 #include "io/safetensors.h"
+#include "quant/weight_codes.h"
 #include "runtime/session.h"
 #include "tests/models.h"
 
@@ -38,8 +40,9 @@ Weight ToBF16(const Weight& w) {
   return MakeWeight(DType::kBF16, std::move(bytes), w.shape);
 }
 
-// Writes a model of about 70 MB in bf16; nothing of it stays in memory.
-void WriteLargeModel(const std::string& folder) {
+// Writes a model of about 35 million weights, in bf16 or its matrices in int8; nothing of it stays
+// in memory.
+void WriteLargeModel(const std::string& folder, bool codes) {
   Mamba2Config c;
   c.d_model = 512;
   c.layers = 20;
@@ -52,32 +55,42 @@ void WriteLargeModel(const std::string& folder) {
   c.dt_hi = std::numeric_limits<float>::infinity();
   c.tied = true;
   const RandomModel m = MakeRandomModel(c, 1);
-  std::vector<std::pair<std::string, Weight>> tensors;
+  ThreadPool pool(2);
+  WeightMap weights;
   for (const auto& [name, w] : m.weights.all()) {
-    tensors.emplace_back(name, ToBF16(w));
+    const bool matrix = w.shape.size() == 2;
+    weights.Set(name, codes && matrix ? EncodeRowsInt8(w, &pool) : ToBF16(w));
   }
   Result<OutputFolder> out = OutputFolder::Create(folder);
   ASSERT_TRUE(out.ok()) << out.status().message();
-  ASSERT_TRUE(WriteSafetensors(out->PathOf("model.safetensors"), tensors, {}).ok());
+  ASSERT_TRUE(
+      WriteSafetensors(out->PathOf("model.safetensors"), StoredTensors(m.graph, weights), {}).ok());
   Json config = Json::MakeObject();
   config.Set("model_type", "mamba2");
   config.Set("n_groups", 1);
   config.Set("state_size", 64);
   config.Set("tie_word_embeddings", true);
+  if (codes) {
+    Json quantization = Json::MakeObject();
+    quantization.Set("quant_method", "octet");
+    quantization.Set("graph", DescribeQuantization(m.graph, weights));
+    config.Set("quantization_config", std::move(quantization));
+  }
   ASSERT_TRUE(out->WriteFile("config.json", config.Dump()).ok());
   ASSERT_TRUE(out->Commit().ok());
 }
 
-TEST(Memory, SixteenBitWeightsAreNotExpanded) {
+// Loads and runs the model; what that allocates stays below a third of the file.
+void ExpectMapped(bool codes) {
 #if defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "AddressSanitizer's own memory hides what is measured";
 #endif
   const auto folder = std::filesystem::temp_directory_path() / "octet_memory_test_model";
   std::filesystem::remove_all(folder);
-  WriteLargeModel(folder.string());
+  WriteLargeModel(folder.string(), codes);
   const auto file_bytes =
       static_cast<int64_t>(std::filesystem::file_size(folder / "model.safetensors"));
-  ASSERT_GT(file_bytes, int64_t{60} << 20);
+  ASSERT_GT(file_bytes, int64_t{codes ? 30 : 60} << 20);
   const int64_t before = AnonymousBytes();
   const auto model = Model::Load(folder.string(), {});
   ASSERT_TRUE(model.ok()) << model.status().message();
@@ -88,6 +101,14 @@ TEST(Memory, SixteenBitWeightsAreNotExpanded) {
   ASSERT_TRUE(session.Feed(std::span(ids).first(1), logits).ok());
   EXPECT_LT(AnonymousBytes() - before, file_bytes / 3);
   std::filesystem::remove_all(folder);
+}
+
+TEST(Memory, SixteenBitWeightsAreNotExpanded) {
+  ExpectMapped(false);
+}
+
+TEST(Memory, CodesAreNotExpanded) {
+  ExpectMapped(true);
 }
 
 }  // namespace

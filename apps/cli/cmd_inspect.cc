@@ -152,7 +152,7 @@ Json Describe(const std::string& path, const Subject& s) {
   std::map<std::string, int64_t> by_dtype;
   int64_t total = 0;
   for (const auto& [name, w] : s.tensors) {
-    const int64_t bytes = BytesOf(w.dtype, w.count());
+    const int64_t bytes = w.data_bytes();
     by_class[ClassOf(name)] += bytes;
     by_dtype[DTypeName(w.dtype)] += bytes;
     total += bytes;

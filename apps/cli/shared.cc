@@ -42,7 +42,7 @@ Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& mode
 int64_t StoredBytes(const Graph& graph, const WeightMap& weights) {
   int64_t bytes = 0;
   for (const auto& [name, w] : StoredTensors(graph, weights)) {
-    bytes += BytesOf(w.dtype, w.count());
+    bytes += w.data_bytes();
   }
   return bytes;
 }

@@ -1,4 +1,4 @@
-// Horizontal sums of four vectors at once, for kernels that walk four weight rows.
+// For kernels that walk four weight rows: horizontal sums of four vectors at once, prefetching.
 //
 // Included once per target, after kernels/hwy/math-inl.h.
 #if defined(OCTET_KERNELS_HWY_DOT_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -8,6 +8,7 @@
 #define OCTET_KERNELS_HWY_DOT_INL_H_
 #endif
 
+#include "hwy/cache_control.h"
 #include "hwy/highway.h"
 #include "kernels/hwy/math-inl.h"
 
@@ -35,6 +36,21 @@ HWY_INLINE void StoreSums4(D d, const hn::Vec<D>* v, hn::TFromD<D>* out) {
   const auto lower = hn::InterleaveLower(dd, hn::BitCast(dd, a), hn::BitCast(dd, b));
   const auto upper = hn::InterleaveUpper(dd, hn::BitCast(dd, a), hn::BitCast(dd, b));
   StoreBlockSum(d, hn::Add(hn::BitCast(d, lower), hn::BitCast(d, upper)), out);
+}
+
+// How many rows ahead to prefetch: a few KB, since short rows pass faster than memory answers.
+HWY_INLINE int64_t RowsAhead(int64_t row_bytes) {
+  return row_bytes > 1024 ? 4 : 8;
+}
+
+// Asks for the cache lines of four rows that start at element k, a multiple of the vector length.
+// Rows of codes are short, and the processor's own prefetching has to find each one anew.
+template <class W>
+HWY_INLINE void PrefetchAt(const W* const* rows, int64_t k) {
+  if (k % (64 / static_cast<int64_t>(sizeof(W))) != 0) return;
+  for (int r = 0; r < 4; ++r) {
+    hwy::Prefetch(rows[r] + k);
+  }
 }
 
 }  // namespace HWY_NAMESPACE

@@ -30,6 +30,9 @@ HWY_INLINE VF Load(const hwy::bfloat16_t* p) {
 HWY_INLINE VF Load(const hwy::float16_t* p) {
   return hn::PromoteTo(DF(), hn::LoadU(hn::Rebind<hwy::float16_t, DF>(), p));
 }
+HWY_INLINE VF Load(const int8_t* p) {
+  return LoadCodes(DF(), p);
+}
 HWY_INLINE float One(const float* p) {
   return *p;
 }
@@ -42,9 +45,14 @@ HWY_INLINE float One(const hwy::float16_t* p) {
   return F16ToF32(bits);
 }
 
-// sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows.
+HWY_INLINE float One(const int8_t* p) {
+  return static_cast<float>(*p);
+}
+
+// sums[t][r] = sum_k x[t][k] w[r][k] for 4 rows; `next`: rows to prefetch.
 template <int kTokens, class W>
-HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, float (*sums)[4]) {
+HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, const W* const* next,
+                        float (*sums)[4]) {
   const DF d;
   const auto N = static_cast<int64_t>(hn::Lanes(d));
   VF sum[kTokens][4];
@@ -55,6 +63,7 @@ HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, float (*su
   }
   int64_t k = 0;
   for (; k + N <= K; k += N) {
+    if constexpr (kTokens == 1) PrefetchAt(next, k);
     const VF w0 = Load(w[0] + k);
     const VF w1 = Load(w[1] + k);
     const VF w2 = Load(w[2] + k);
@@ -81,15 +90,20 @@ HWY_INLINE void DotTile(const float* x, int64_t K, const W* const* w, float (*su
 template <int kTokens, class W>
 void Tile(const LinearArgs& a, int64_t t, int64_t n, int64_t count) {
   const W* rows[4];
+  const W* next[4];
+  const int64_t ahead = RowsAhead(a.K * static_cast<int64_t>(sizeof(W)));
   for (int64_t r = 0; r < 4; ++r) {
     rows[r] = static_cast<const W*>(a.w.data) + (n + HWY_MIN(r, count - 1)) * a.K;
+    next[r] = static_cast<const W*>(a.w.data) + HWY_MIN(n + ahead + r, a.N - 1) * a.K;
   }
   HWY_ALIGN float sums[kTokens][4];
-  DotTile<kTokens>(static_cast<const float*>(a.x) + t * a.K, a.K, rows, sums);
-  for (int i = 0; i < kTokens; ++i) {
-    for (int64_t r = 0; r < count; ++r) {
-      const float bias = a.bias == nullptr ? 0.0f : a.bias[n + r];
-      a.y[(t + i) * a.y_stride + n + r] = sums[i][r] + bias;
+  DotTile<kTokens>(static_cast<const float*>(a.x) + t * a.K, a.K, rows, next, sums);
+  for (int64_t r = 0; r < count; ++r) {
+    const float scale =
+        a.w.row_scale == nullptr ? 1.0f : a.w.row_scale[(n + r) * a.w.row_scale_stride];
+    const float bias = a.bias == nullptr ? 0.0f : a.bias[n + r];
+    for (int i = 0; i < kTokens; ++i) {
+      a.y[(t + i) * a.y_stride + n + r] = sums[i][r] * scale + bias;
     }
   }
 }
@@ -122,6 +136,8 @@ void Linear(const LinearArgs& a) {
       return Rows<hwy::bfloat16_t>(a);
     case DType::kF16:
       return Rows<hwy::float16_t>(a);
+    case DType::kI8:
+      return Rows<int8_t>(a);
     default:
       return Rows<float>(a);
   }
@@ -143,6 +159,7 @@ void Run(const LinearArgs& a, const Workspace&) {
 
 const char* WhyNot(const LinearArgs& a) {
   if (a.x_dtype != DType::kF32) return "integer inputs";
+  if (a.w.dtype == DType::kI4) return "4-bit weights";
   return HwyUnavailable();
 }
 

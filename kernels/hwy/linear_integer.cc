@@ -41,9 +41,10 @@ HWY_INLINE V16 LoadI16(const int8_t* p) {
 }
 
 // acc[t * kPanelRows + r] = sum_{k < n} x[t][k] w[r][k] for 4 rows; n is a multiple of the lanes.
+// `next`: rows to prefetch meanwhile, or null.
 template <int kTokens, class W>
 HWY_INLINE void DotTile(const int16_t* x, int64_t x_stride, const W* const* w, int64_t n,
-                        int32_t* acc) {
+                        int32_t* acc, const W* const* next = nullptr) {
   const D32 d;
   V32 sum[kTokens][4];
   V32 odd[kTokens][4];
@@ -53,6 +54,7 @@ HWY_INLINE void DotTile(const int16_t* x, int64_t x_stride, const W* const* w, i
     }
   }
   for (int64_t k = 0; k < n; k += static_cast<int64_t>(hn::Lanes(D16()))) {
+    if (next != nullptr) PrefetchAt(next, k);
     const V16 w0 = LoadI16(w[0] + k);
     const V16 w1 = LoadI16(w[1] + k);
     const V16 w2 = LoadI16(w[2] + k);
@@ -243,7 +245,8 @@ HWY_INLINE V32 GroupSumI4(const uint8_t* row, const TokenI4& x, int64_t begin, i
 }
 
 // acc[r] = sum_g multiplier_g sum_k x[k] (code[k] - 8) for 4 rows of 4-bit codes.
-void DotDirectI4(const LinearArgs& a, const TokenI4& x, const int64_t* n, int32_t* acc) {
+void DotDirectI4(const LinearArgs& a, const TokenI4& x, const int64_t* n, const int64_t* next,
+                 int32_t* acc) {
   const D32 d;
   const int64_t row_bytes = (a.K + 1) / 2;
   const int64_t group_bytes = a.w.group / 2;
@@ -260,6 +263,9 @@ void DotDirectI4(const LinearArgs& a, const TokenI4& x, const int64_t* n, int32_
     const int64_t end = HWY_MIN(begin + group_bytes, row_bytes);
     const V32 start = hn::LoadU(d, x.offset + g * static_cast<int64_t>(hn::Lanes(d)));
     for (int r = 0; r < 4; ++r) {
+      for (int64_t b = begin; b < end; b += 64) {
+        hwy::Prefetch(Row(a, next[r]) + b);
+      }
       const int32_t multiplier = multipliers[r][g];
       int32_t tail = 0;
       const V32 sum = GroupSumI4(rows[r], x, begin, end, start, &tail);
@@ -274,13 +280,16 @@ void DotDirectI4(const LinearArgs& a, const TokenI4& x, const int64_t* n, int32_
 }
 
 // acc[r] = sum_k x[k] w[k] for 4 rows of 8-bit codes.
-void DotDirectI8(const LinearArgs& a, const int16_t* x, const int64_t* n, int32_t* acc) {
+void DotDirectI8(const LinearArgs& a, const int16_t* x, const int64_t* n, const int64_t* next,
+                 int32_t* acc) {
   const int8_t* rows[4];
+  const int8_t* ahead[4];
   for (int r = 0; r < 4; ++r) {
     rows[r] = reinterpret_cast<const int8_t*>(Row(a, n[r]));
+    ahead[r] = reinterpret_cast<const int8_t*>(Row(a, next[r]));
   }
   const int64_t whole = a.K - a.K % static_cast<int64_t>(hn::Lanes(D16()));
-  DotTile<1>(x, 0, rows, whole, acc);
+  DotTile<1>(x, 0, rows, whole, acc, ahead);
   for (int64_t k = whole; k < a.K; ++k) {
     for (int r = 0; r < 4; ++r) {
       acc[r] += x[k] * rows[r][k];
@@ -298,6 +307,7 @@ int64_t DirectStride(const LinearArgs& a) {
 
 void Direct(const LinearArgs& a, int16_t* scratch) {
   const int64_t stride = DirectStride(a);
+  const int64_t ahead = RowsAhead(BytesOf(a.w.dtype, a.K));
   TokenI4 tokens[kDirectTokens];
   for (int64_t t = 0; t < a.M; ++t) {
     const int8_t* x = static_cast<const int8_t*>(a.x) + t * a.K;
@@ -311,16 +321,17 @@ void Direct(const LinearArgs& a, int16_t* scratch) {
   for (int64_t n0 = a.n_begin; n0 < a.n_end; n0 += kPanelRows) {
     const int64_t rows = HWY_MIN(kPanelRows, a.n_end - n0);
     for (int64_t r = 0; r < rows; r += 4) {
-      int64_t n[4];
+      int64_t n[4], next[4];
       for (int64_t i = 0; i < 4; ++i) {
         n[i] = HWY_MIN(n0 + r + i, a.n_end - 1);  // a short block repeats its last row
+        next[i] = HWY_MIN(n0 + r + ahead + i, a.N - 1);
       }
       for (int64_t t = 0; t < a.M; ++t) {
         int32_t* out = acc + t * kPanelRows + r;
         if (a.w.dtype == DType::kI8) {
-          DotDirectI8(a, scratch + t * stride, n, out);
+          DotDirectI8(a, scratch + t * stride, n, next, out);
         } else {
-          DotDirectI4(a, tokens[t], n, out);
+          DotDirectI4(a, tokens[t], n, next, out);
         }
       }
     }

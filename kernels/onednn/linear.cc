@@ -1,18 +1,20 @@
 #include "kernels/linear.h"
 
 #include <algorithm>
+#include <cstddef>
 #include <cstdint>
 
 #include <dnnl.h>
 #include <omp.h>
 
 #include "kernels/kernel.h"
+#include "tensor/codecs/rows.h"
 #include "tensor/dtype.h"
 
 namespace octet {
 namespace {
 
-constexpr int64_t kTileRows = 128;  // 16-bit rows widened at a time
+constexpr int64_t kTileRows = 128;  // rows of other types made fp32 at a time
 constexpr int64_t kFewTokens = 4;
 
 // oneDNN would start an OpenMP team inside each of our workers. The setting is per thread.
@@ -28,17 +30,27 @@ void Multiply(const LinearArgs& a, const float* w, int64_t n, int64_t rows) {
   dnnl_sgemm('N', 'T', a.M, rows, a.K, 1.0f, x, a.K, w, a.K, 0.0f, a.y + n, a.y_stride);
 }
 
-void WidenRows(const LinearArgs& a, int64_t n, int64_t rows, float* out) {
-  const uint16_t* w = static_cast<const uint16_t*>(a.w.data) + n * a.K;
-  const int64_t count = rows * a.K;
-  if (a.w.dtype == DType::kBF16) {
-    for (int64_t i = 0; i < count; ++i) {
-      out[i] = BF16ToF32(w[i]);
-    }
-  } else {
-    for (int64_t i = 0; i < count; ++i) {
-      out[i] = F16ToF32(w[i]);
-    }
+// Row n of W as fp32.
+void WidenRow(const LinearArgs& a, int64_t n, float* out) {
+  const auto* row = static_cast<const std::byte*>(a.w.data) + n * BytesOf(a.w.dtype, a.K);
+  const auto* halves = reinterpret_cast<const uint16_t*>(row);
+  switch (a.w.dtype) {
+    case DType::kI8:
+      return DecodeRowI8(reinterpret_cast<const int8_t*>(row),
+                         a.w.row_scale[n * a.w.row_scale_stride], a.K, out);
+    case DType::kI4:
+      return DecodeRowI4(reinterpret_cast<const uint8_t*>(row),
+                         a.w.group_scale + n * ((a.K + a.w.group - 1) / a.w.group), a.w.group,
+                         a.w.row_scale[n * a.w.row_scale_stride], a.K, out);
+    case DType::kBF16:
+      for (int64_t i = 0; i < a.K; ++i) {
+        out[i] = BF16ToF32(halves[i]);
+      }
+      return;
+    default:
+      for (int64_t i = 0; i < a.K; ++i) {
+        out[i] = F16ToF32(halves[i]);
+      }
   }
 }
 
@@ -60,7 +72,9 @@ void Run(const LinearArgs& a, const Workspace& w) {
     auto* tile = static_cast<float*>(w.scratch);
     for (int64_t n = a.n_begin; n < a.n_end; n += kTileRows) {
       const int64_t rows = std::min(kTileRows, a.n_end - n);
-      WidenRows(a, n, rows, tile);
+      for (int64_t r = 0; r < rows; ++r) {
+        WidenRow(a, n + r, tile + r * a.K);
+      }
       Multiply(a, tile, n, rows);
     }
   }

@@ -1,32 +1,50 @@
 #include "kernels/linear.h"
 
+#include <algorithm>
 #include <cstdint>
 
 #include "kernels/kernel.h"
+#include "tensor/codecs/rows.h"
 #include "tensor/codecs/uniform.h"
 #include "tensor/dtype.h"
 
 namespace octet {
 namespace {
 
-float FloatAt(const WeightView& w, int64_t i) {
+// Row `n` of W as fp32, exactly.
+void DecodeRow(const WeightView& w, int64_t n, int64_t K, float* out) {
+  const float scale = w.row_scale == nullptr ? 1.0f : w.row_scale[n * w.row_scale_stride];
   switch (w.dtype) {
+    case DType::kI4: {
+      const auto* codes = static_cast<const uint8_t*>(w.data) + n * BytesOf(w.dtype, K);
+      const int64_t groups = (K + w.group - 1) / w.group;
+      return DecodeRowI4(codes, w.group_scale + n * groups, w.group, scale, K, out);
+    }
+    case DType::kI8:
+      return DecodeRowI8(static_cast<const int8_t*>(w.data) + n * K, scale, K, out);
     case DType::kBF16:
-      return BF16ToF32(static_cast<const uint16_t*>(w.data)[i]);
+      for (int64_t k = 0; k < K; ++k) {
+        out[k] = BF16ToF32(static_cast<const uint16_t*>(w.data)[n * K + k]);
+      }
+      return;
     case DType::kF16:
-      return F16ToF32(static_cast<const uint16_t*>(w.data)[i]);
+      for (int64_t k = 0; k < K; ++k) {
+        out[k] = F16ToF32(static_cast<const uint16_t*>(w.data)[n * K + k]);
+      }
+      return;
     default:
-      return static_cast<const float*>(w.data)[i];
+      std::copy_n(static_cast<const float*>(w.data) + n * K, K, out);
   }
 }
 
-void RunFloat(const LinearArgs& a) {
+void RunFloat(const LinearArgs& a, float* row) {
   const auto* x = static_cast<const float*>(a.x);
   for (int64_t n = a.n_begin; n < a.n_end; ++n) {
+    DecodeRow(a.w, n, a.K, row);
     for (int64_t t = 0; t < a.M; ++t) {
       double sum = 0;
       for (int64_t k = 0; k < a.K; ++k) {
-        sum += static_cast<double>(x[t * a.K + k]) * static_cast<double>(FloatAt(a.w, n * a.K + k));
+        sum += static_cast<double>(x[t * a.K + k]) * static_cast<double>(row[k]);
       }
       // The bias is added in fp32, as in the integer form, so that simulated and integer runs
       // agree.
@@ -77,9 +95,9 @@ void RunInteger(const LinearArgs& a) {
   }
 }
 
-void Run(const LinearArgs& a, const Workspace&) {
+void Run(const LinearArgs& a, const Workspace& w) {
   if (a.x_dtype == DType::kF32) {
-    RunFloat(a);
+    RunFloat(a, static_cast<float*>(w.scratch));
   } else {
     RunInteger(a);
   }
@@ -89,8 +107,8 @@ const char* WhyNot(const LinearArgs&) {
   return nullptr;
 }
 
-int64_t ScratchBytes(const LinearArgs&) {
-  return 0;
+int64_t ScratchBytes(const LinearArgs& a) {
+  return a.x_dtype == DType::kF32 ? a.K * static_cast<int64_t>(sizeof(float)) : 0;
 }
 
 }  // namespace

@@ -23,14 +23,20 @@ class ClipObserver : public Observer {
   void EndDocument() override;
   void Merge(const Observer& other) override;
   Result<Encoding> Choose(DType dtype) const override;
+  // What was seen, cut off at the clip on either side.
+  Result<std::vector<ValueRange>> Ranges() const override;
 
  private:
   ScaleAxis axis_;
   Propose propose_;
   Combine combine_;
+  // By scale; 0 where nothing was seen.
+  Result<std::vector<float>> Clips() const;
+
   bool finite_ = true, seen_ = false;
   std::vector<std::vector<float>> document_;  // by scale: magnitudes
   std::vector<std::vector<double>> clips_;    // by scale and document
+  std::vector<ValueRange> seen_range_;        // by scale
 };
 
 }  // namespace octet

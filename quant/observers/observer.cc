@@ -2,12 +2,7 @@
 
 namespace octet {
 
-Result<std::vector<ValueRange>> Observer::Ranges() const {
-  return Unsupported("this observer measures magnitudes only");
-}
-
-Result<Encoding> ChooseCodec(const Observer& observer, Codec codec) {
-  OCTET_ASSIGN(const std::vector<ValueRange> ranges, observer.Ranges());
+Encoding ChooseCodec(const std::vector<ValueRange>& ranges, Codec codec) {
   Encoding e{DType::kI8, ScaleSource::kStatic, {}, codec, {}};
   for (const ValueRange& range : ranges) {
     const CodecFit fit = FitCodec(codec, range);

@@ -9,6 +9,7 @@
 #include "kernels/isa.h"
 #include "quant/observers/observer.h"
 #include "quant/passes/passes.h"
+#include "tensor/codec.h"
 
 namespace octet {
 namespace {
@@ -168,7 +169,14 @@ class ObserverTap : public Tap {
  private:
   static std::unique_ptr<Observer> MakeObserver(const SiteRule& rule, ScaleAxis axis,
                                                 int64_t scales) {
-    (void)rule;
+    switch (rule.observer) {
+      case ObserverKind::kPercentile:
+        return MakePercentileObserver(axis, scales, rule.alpha);
+      case ObserverKind::kOctav:
+        return MakeOctavObserver(axis, scales);
+      case ObserverKind::kAbsMax:
+        break;
+    }
     return MakeAbsMaxObserver(axis, scales);
   }
 
@@ -242,7 +250,7 @@ class EncodeSitesPass {
       OCTET_TRY(interpreter.FinalNorm(c.float_streams->entering(d), &tap).status());
       total.observers.begin()->second->Merge(*tap.observers.begin()->second);
     }
-    return Choose(c, total);
+    return Choose(c, plans, total);
   }
 
  private:
@@ -261,21 +269,42 @@ class EncodeSitesPass {
     ObserverTap total(layer, plans, full_score_, running_state_);
     c.block_means.assign(documents, {});
     for (size_t d = 0; d < documents; ++d) {
+      for (auto& [site, observer] : taps[d]->observers) {
+        observer->EndDocument();
+      }
       for (auto& [site, observer] : total.observers) {
         observer->Merge(*taps[d]->observers.at(site));
       }
       c.block_means[d] = std::move(taps[d]->means);
     }
-    return Choose(c, total);
+    return Choose(c, plans, total);
   }
 
-  static Status Choose(QuantContext& c, const ObserverTap& total) {
+  static Status Choose(QuantContext& c, const SitePlans& plans, const ObserverTap& total) {
     for (const auto& [site, observer] : total.observers) {
-      Result<Encoding> e = observer->Choose(DType::kI8);
-      if (!e.ok()) return e.status().Annotate(site);
-      c.graph.encodings[site] = *std::move(e);
+      const SiteRule& rule = *plans.find(site)->second.rule;
+      OCTET_ASSIGN(const Codec codec, ParseCodec(rule.codec));
+      Result<std::vector<ValueRange>> ranges = observer->Ranges();
+      if (!ranges.ok()) return ranges.status().Annotate(site);
+      if (rule.granularity == Granularity::kCluster) {
+        ShareRanges(ClusterOfChannel(*c.clusters), &*ranges);
+      }
+      c.graph.encodings[site] = ChooseCodec(*ranges, codec);
     }
     return {};
+  }
+
+  // Every channel gets the range of its cluster.
+  static void ShareRanges(const std::vector<uint16_t>& cluster, std::vector<ValueRange>* ranges) {
+    std::map<uint16_t, ValueRange> whole;
+    for (size_t i = 0; i < ranges->size(); ++i) {
+      const ValueRange own = (*ranges)[i];
+      ValueRange& range = whole.try_emplace(cluster[i], own).first->second;
+      range = {std::min(range.low, own.low), std::max(range.high, own.high)};
+    }
+    for (size_t i = 0; i < ranges->size(); ++i) {
+      (*ranges)[i] = whole.at(cluster[i]);
+    }
   }
 
   static Status ShareScales(QuantContext& c, int layer, const SitePlans& plans) {

@@ -13,50 +13,50 @@ namespace {
 // each matrix product one for a single row.
 constexpr int64_t kPart = 8;
 
-// The largest absolute value of each element of a document's states; and a percentile of them.
+// Of the states of one document: the largest absolute value of each element, or what an observer of
+// one scale for all makes of them.
 class StateTap : public Tap {
  public:
-  StateTap(int layer, double alpha)
-      : percentile(MakePercentileObserver(ScaleAxis::kTensor, 1, alpha)),
-        site_(StateSite(layer)) {}
+  StateTap(int layer, std::unique_ptr<Observer> one_scale)
+      : one_scale(std::move(one_scale)), site_(StateSite(layer)) {}
   void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
     if (site != site_) return;
+    if (one_scale != nullptr) {
+      one_scale->Update({values, 0, rows, cols});
+      return;
+    }
     peaks.resize(static_cast<size_t>(rows * cols));
     for (size_t i = 0; i < peaks.size(); ++i) {
       peaks[i] = std::max(peaks[i], std::fabs(values[i]));
     }
-    percentile->Update({values, 0, rows, cols});
   }
   bool WantsInnerSites() const override { return false; }
 
   std::vector<float> peaks;  // [rows, N]
-  std::unique_ptr<Observer> percentile;
+  std::unique_ptr<Observer> one_scale;
 
  private:
   std::string site_;
 };
 
-// Only the peaks: what a percentile keeps of a document is large.
-class PeaksTap : public StateTap {
- public:
-  explicit PeaksTap(int layer) : StateTap(layer, 1.0) {}
-};
-
 Result<StateScales> Calibrate(QuantContext& c, int layer, const StatePlan& plan) {
   const size_t documents = c.data.documents.size();
+  const bool percentile = plan.observer == ObserverKind::kPercentile;
   std::vector<std::unique_ptr<StateTap>> taps(documents);
   OCTET_TRY(ObserveStates(c, layer, kPart, [&](size_t d) {
-    taps[d] = std::make_unique<StateTap>(layer, plan.alpha);
+    taps[d] = std::make_unique<StateTap>(
+        layer, percentile ? MakePercentileObserver(ScaleAxis::kTensor, 1, plan.alpha) : nullptr);
     return taps[d].get();
   }));
-  const Node& n = *FindStateNode(c.graph, layer);
-  if (plan.observer == ObserverKind::kPercentile) {
+  if (percentile) {
+    Observer& total = *taps[0]->one_scale;
     for (size_t d = 1; d < documents; ++d) {
-      taps[0]->percentile->Merge(*taps[d]->percentile);
+      total.Merge(*taps[d]->one_scale);
     }
-    OCTET_ASSIGN(const Encoding e, taps[0]->percentile->Choose(DType::kI8));
+    OCTET_ASSIGN(const Encoding e, total.Choose(DType::kI8));
     return StateScales{1, e.scales, {}};
   }
+  const Node& n = *FindStateNode(c.graph, layer);
   std::vector<float> peaks(static_cast<size_t>(n.width * StateSize(n)), 0.0f);
   for (const auto& tap : taps) {
     for (size_t i = 0; i < peaks.size(); ++i) {
