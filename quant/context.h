@@ -67,8 +67,8 @@ Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap);
 // The same in parts of `part` tokens, after each of which the tap sees the state; what leaves the
 // block is not kept. The tap is shown nothing inside an Ssd.
 Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap);
-// As RunFloatBlock over c.quantized_streams, whose leaving rows are not touched; `seen` is called for one
-// document after the other, in their order, when its tap has seen all.
+// As RunFloatBlock over c.quantized_streams, whose leaving rows are not touched; `seen` is called
+// for one document after the other, in their order, when its tap has seen all.
 Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
                              const std::function<void(size_t document)>& seen);
 // Runs block `layer` as it will be deployed over c.quantized_streams: fills what leaves the block.

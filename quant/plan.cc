@@ -16,7 +16,8 @@ namespace {
 
 constexpr std::array kRotations = {"none", "output", "full"};
 constexpr std::array kSsdModes = {"float", "int8", "int8-gate-q7"};
-constexpr std::array kGranularities = {"tensor", "group", "channel", "cluster", "token", "chunk"};
+constexpr std::array kGranularities = {"tensor",  "group", "channel", "segment",
+                                       "cluster", "token", "chunk"};
 constexpr std::array kObservers = {"absmax", "percentile", "octav"};
 constexpr std::array kMethods = {"rtn", "gptq"};
 constexpr std::array kSteps = {"absmax", "least-squares"};
@@ -50,6 +51,13 @@ void Members(WeightRule& r, Visitor& v) {
 }
 
 template <class Visitor>
+void Members(ForkRule& r, Visitor& v) {
+  v.Text("site", r.site, "name of the new site within the block");
+  v.Text("reader", r.reader, "site of the operation that reads it");
+  v.Integer("input", r.input, 0, 3, "which of the reader's inputs");
+}
+
+template <class Visitor>
 void Members(QuantPlan& p, Visitor& v) {
   v.Choice("rotation", p.rotation, kRotations, "offline Hadamard rotation");
   v.Text("hadamard", p.hadamard, "auto or block");
@@ -60,8 +68,10 @@ void Members(QuantPlan& p, Visitor& v) {
   v.Choice("ssd", p.ssd, kSsdModes, "how the SSD computes");
   v.Flag("full_score", p.full_score, "calibrate scores above the diagonal too");
   v.Flag("running_state", p.running_state, "state scales cover carried states");
+  v.Rules("forks", p.forks, "readers that see a value under a site of their own");
   v.Rules("sites", p.sites, "how sites are encoded; the last rule for a site counts");
   v.Rules("weights", p.weights, "how tensors are stored; the last rule for a tensor counts");
+  v.Flag("sweep_alpha", p.sweep_alpha, "choose alpha by the calibration text's perplexity");
   v.Number("damping", p.damping, 1e-6, 1, "of GPTQ, relative to the Hessian's mean diagonal");
   v.Text("state", p.state, "format of the recurrent state");
   v.Choice("state_scales", p.state_scales, kStateLayouts, "static state scales: what shares one");
@@ -301,6 +311,7 @@ Status CheckLayers(const std::string& layers) {
 
 Status CheckPlan(const QuantPlan& p) {
   OCTET_TRY(ParseStateFormat(p.state).status());
+  OCTET_TRY(ParseMeanCorrection(p.mean_correction).status());
   if (p.state_observer == ObserverKind::kOctav ||
       (p.state_observer == ObserverKind::kPercentile && p.state_scales != StateLayout::kTensor)) {
     return InvalidArgument("state_observer must be absmax, or percentile with one scale (tensor)");
@@ -329,6 +340,19 @@ Status CheckPlan(const QuantPlan& p) {
         fmt::format("hadamard is \"{}\", but must be auto or block", p.hadamard));
   }
   return {};
+}
+
+Result<std::optional<double>> ParseMeanCorrection(const std::string& text) {
+  if (text == "auto") return std::optional<double>();
+  if (text == "none") return std::optional<double>(0.0);
+  double g = 0;
+  const char* end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, g);
+  if (parsed.ec != std::errc() || parsed.ptr != end || !(g >= 0 && g <= 1)) {
+    return InvalidArgument(fmt::format(
+        "mean_correction is \"{}\", but must be none, auto or a number between 0 and 1", text));
+  }
+  return std::optional<double>(g);
 }
 
 bool NeedsCalibration(const QuantPlan& p) {

@@ -3,6 +3,7 @@
 #define OCTET_QUANT_PLAN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,6 +62,16 @@ struct SiteRule {
   friend bool operator==(const SiteRule&, const SiteRule&) = default;
 };
 
+// A reader of a value that sees it under a site of its own, so that it can be encoded for that
+// reader alone.
+struct ForkRule {
+  std::string site = "";    // the new site, within the block
+  std::string reader = "";  // site of the operation that reads it
+  int64_t input = 0;        // which of its inputs
+
+  friend bool operator==(const ForkRule&, const ForkRule&) = default;
+};
+
 enum class WeightMethod : uint8_t {
   kRtn,   // round to nearest
   kGptq,  // Frantar et al. 2022; 4 bits
@@ -97,13 +108,16 @@ struct QuantPlan {
   SsdMode ssd = SsdMode::kFloat;
   bool full_score = false;     // calibrate scores above the diagonal too, as the paper does
   bool running_state = false;  // state scales cover carried states, not only local ones
+  std::vector<ForkRule> forks;
   std::vector<SiteRule> sites;
   std::vector<WeightRule> weights;
-  double damping = 0.01;                 // of GPTQ, relative to the Hessian's mean diagonal
-  std::string state = "f32";             // format of the recurrent state
-  StateLayout state_scales = StateLayout::kRow;          // static formats: what shares a scale
-  ObserverKind state_observer = ObserverKind::kAbsMax;   // kPercentile: one scale for all only
-  double state_alpha = 1.0;                              // kPercentile
+  // Chooses alpha of all percentile rules by the calibration text's perplexity (quant/sweep.h).
+  bool sweep_alpha = false;
+  double damping = 0.01;                         // of GPTQ, relative to the Hessian's mean diagonal
+  std::string state = "f32";                     // format of the recurrent state
+  StateLayout state_scales = StateLayout::kRow;  // static formats: what shares a scale
+  ObserverKind state_observer = ObserverKind::kAbsMax;  // kPercentile: one scale for all only
+  double state_alpha = 1.0;                             // kPercentile
   std::string mean_correction = "none";  // "none", "auto", or a factor in [0, 1] (SSDi8)
 
   friend bool operator==(const QuantPlan&, const QuantPlan&) = default;
@@ -111,6 +125,10 @@ struct QuantPlan {
 
 // What ApplyJson and the ranges of recipe options do not exclude; kInvalidArgument naming it.
 Status CheckPlan(const QuantPlan& plan);
+
+// The factor that a mean_correction means: nothing for "auto", 0 for "none"; kInvalidArgument for
+// other text than a number between 0 and 1.
+Result<std::optional<double>> ParseMeanCorrection(const std::string& text);
 
 // Whether carrying the plan out needs calibration text.
 bool NeedsCalibration(const QuantPlan& plan);

@@ -33,23 +33,14 @@ Status RunPasses(const std::vector<Pass>& passes, QuantContext& c) {
   return {};
 }
 
-Status CheckFamily(const RecipeRun& run, const Graph& graph) {
+Family FamilyOf(const Graph& graph) {
   const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
-  const bool mamba2 = std::ranges::any_of(graph.nodes, is_ssd);
-  if (run.families == Families::kMamba2 && !mamba2) {
-    return Unsupported(fmt::format(
-        "recipe {} quantizes inside the SSD of Mamba-2, which this model does not have", run.name));
-  }
-  if (run.families == Families::kMamba && mamba2) {
-    return Unsupported(fmt::format("recipe {} is for Mamba; this model is a Mamba-2", run.name));
-  }
-  return {};
+  return std::ranges::any_of(graph.nodes, is_ssd) ? Family::kMamba2 : Family::kMamba;
 }
 
 Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
                                 const TokenDataset& data, const Json& calibration, ThreadPool* pool,
                                 const Progress& progress) {
-  OCTET_TRY(CheckFamily(run, graph));
   const bool calibrates = NeedsCalibration(run.plan);
   if (calibrates && data.tokens() == 0) {
     return InvalidArgument(fmt::format("recipe {} needs calibration text", run.name));

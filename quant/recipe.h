@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -58,16 +59,17 @@ class RecipeOptions {
   Json values_ = Json::MakeObject();
 };
 
-// Model families that a recipe is for.
-enum class Families : uint8_t { kAny, kMamba, kMamba2 };
+// kMamba covers FalconMamba.
+enum class Family : uint8_t { kMamba, kMamba2 };
+Family FamilyOf(const Graph& graph);
 
 struct Recipe {
   const char* name;     // "ssdi8-w8a8"
   const char* source;   // paper
   const char* summary;  // one line for `octet recipes`
   std::vector<RecipeOption> (*options)();
-  QuantPlan (*plan)(const RecipeOptions& options);
-  Families families = Families::kAny;
+  QuantPlan (*plan)(const RecipeOptions& options, Family family);
+  std::optional<Family> only = std::nullopt;  // the one family that the recipe is for
 };
 
 // All recipes, one line each in registry.cc.
@@ -75,25 +77,22 @@ std::span<const Recipe> Recipes();
 // kInvalidArgument naming the known recipes.
 Result<const Recipe*> FindRecipe(std::string_view name);
 
-// A recipe with everything decided.
+// A recipe with everything decided, for models of one family.
 struct RecipeRun {
   std::string name;
   Json options;
   QuantPlan plan;
-  Families families = Families::kAny;
 };
-// Of a named recipe; kInvalidArgument as RecipeOptions::Parse, naming the recipe.
-Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options);
+// Of a named recipe; kInvalidArgument as RecipeOptions::Parse, kUnsupported when it is not for the
+// family; either names the recipe.
+Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options, Family family);
 // Of a JSON recipe file {"recipe": NAME, "options": {...}, members of QuantPlan...}: the named
 // recipe's plan (or, without one, a plan that leaves the model in float) with what the file sets;
-// its "sites" and "weights" are added to the recipe's. `options` go before the file's.
+// its "forks", "sites" and "weights" are added to the recipe's. `options` go before the file's.
 // kInvalidArgument naming the file and the member.
-Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options);
+Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options, Family family);
 // Of the file if `recipe` ends in ".json", of the registered recipe of that name otherwise.
-Result<RecipeRun> PlanRecipeNamed(const std::string& recipe, const Json& options);
-
-// Whether the recipe fits the model's family; kUnsupported, naming the recipe, where it does not.
-Status CheckFamily(const RecipeRun& run, const Graph& graph);
+Result<RecipeRun> PlanRecipeNamed(const std::string& recipe, const Json& options, Family family);
 
 // The result: a graph with encodings, its weights, and the quantization_config for config.json.
 struct QuantizedModel {
@@ -104,8 +103,7 @@ struct QuantizedModel {
 
 // Runs a recipe on a float model. `calibration` describes the data for the record ("name",
 // "sha256", "tokens"). Deterministic: the same inputs give the same bytes, for any number of
-// threads. kInvalidArgument when the plan needs calibration data and there is none; CheckFamily's
-// error when it does not fit.
+// threads. kInvalidArgument when the plan needs calibration data and there is none.
 Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
                                 const TokenDataset& data, const Json& calibration, ThreadPool* pool,
                                 const Progress& progress);

@@ -18,15 +18,16 @@ Result<Json> MergeOptions(const Json* file, const Json& given) {
   return merged;
 }
 
-Result<RecipeRun> PlanJson(const Json& j, const Json& given, const std::string& name) {
+Result<RecipeRun> PlanJson(const Json& j, const Json& given, const std::string& name,
+                           Family family) {
   if (!j.is_object()) return InvalidArgument("a recipe must be a JSON object");
   Json rest = j;
-  RecipeRun run{name, Json::MakeObject(), {}, Families::kAny};
+  RecipeRun run{name, Json::MakeObject(), {}};
   OCTET_ASSIGN(const Json options, MergeOptions(j.Find("options"), given));
   if (const Json* base = j.Find("recipe"); base != nullptr) {
     if (!base->is_string()) return InvalidArgument("member recipe must be the name of a recipe");
     OCTET_ASSIGN(const Recipe* recipe, FindRecipe(base->AsString()));
-    OCTET_ASSIGN(run, PlanRecipe(*recipe, options));
+    OCTET_ASSIGN(run, PlanRecipe(*recipe, options, family));
     run.name = name;
   } else if (!options.AsObject().empty()) {
     return InvalidArgument("there are options, but no member recipe that they are for");
@@ -39,27 +40,32 @@ Result<RecipeRun> PlanJson(const Json& j, const Json& given, const std::string& 
 
 }  // namespace
 
-Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options) {
+Result<RecipeRun> PlanRecipe(const Recipe& recipe, const Json& options, Family family) {
+  if (recipe.only.value_or(family) != family) {
+    return Unsupported(fmt::format("recipe {} is for {} models, which this one is not", recipe.name,
+                                   family == Family::kMamba ? "Mamba-2" : "Mamba-1"));
+  }
   const Result<RecipeOptions> parsed = RecipeOptions::Parse(recipe.options(), options);
   if (!parsed.ok()) return parsed.status().Annotate(fmt::format("recipe {}", recipe.name));
-  RecipeRun run{recipe.name, parsed->json(), recipe.plan(*parsed), recipe.families};
+  RecipeRun run{recipe.name, parsed->json(), recipe.plan(*parsed, family)};
   const Status sound = CheckPlan(run.plan);
   if (!sound.ok()) return sound.Annotate(fmt::format("recipe {}", recipe.name));
   return run;
 }
 
-Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options) {
+Result<RecipeRun> PlanRecipeFile(const std::string& path, const Json& options, Family family) {
   OCTET_ASSIGN(const Json j, Json::ParseFile(path, kMaxFileBytes));
   const size_t slash = path.rfind('/');
-  Result<RecipeRun> run = PlanJson(j, options, slash == path.npos ? path : path.substr(slash + 1));
+  Result<RecipeRun> run =
+      PlanJson(j, options, slash == path.npos ? path : path.substr(slash + 1), family);
   if (!run.ok()) return run.status().Annotate(path);
   return run;
 }
 
-Result<RecipeRun> PlanRecipeNamed(const std::string& recipe, const Json& options) {
-  if (recipe.ends_with(".json")) return PlanRecipeFile(recipe, options);
+Result<RecipeRun> PlanRecipeNamed(const std::string& recipe, const Json& options, Family family) {
+  if (recipe.ends_with(".json")) return PlanRecipeFile(recipe, options, family);
   OCTET_ASSIGN(const Recipe* found, FindRecipe(recipe));
-  return PlanRecipe(*found, options);
+  return PlanRecipe(*found, options, family);
 }
 
 }  // namespace octet

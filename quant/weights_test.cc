@@ -291,10 +291,9 @@ TEST(Embeddings, AreF16WhereThatHoldsThem) {
 
 TEST(Attributes, EncodingPasses) {
   Parts p = MakeParts();
-  ASSERT_TRUE(RunPass(EncodeSites({{.sites = "linear-inputs", .granularity = Granularity::kToken}},
-                                  false, false),
-                      &p)
-                  .ok());
+  ASSERT_TRUE(
+      RunPass(EncodeSites({{.sites = "linear-inputs", .granularity = Granularity::kToken}}, {}), &p)
+          .ok());
   EXPECT_EQ(p.graph.encodings.size(), 4u);
   for (const char* site :
        {"layers.0.u_norm", "layers.1.u_norm", "layers.0.y_norm", "layers.1.y_norm"}) {
@@ -307,9 +306,7 @@ TEST(Attributes, EncodingPasses) {
   EXPECT_TRUE(Verify(p.graph).ok());
   p = MakeParts();
   ASSERT_TRUE(
-      RunPass(EncodeSites({{.sites = "ssd.*", .granularity = Granularity::kChunk}}, false, false),
-              &p)
-          .ok());
+      RunPass(EncodeSites({{.sites = "ssd.*", .granularity = Granularity::kChunk}}, {}), &p).ok());
   EXPECT_EQ(p.graph.encodings.size(), 6u);
   for (const int layer : {0, 1}) {
     for (const char* inner : kSsdInnerSites) {

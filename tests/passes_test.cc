@@ -142,7 +142,7 @@ struct Corrected {
 Corrected Correct(const BlockSizes& s, const TokenDataset& data, const std::string& factor) {
   Corrected m{MakeBlocks(s), MakeBlockWeights(s, 31), {}};
   const std::vector<Pass> plain = {
-      EncodeSites({{.sites = "u_norm"}, {.sites = "y_norm"}}, false, false),
+      EncodeSites({{.sites = "u_norm"}, {.sites = "y_norm"}}, {}),
       QuantizeWeights({{.tensors = "linears", .bits = 4, .group = 32}}, 0.01)};
   Graph graph = m.graph;
   m.before = m.weights;
@@ -287,8 +287,8 @@ TEST(Recipes, DefaultsRunForEveryNumberOfGroups) {
     const Floats want = FloatLogits(m.graph, m.weights, ids);
     for (const Recipe& recipe : Recipes()) {
       ThreadPool pool(2);
-      const RecipeRun run = *PlanRecipe(recipe, Json());
-      if (!CheckFamily(run, m.graph).ok()) continue;
+      if (recipe.only.value_or(Family::kMamba2) != Family::kMamba2) continue;
+      const RecipeRun run = *PlanRecipe(recipe, Json(), Family::kMamba2);
       const auto q =
           Quantize(run, m.graph, m.weights, RandomData(4, 70, c.vocab_rows), Json(), &pool, {});
       ASSERT_TRUE(q.ok()) << recipe.name << groups << q.status().message();
@@ -305,7 +305,7 @@ TEST(Recipes, DefaultsRunForEveryNumberOfGroups) {
                            })
                       .ok());
       // Random weights have no redundancy: 4 bits cost about a third of the signal here.
-      const bool int4 = std::string(recipe.name).ends_with("w4a8");
+      const bool int4 = std::string(recipe.name).find("w4a") != std::string::npos;
       EXPECT_LT(RelativeError(got, want), int4 ? 0.5 : 0.15) << recipe.name << groups;
     }
   }

@@ -53,7 +53,7 @@ T Must(Result<T> result) {
 
 QuantizedModel QuantizeWith(const RandomModel& m, const std::string& recipe, const Json& options,
                             int threads = 2) {
-  const RecipeRun run = Must(PlanRecipeNamed(recipe, options));
+  const RecipeRun run = Must(PlanRecipeNamed(recipe, options, FamilyOf(m.graph)));
   ThreadPool pool(threads);
   return Must(
       Quantize(run, m.graph, m.weights, RandomData(6, 90, m.graph.vocab_rows), Json(), &pool, {}));
@@ -402,19 +402,18 @@ INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
                                               c.param.inner_scales != nullptr ? "_static" : "");
                          });
 
-TEST(Families, RecipesInsideTheSsdRefuseAMamba) {
-  const RandomModel m = MakeRandomModel(SmallMamba1(), 7);
-  ThreadPool pool(1);
+TEST(Families, RecipesForOneFamilyRefuseTheOther) {
   for (const Recipe& recipe : Recipes()) {
-    const Result<QuantizedModel> q = Quantize(*PlanRecipe(recipe, Json()), m.graph, m.weights,
-                                              RandomData(2, 20, 61), Json(), &pool, {});
-    EXPECT_EQ(q.ok(), !QuantizesInsideTheSsd(recipe.name)) << recipe.name;
-    if (q.ok()) continue;
-    EXPECT_EQ(q.status().code(), Code::kUnsupported);
-    EXPECT_EQ(q.status().message(),
-              fmt::format("recipe {} quantizes inside the SSD of Mamba-2, which this model does "
-                          "not have",
-                          recipe.name));
+    for (const Family family : {Family::kMamba, Family::kMamba2}) {
+      const Status s = PlanRecipe(recipe, Json(), family).status();
+      const bool fits = recipe.only.value_or(family) == family;
+      EXPECT_EQ(s.ok(), fits) << recipe.name;
+      if (fits) continue;
+      EXPECT_EQ(s.code(), Code::kUnsupported);
+      EXPECT_EQ(s.message(),
+                fmt::format("recipe {} is for {} models, which this one is not", recipe.name,
+                            family == Family::kMamba ? "Mamba-2" : "Mamba-1"));
+    }
   }
 }
 
@@ -441,8 +440,8 @@ TEST(Families, EncodeSitesNamesASiteThatNoBlockHas) {
   const TokenDataset data = RandomData(1, 10, 61);
   for (const char* site : {"y_norm", "ssd.state"}) {
     const auto run = [&](bool optional) {
-      return RunPassesOn({EncodeSites({{.sites = site, .optional = optional}}, false, false)},
-                         &m.graph, &m.weights, data);
+      return RunPassesOn({EncodeSites({{.sites = site, .optional = optional}}, {})}, &m.graph,
+                         &m.weights, data);
     };
     EXPECT_EQ(run(false).message(), fmt::format("sites: no block has a site {}", site));
     EXPECT_TRUE(run(true).ok());
@@ -531,8 +530,8 @@ TEST(Options, AreTypedAndChecked) {
   EXPECT_THAT(FindRecipe("gptq9").status().message(), testing::HasSubstr("ssdi8-w8a8"));
   const RandomModel m = MakeRandomModel(SmallConfig(1), 1);
   ThreadPool pool(1);
-  const Result<QuantizedModel> none =
-      Quantize(*PlanRecipe(*recipe, Json()), m.graph, m.weights, {}, Json(), &pool, {});
+  const Result<QuantizedModel> none = Quantize(*PlanRecipe(*recipe, Json(), Family::kMamba2),
+                                               m.graph, m.weights, {}, Json(), &pool, {});
   EXPECT_THAT(none.status().message(), testing::HasSubstr("needs calibration text"));
 }
 

@@ -40,8 +40,8 @@ Checked MakeChecked(const char* recipe) {
     data.documents.push_back(RandomTokens(120, c.vocab_rows, 60 + i));
   }
   ThreadPool pool(2);
-  auto q = Quantize(*PlanRecipeNamed(recipe, Json()), k.model.graph, k.model.weights, data, Json(),
-                    &pool, {});
+  auto q = Quantize(*PlanRecipeNamed(recipe, Json(), FamilyOf(k.model.graph)), k.model.graph,
+                    k.model.weights, data, Json(), &pool, {});
   EXPECT_TRUE(q.ok()) << q.status().message();
   if (q.ok()) k.q = *std::move(q);
   return k;

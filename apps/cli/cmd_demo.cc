@@ -64,7 +64,8 @@ Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folde
   row.folder = float_folder;
   if (contestant.recipe != nullptr) {
     Step(fmt::format("Quantizing: {}", row.name));
-    OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(contestant.recipe, Json()));
+    OCTET_ASSIGN(const RecipeRun recipe,
+                 PlanRecipeNamed(contestant.recipe, Json(), FamilyOf(source.graph)));
     OCTET_ASSIGN(const CheckedModel checked,
                  QuantizeAndCheck(recipe, source, text, threads, bar->Callback()));
     for (const std::string& f : checked.check.Failures()) {
@@ -195,8 +196,7 @@ Status Run(const DemoCommand& c) {
   std::vector<Row> rows;
   for (const Contestant& contestant : kContestants) {
     if (contestant.recipe != nullptr) {
-      OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(contestant.recipe, Json()));
-      if (!CheckFamily(recipe, source.graph).ok()) continue;
+      if (!PlanRecipeNamed(contestant.recipe, Json(), FamilyOf(source.graph)).ok()) continue;
     }
     OCTET_ASSIGN(rows.emplace_back(),
                  MakeRow(contestant, folder, source, text, output, c.threads, &bar));
@@ -207,10 +207,9 @@ Status Run(const DemoCommand& c) {
     PrintJson("demo", ToJson(rows));
   } else {
     OCTET_ASSIGN(const std::string samples, Samples(rows));
-    OCTET_ASSIGN(const RecipeRun best, PlanRecipeNamed("ssdi8-plus-w8a8", Json()));
-    const bool fits = CheckFamily(best, source.graph).ok();
+    const bool mamba2 = FamilyOf(source.graph) == Family::kMamba2;
     Print("\n" + TableText(rows) + samples +
-          NextCommands(folder, fits ? best.name : "w8a8-dynamic"));
+          NextCommands(folder, mamba2 ? "ssdi8-plus-w8a8" : "quamba"));
   }
   OCTET_TRY(Flush());
   if (!c.output.empty()) output.Keep();

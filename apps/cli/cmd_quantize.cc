@@ -24,6 +24,13 @@ Status ProbeOutput(const std::string& output) {
   return OutputFolder::Create(output).status();
 }
 
+// Mistakes in the recipe's name or options, before a model is loaded.
+Status CheckRecipe(const std::string& recipe, const Json& options) {
+  const Status s = PlanRecipeNamed(recipe, options, Family::kMamba2).status();
+  return s.code() == Code::kUnsupported ? PlanRecipeNamed(recipe, options, Family::kMamba).status()
+                                        : s;
+}
+
 Json Strings(const std::vector<std::string>& texts) {
   Json array = Json::MakeArray();
   for (const std::string& t : texts) {
@@ -100,10 +107,10 @@ void PrintWarnings(const SelfCheckReport& check) {
 
 Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(const Json given, ParseOptions(c.options));
-  OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given));
+  OCTET_TRY(CheckRecipe(c.recipe, given));
   OCTET_TRY(ProbeOutput(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
-  OCTET_TRY(CheckFamily(recipe, source.graph));
+  OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given, FamilyOf(source.graph)));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
   OCTET_ASSIGN(const CalibrationText text,

@@ -31,7 +31,7 @@ Json ToJson(const Recipe& r) {
   j.Set("name", r.name);
   j.Set("source", r.source);
   j.Set("summary", r.summary);
-  const Result<RecipeRun> run = PlanRecipe(r, Json());
+  const Result<RecipeRun> run = PlanRecipe(r, Json(), r.only.value_or(Family::kMamba2));
   j.Set("needs_calibration", run.ok() && NeedsCalibration(run->plan));
   Json options = Json::MakeArray();
   for (const RecipeOption& o : r.options()) {
@@ -73,8 +73,12 @@ Status Run(const RecipesCommand& c) {
     return {};
   }
   if (!c.recipe.empty()) {
-    OCTET_ASSIGN(const RecipeRun run, PlanRecipeNamed(c.recipe, Json()));
-    Print(ToJson(run.plan).Dump(2) + "\n");
+    Result<RecipeRun> run = PlanRecipeNamed(c.recipe, Json(), Family::kMamba2);
+    if (!run.ok() && run.status().code() == Code::kUnsupported) {
+      run = PlanRecipeNamed(c.recipe, Json(), Family::kMamba);
+    }
+    OCTET_TRY(run.status());
+    Print(ToJson(run->plan).Dump(2) + "\n");
     return {};
   }
   if (c.json) {

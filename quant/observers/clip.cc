@@ -95,8 +95,8 @@ Result<std::vector<ValueRange>> ClipObserver::Ranges() const {
   OCTET_ASSIGN(const std::vector<float> clips, Clips());
   std::vector<ValueRange> ranges;
   for (size_t i = 0; i < clips.size(); ++i) {
-    ranges.push_back({std::max(seen_range_[i].low, -clips[i]),
-                      std::min(seen_range_[i].high, clips[i])});
+    ranges.push_back(
+        {std::max(seen_range_[i].low, -clips[i]), std::min(seen_range_[i].high, clips[i])});
   }
   return ranges;
 }

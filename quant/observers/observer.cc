@@ -2,6 +2,10 @@
 
 namespace octet {
 
+Result<std::vector<ValueRange>> Observer::Ranges() const {
+  return Unsupported("this observer measures magnitudes only");
+}
+
 Encoding ChooseCodec(const std::vector<ValueRange>& ranges, Codec codec) {
   Encoding e{DType::kI8, ScaleSource::kStatic, {}, codec, {}};
   for (const ValueRange& range : ranges) {
@@ -10,6 +14,11 @@ Encoding ChooseCodec(const std::vector<ValueRange>& ranges, Codec codec) {
     if (HasZero(codec)) e.zeros.push_back(static_cast<uint8_t>(fit.zero));
   }
   return e;
+}
+
+Result<Encoding> ChooseCodec(const Observer& observer, Codec codec) {
+  OCTET_ASSIGN(const std::vector<ValueRange> ranges, observer.Ranges());
+  return ChooseCodec(ranges, codec);
 }
 
 }  // namespace octet

@@ -40,12 +40,15 @@ class Observer {
   // The encoding that the statistics call for. kInvalidArgument when nothing was observed, kCorrupt
   // when a value was NaN or infinite.
   virtual Result<Encoding> Choose(DType dtype) const = 0;
-  // The range of values that each scale must hold; errors as Choose.
-  virtual Result<std::vector<ValueRange>> Ranges() const = 0;
+  // The range of values that each scale must hold; errors as Choose. kUnsupported from an observer
+  // that does not tell signs apart.
+  virtual Result<std::vector<ValueRange>> Ranges() const;
 };
 
 // The static encoding in `codec` that `ranges` call for, one a scale, by FitCodec (tensor/codec.h).
 Encoding ChooseCodec(const std::vector<ValueRange>& ranges, Codec codec);
+// Of what an observer saw; errors as Ranges.
+Result<Encoding> ChooseCodec(const Observer& observer, Codec codec);
 
 // Running minimum and maximum for each of `scales` scales, Choose using the larger magnitude: no
 // clipping on the calibration data.

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include "quant/passes/passes.h"
 
 namespace octet {
@@ -6,6 +8,24 @@ Pass SetChunkSize(int64_t chunk_size) {
   return {"chunk size", [chunk_size](QuantContext& c) -> Status {
             if (chunk_size > 0) SetChunkSize(chunk_size, &c.graph);
             return {};
+          }};
+}
+
+Pass ForkSites(std::vector<ForkRule> forks) {
+  return {"forks", [forks = std::move(forks)](QuantContext& c) -> Status {
+            for (int layer = 0; layer < c.graph.layers; ++layer) {
+              for (const ForkRule& f : forks) {
+                const ValueId reader =
+                    c.graph.FindSite(fmt::format("layers.{}.{}", layer, f.reader));
+                const auto input = static_cast<size_t>(f.input);
+                if (reader < 0 || input >= c.graph.nodes[static_cast<size_t>(reader)].in.size()) {
+                  return InvalidArgument(fmt::format("fork {}: block {} has no reader {} input {}",
+                                                     f.site, layer, f.reader, f.input));
+                }
+                ForkInput(&c.graph, reader, input, f.site);
+              }
+            }
+            return Verify(c.graph);
           }};
 }
 

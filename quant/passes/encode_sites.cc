@@ -9,6 +9,7 @@
 #include "kernels/isa.h"
 #include "quant/observers/observer.h"
 #include "quant/passes/passes.h"
+#include "quant/segments.h"
 #include "tensor/codec.h"
 
 namespace octet {
@@ -54,6 +55,7 @@ Result<SitePlan> PlanNode(const SiteRule& rule, const Node& n, const SsdAttribut
       if (ssd == nullptr) return Mismatch(n.site, "there are no groups in this model");
       return SitePlan{&rule, ScaleAxis::kColumn, ssd->groups};
     case Granularity::kChannel:
+    case Granularity::kSegment:
     case Granularity::kCluster:
       return SitePlan{&rule, ScaleAxis::kColumn, n.width};
     case Granularity::kChunk:
@@ -119,9 +121,9 @@ Result<SitePlans> PlanBlock(const Graph& graph, int layer, const std::vector<Sit
 }
 
 // A rule that means nothing is a mistake of who wrote it.
-Status CheckRulesMatch(const Graph& graph, const std::vector<SiteRule>& rules) {
+Status CheckRulesMatch(const Graph& graph, const std::vector<SiteRule>& rules, bool rotates) {
   for (const SiteRule& rule : rules) {
-    bool matched = rule.optional || rule.sites == kFinalNorm;
+    bool matched = rule.optional || rule.sites == kFinalNorm || (rotates && rule.sites == "y_rot");
     for (int layer = 0; layer < graph.layers && !matched; ++layer) {
       SitePlans plans;
       if (!ContainsLayer(rule.layers, layer)) continue;
@@ -135,10 +137,8 @@ Status CheckRulesMatch(const Graph& graph, const std::vector<SiteRule>& rules) {
 // The observers of one document in one block, and the mean of the block's output.
 class ObserverTap : public Tap {
  public:
-  ObserverTap(int layer, const SitePlans& plans, bool full_score, bool running_state)
-      : out_(fmt::format("layers.{}.out", layer)),
-        full_score_(full_score),
-        running_state_(running_state) {
+  ObserverTap(int layer, const SitePlans& plans, const EncodeOptions& options)
+      : out_(fmt::format("layers.{}.out", layer)), options_(options) {
     for (const auto& [site, p] : plans) {
       if (p.rule->run_time()) continue;
       observers[site] = MakeObserver(*p.rule, p.axis, p.scales);
@@ -153,7 +153,7 @@ class ObserverTap : public Tap {
     constexpr std::string_view kLocal = "local_state", kCarried = "ssd.state";
     if (name.ends_with(kLocal)) {
       name.replace(name.size() - kLocal.size(), kLocal.size(), "state");
-    } else if (name.ends_with(kCarried) && !running_state_) {
+    } else if (name.ends_with(kCarried) && !options_.running_state) {
       return;
     }
     if (const auto it = observers.find(name); it != observers.end()) {
@@ -161,7 +161,7 @@ class ObserverTap : public Tap {
     }
   }
   bool WantsInnerSites() const override { return wants_inner_; }
-  bool WantsFullScore() const override { return full_score_; }
+  bool WantsFullScore() const override { return options_.full_score; }
 
   std::map<std::string, std::unique_ptr<Observer>, std::less<>> observers;
   std::vector<double> means;  // of the block's output, by channel
@@ -193,7 +193,7 @@ class ObserverTap : public Tap {
   }
 
   std::string out_;
-  bool full_score_, running_state_;
+  EncodeOptions options_;
   bool wants_inner_ = false;
 };
 
@@ -209,11 +209,11 @@ bool IsPartOf(const Graph& graph, const std::string& site, const std::string& wh
 
 class EncodeSitesPass {
  public:
-  EncodeSitesPass(std::vector<SiteRule> rules, bool full_score, bool running_state)
-      : rules_(std::move(rules)), full_score_(full_score), running_state_(running_state) {}
+  EncodeSitesPass(std::vector<SiteRule> rules, const EncodeOptions& options)
+      : rules_(std::move(rules)), options_(options) {}
 
   Status Prepare(QuantContext& c) const {
-    OCTET_TRY(CheckRulesMatch(c.graph, rules_));
+    OCTET_TRY(CheckRulesMatch(c.graph, rules_, options_.rotates_output));
     return Calibrates() ? StartStreams(c, &c.float_streams) : Status();
   }
 
@@ -244,9 +244,9 @@ class EncodeSitesPass {
     OCTET_ASSIGN(const SitePlan plan, PlanNode(*rule, norm, nullptr));
     const SitePlans plans = {{norm.site, plan}};
     const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
-    ObserverTap total(-1, plans, false, false);
+    ObserverTap total(-1, plans, options_);
     for (size_t d = 0; d < c.float_streams->documents(); ++d) {
-      ObserverTap tap(-1, plans, false, false);
+      ObserverTap tap(-1, plans, options_);
       OCTET_TRY(interpreter.FinalNorm(c.float_streams->entering(d), &tap).status());
       total.observers.begin()->second->Merge(*tap.observers.begin()->second);
     }
@@ -263,10 +263,10 @@ class EncodeSitesPass {
     const size_t documents = c.data.documents.size();
     std::vector<std::unique_ptr<ObserverTap>> taps(documents);
     OCTET_TRY(RunFloatBlock(c, layer, [&](size_t d) {
-      taps[d] = std::make_unique<ObserverTap>(layer, plans, full_score_, running_state_);
+      taps[d] = std::make_unique<ObserverTap>(layer, plans, options_);
       return taps[d].get();
     }));
-    ObserverTap total(layer, plans, full_score_, running_state_);
+    ObserverTap total(layer, plans, options_);
     c.block_means.assign(documents, {});
     for (size_t d = 0; d < documents; ++d) {
       for (auto& [site, observer] : taps[d]->observers) {
@@ -288,22 +288,32 @@ class EncodeSitesPass {
       if (!ranges.ok()) return ranges.status().Annotate(site);
       if (rule.granularity == Granularity::kCluster) {
         ShareRanges(ClusterOfChannel(*c.clusters), &*ranges);
+      } else if (rule.granularity == Granularity::kSegment) {
+        ShareRanges(SegmentOfChannel(c.graph, c.graph.FindSite(site)), &*ranges);
       }
       c.graph.encodings[site] = ChooseCodec(*ranges, codec);
     }
     return {};
   }
 
-  // Every channel gets the range of its cluster.
-  static void ShareRanges(const std::vector<uint16_t>& cluster, std::vector<ValueRange>* ranges) {
+  static std::vector<uint16_t> SegmentOfChannel(const Graph& graph, ValueId v) {
+    std::vector<uint16_t> map;
+    for (uint16_t segment = 0; const int64_t end : SegmentEnds(graph, v)) {
+      map.resize(static_cast<size_t>(end), segment++);
+    }
+    return map;
+  }
+
+  // Every channel gets the range of its part, a cluster or a segment.
+  static void ShareRanges(const std::vector<uint16_t>& part, std::vector<ValueRange>* ranges) {
     std::map<uint16_t, ValueRange> whole;
     for (size_t i = 0; i < ranges->size(); ++i) {
       const ValueRange own = (*ranges)[i];
-      ValueRange& range = whole.try_emplace(cluster[i], own).first->second;
+      ValueRange& range = whole.try_emplace(part[i], own).first->second;
       range = {std::min(range.low, own.low), std::max(range.high, own.high)};
     }
     for (size_t i = 0; i < ranges->size(); ++i) {
-      (*ranges)[i] = whole.at(cluster[i]);
+      (*ranges)[i] = whole.at(part[i]);
     }
   }
 
@@ -322,14 +332,13 @@ class EncodeSitesPass {
   }
 
   std::vector<SiteRule> rules_;
-  bool full_score_, running_state_;
+  EncodeOptions options_;
 };
 
 }  // namespace
 
-Pass EncodeSites(std::vector<SiteRule> rules, bool full_score, bool running_state) {
-  const auto pass =
-      std::make_shared<const EncodeSitesPass>(std::move(rules), full_score, running_state);
+Pass EncodeSites(std::vector<SiteRule> rules, const EncodeOptions& options) {
+  const auto pass = std::make_shared<const EncodeSitesPass>(std::move(rules), options);
   return {"sites", [pass](QuantContext& c) { return pass->Prepare(c); },
           [pass](QuantContext& c, int layer) { return pass->Block(c, layer); },
           [pass](QuantContext& c) { return pass->Finish(c); }};

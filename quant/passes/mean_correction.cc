@@ -1,4 +1,3 @@
-#include <charconv>
 #include <optional>
 
 #include <fmt/format.h>
@@ -91,30 +90,16 @@ Status CorrectBlock(QuantContext& c, int layer, std::optional<double> factor) {
   return {};
 }
 
-// The factor that `text` means: nothing for "auto".
-Result<std::optional<double>> ParseFactor(const std::string& text) {
-  if (text == "auto") return std::optional<double>();
-  if (text == "none") return std::optional<double>(0.0);
-  double g = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, g);
-  if (parsed.ec != std::errc() || parsed.ptr != end || !(g >= 0 && g <= 1)) {
-    return InvalidArgument(fmt::format(
-        "mean_correction is \"{}\", but must be none, auto or a number between 0 and 1", text));
-  }
-  return std::optional<double>(g);
-}
-
 }  // namespace
 
 Pass RunAsDeployed(const std::string& mean_correction) {
   return {"quantized blocks",
           [mean_correction](QuantContext& c) -> Status {
-            OCTET_TRY(ParseFactor(mean_correction).status());
+            OCTET_TRY(ParseMeanCorrection(mean_correction).status());
             return StartStreams(c, &c.quantized_streams);
           },
           [mean_correction](QuantContext& c, int layer) -> Status {
-            OCTET_ASSIGN(const std::optional<double> factor, ParseFactor(mean_correction));
+            OCTET_ASSIGN(const std::optional<double> factor, ParseMeanCorrection(mean_correction));
             OCTET_TRY(RunQuantizedBlock(c, layer));
             if (factor && *factor == 0.0) return {};
             return CorrectBlock(c, layer, factor);

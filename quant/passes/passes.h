@@ -19,24 +19,30 @@ Pass SetChunkSize(int64_t chunk_size);
 // H_D^T, embedding <- embedding H_D^T, in_proj <- in_proj diag(w) H_D^T, out_proj <- H_D out_proj,
 // norm weights <- 1. Products in double. The function of the model is unchanged.
 Pass RotateResidual(const std::string& hadamard);
-// Puts an online Hadamard H_I before out_proj <- out_proj [diag(gamma)] H_I^T, gamma being the gated
-// norm's weight, which becomes 1.
+// Puts an online Hadamard H_I before out_proj <- out_proj [diag(gamma)] H_I^T, gamma being the
+// gated norm's weight, which becomes 1.
 Pass RotateOutput(const std::string& hadamard, bool migrate_gamma);
 
 // Moves difficulty from the inputs of linears to their weights, where a norm feeds them
 // (quant/smooth.h).
 Pass Smooth(double alpha);
 
-// Sorts and clusters the heads and channels of every block by how large x gets (quant/cluster.h) and
-// moves the weights accordingly; before RotateOutput. Clusters of the block are left in the context
-// for scales per cluster.
+// Sorts and clusters the heads and channels of every block by how large x gets (quant/cluster.h)
+// and moves the weights accordingly; before RotateOutput. Clusters of the block are left in the
+// context for scales per cluster.
 Pass SortAndClusterHeads();
 
 // Runs the float model over the calibration text and encodes the sites that `rules` name: with
 // static scales from observers, or with scales made at run time. kInvalidArgument for a rule that
 // is not optional and names a site that no block has, or a granularity that the site cannot have.
-// `full_score`, `running_state`: as in QuantPlan.
-Pass EncodeSites(std::vector<SiteRule> rules, bool full_score, bool running_state);
+struct EncodeOptions {
+  bool full_score = false, running_state = false;  // as in QuantPlan
+  bool rotates_output = false;  // blocks will have a site y_rot that the graph does not have yet
+};
+Pass EncodeSites(std::vector<SiteRule> rules, const EncodeOptions& options);
+
+// Gives readers of values sites of their own (ForkInput in graph/graph.h).
+Pass ForkSites(std::vector<ForkRule> forks);
 
 // Stores the tensors that `rules` name as codes. Matrices of at most 64 groups a row; wider rows
 // get wider groups. GPTQ sees the inputs that blocks before, quantized already, give (methods_mamba

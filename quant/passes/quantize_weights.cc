@@ -4,7 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <set>
+#include <numeric>
 
 #include <fmt/format.h>
 
@@ -14,6 +14,7 @@
 #include "quant/hessian.h"
 #include "quant/int4_grid.h"
 #include "quant/passes/passes.h"
+#include "quant/segments.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -59,33 +60,13 @@ Weight Float16Weight(const Weight& w) {
   return MakeWeight(DType::kF16, std::move(bytes), w.shape);
 }
 
-// Adds where the channels of value `v` are cut into parts that mean different things.
-void CollectCuts(const Graph& graph, ValueId v, int64_t offset, std::set<int64_t>* cuts) {
-  for (size_t u = static_cast<size_t>(v) + 1; u < graph.nodes.size(); ++u) {
-    const Node& n = graph.nodes[u];
-    if (n.in.empty() || n.in[0] != v) continue;
-    if (n.op == Op::kSplit) {
-      cuts->insert({offset + n.offset, offset + n.offset + n.width});
-      CollectCuts(graph, static_cast<ValueId>(u), offset + n.offset, cuts);
-    } else if (n.op == Op::kCausalConvSilu) {  // channel by channel
-      CollectCuts(graph, static_cast<ValueId>(u), offset, cuts);
-    }
-  }
-}
-
 // The ends of the runs of rows that share a scale; the rows are the channels of value `v`.
 std::vector<int64_t> ScaleEnds(const Graph& graph, ValueId v, int64_t rows, WeightScale scale) {
   if (scale == WeightScale::kTensor) return {rows};
-  std::set<int64_t> ends = {rows};
-  if (scale == WeightScale::kSegment) {
-    CollectCuts(graph, v, 0, &ends);
-    ends.erase(0);
-  } else {
-    for (int64_t r = 1; r < rows; ++r) {
-      ends.insert(r);
-    }
-  }
-  return {ends.begin(), ends.end()};
+  if (scale == WeightScale::kSegment) return SegmentEnds(graph, v);
+  std::vector<int64_t> ends(static_cast<size_t>(rows));
+  std::iota(ends.begin(), ends.end(), 1);
+  return ends;
 }
 
 // A tensor that rules can name.

@@ -62,7 +62,7 @@ Status FoldNorm(const std::string& norm, WeightMap* weights, Matrix* matrix) {
 
 // out_proj <- out_proj [diag(gamma)] H_I^T, for an online Hadamard before it.
 Status RotateOutProj(const std::string& mixer, const HadamardShape& hi, bool migrate_gamma,
-                    WeightMap* weights) {
+                     WeightMap* weights) {
   OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
   Matrix out(out_proj);
   if (migrate_gamma && weights->Find(mixer + "norm.weight") != nullptr) {  // Mamba has no such norm

@@ -8,7 +8,7 @@ std::vector<RecipeOption> AbsmaxOptions() {
   return {StateOption()};
 }
 
-QuantPlan PlanAbsmax(const RecipeOptions& o) {
+QuantPlan PlanAbsmax(const RecipeOptions& o, Family) {
   QuantPlan p;
   p.sites.push_back(TensorSite("linear-inputs"));
   for (const char* site : {"z", "dt_in", "x", "B", "C"}) {

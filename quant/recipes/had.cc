@@ -9,8 +9,8 @@ std::vector<RecipeOption> HadQ1Options() {
   return {HadamardOption(), StateOption()};
 }
 
-QuantPlan PlanHadQ1(const RecipeOptions& o) {
-  QuantPlan p = PlanAbsmax(o);
+QuantPlan PlanHadQ1(const RecipeOptions& o, Family family) {
+  QuantPlan p = PlanAbsmax(o, family);
   p.rotation = Rotation::kOutput;
   p.hadamard = o.String("hadamard");
   return p;
@@ -26,7 +26,7 @@ std::vector<RecipeOption> HadS8Options() {
       StateOption()};
 }
 
-QuantPlan PlanHadS8(const RecipeOptions& o) {
+QuantPlan PlanHadS8(const RecipeOptions& o, Family) {
   QuantPlan p;
   p.rotation = Rotation::kFull;
   p.hadamard = o.String("hadamard");

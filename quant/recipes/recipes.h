@@ -9,26 +9,26 @@
 
 namespace octet {
 
-std::vector<RecipeOption> AbsmaxOptions();
-QuantPlan PlanAbsmax(const RecipeOptions& options);
-
-std::vector<RecipeOption> W8a8DynamicOptions();
-QuantPlan PlanW8a8Dynamic(const RecipeOptions& options);
-
-std::vector<RecipeOption> HadQ1Options();
-QuantPlan PlanHadQ1(const RecipeOptions& options);
-std::vector<RecipeOption> HadS8Options();
-QuantPlan PlanHadS8(const RecipeOptions& options);
-
-std::vector<RecipeOption> Ssdi8W8a8Options();
-std::vector<RecipeOption> Ssdi8W4a8Options();
-QuantPlan PlanSsdi8W8a8(const RecipeOptions& options);
-QuantPlan PlanSsdi8W4a8(const RecipeOptions& options);
-
-std::vector<RecipeOption> Ssdi8PlusW8a8Options();
-std::vector<RecipeOption> Ssdi8PlusW4a8Options();
-QuantPlan PlanSsdi8PlusW8a8(const RecipeOptions& options);
-QuantPlan PlanSsdi8PlusW4a8(const RecipeOptions& options);
+#define OCTET_RECIPE(Name)                   \
+  std::vector<RecipeOption> Name##Options(); \
+  QuantPlan Plan##Name(const RecipeOptions& options, Family family);
+OCTET_RECIPE(Absmax)
+OCTET_RECIPE(W8a8Dynamic)
+OCTET_RECIPE(W8a16)
+OCTET_RECIPE(W4a16)
+OCTET_RECIPE(Smoothquant)
+OCTET_RECIPE(HadQ1)
+OCTET_RECIPE(HadS8)
+OCTET_RECIPE(Quamba)
+OCTET_RECIPE(QuambaSe)
+OCTET_RECIPE(Quamba2W8a8)
+OCTET_RECIPE(Quamba2W4a8)
+OCTET_RECIPE(Quamba2W4a16)
+OCTET_RECIPE(Ssdi8W8a8)
+OCTET_RECIPE(Ssdi8W4a8)
+OCTET_RECIPE(Ssdi8PlusW8a8)
+OCTET_RECIPE(Ssdi8PlusW4a8)
+#undef OCTET_RECIPE
 
 // Options that several recipes share.
 RecipeOption StateOption(const char* fallback = "f32");
@@ -37,6 +37,9 @@ RecipeOption GroupOption();
 RecipeOption WeightMethodOption(const char* fallback);
 RecipeOption ChunkSizeOption(int64_t fallback);
 RecipeOption MeanCorrectionOption(const char* fallback);
+RecipeOption AlphaOption();
+// "embedding" or "head".
+RecipeOption EndOption(const char* name);
 
 // Every matrix of a block in 4 bits, as the options group and weight_method say.
 WeightRule Int4Linears(const RecipeOptions& options, Int4Step step);
@@ -46,8 +49,12 @@ WeightRule Int8Linears(WeightScale scale);
 void AddInt8Vectors(const std::vector<std::string>& names, QuantPlan* plan);
 // Embedding and head in fp16: they are two matrices once the residual stream is rotated.
 void AddF16Ends(QuantPlan* plan);
-// A static scale per tensor by absmax, or per token.
+// Embedding and head as the options of those names say.
+void AddEnds(const RecipeOptions& options, QuantPlan* plan);
+// A static scale per tensor by absmax.
 SiteRule TensorSite(const std::string& site, bool optional = false);
+// The option alpha for every percentile of the plan.
+void SetAlpha(const RecipeOptions& options, QuantPlan* plan);
 
 // The inner sites and inputs of an int8 Ssd (methods_mamba 2.8.3).
 std::vector<SiteRule> Ssdi8Sites();

@@ -55,6 +55,47 @@ RecipeOption MeanCorrectionOption(const char* fallback) {
           "uncertainty"};
 }
 
+RecipeOption AlphaOption() {
+  return {"alpha",
+          "0.99999",
+          {"auto", "1", "0.99999", "0.9999", "0.9995", "0.999"},
+          0,
+          0,
+          "percentile of the scan's input and of the state; auto: by the calibration text's "
+          "perplexity"};
+}
+
+RecipeOption EndOption(const char* name) {
+  const bool head = name[0] == 'h';
+  return {name,
+          "f16",
+          {"f16", "i8", "i4"},
+          0,
+          0,
+          head ? "the head's weights; i8 and i4 with fp32 inputs" : "the embedding's rows"};
+}
+
+void SetAlpha(const RecipeOptions& o, QuantPlan* plan) {
+  const std::string& text = o.String("alpha");
+  plan->sweep_alpha = text == "auto";
+  const double alpha = plan->sweep_alpha ? 1.0 : std::stod(text);
+  for (SiteRule& rule : plan->sites) {
+    if (rule.observer == ObserverKind::kPercentile) rule.alpha = alpha;
+  }
+  if (plan->state_observer == ObserverKind::kPercentile) plan->state_alpha = alpha;
+}
+
+void AddEnds(const RecipeOptions& o, QuantPlan* plan) {
+  for (const char* name : {"embedding", "head"}) {
+    const std::string& format = o.String(name);
+    plan->weights.push_back({.tensors = name,
+                             .bits = format == "f16"  ? 16
+                                     : format == "i8" ? 8
+                                                      : 4,
+                             .scale = WeightScale::kRow});
+  }
+}
+
 WeightRule Int4Linears(const RecipeOptions& o, Int4Step step) {
   WeightRule rule{.tensors = "linears", .bits = 4, .group = o.Int("group"), .step = step};
   if (o.String("weight_method") == "gptq") rule.method = WeightMethod::kGptq;

@@ -38,11 +38,11 @@ std::vector<RecipeOption> Ssdi8W4a8Options() {
   return options;
 }
 
-QuantPlan PlanSsdi8W8a8(const RecipeOptions& o) {
+QuantPlan PlanSsdi8W8a8(const RecipeOptions& o, Family) {
   return Plan(o, Int8Linears(WeightScale::kTensor));
 }
 
-QuantPlan PlanSsdi8W4a8(const RecipeOptions& o) {
+QuantPlan PlanSsdi8W4a8(const RecipeOptions& o, Family) {
   return Plan(o, Int4Linears(o, Int4Step::kAbsMax));
 }
 

@@ -56,11 +56,11 @@ std::vector<RecipeOption> Ssdi8PlusW4a8Options() {
   return options;
 }
 
-QuantPlan PlanSsdi8PlusW8a8(const RecipeOptions& o) {
+QuantPlan PlanSsdi8PlusW8a8(const RecipeOptions& o, Family) {
   return Plan(o, Int8Linears(WeightScale::kRow));
 }
 
-QuantPlan PlanSsdi8PlusW4a8(const RecipeOptions& o) {
+QuantPlan PlanSsdi8PlusW4a8(const RecipeOptions& o, Family) {
   return Plan(o, Int4Linears(o, Int4Step::kLeastSquares));
 }
 

@@ -8,7 +8,7 @@ std::vector<RecipeOption> W8a8DynamicOptions() {
   return {StateOption()};
 }
 
-QuantPlan PlanW8a8Dynamic(const RecipeOptions& o) {
+QuantPlan PlanW8a8Dynamic(const RecipeOptions& o, Family) {
   QuantPlan p;
   p.sites = {{.sites = "linear-inputs", .granularity = Granularity::kToken}};
   p.weights = {Int8Linears(WeightScale::kRow)};
