@@ -5,6 +5,8 @@
 #include <fstream>
 #include <string>
 
+#include <malloc.h>
+
 #include <gtest/gtest.h>
 
 #include "exec/quantized_format.h"
@@ -40,12 +42,12 @@ Weight ToBF16(const Weight& w) {
   return MakeWeight(DType::kBF16, std::move(bytes), w.shape);
 }
 
-// Writes a model of about 35 million weights, in bf16 or its matrices in int8; nothing of it stays
-// in memory.
+// Writes a model of about 70 MB, in bf16 or with its matrices in int8; nothing of it stays in
+// memory.
 void WriteLargeModel(const std::string& folder, bool codes) {
   Mamba2Config c;
   c.d_model = 512;
-  c.layers = 20;
+  c.layers = codes ? 40 : 20;
   c.vocab_rows = 512;
   c.heads = 16;
   c.head_dim = 64;
@@ -80,7 +82,8 @@ void WriteLargeModel(const std::string& folder, bool codes) {
   ASSERT_TRUE(out->Commit().ok());
 }
 
-// Loads and runs the model; what that allocates stays below a third of the file.
+// Loads and runs the model; what that allocates stays below half of the file. Values of 256 tokens
+// and oneDNN's scratch are about 25 MB.
 void ExpectMapped(bool codes) {
 #if defined(__SANITIZE_ADDRESS__)
   GTEST_SKIP() << "AddressSanitizer's own memory hides what is measured";
@@ -90,7 +93,8 @@ void ExpectMapped(bool codes) {
   WriteLargeModel(folder.string(), codes);
   const auto file_bytes =
       static_cast<int64_t>(std::filesystem::file_size(folder / "model.safetensors"));
-  ASSERT_GT(file_bytes, int64_t{codes ? 30 : 60} << 20);
+  ASSERT_GT(file_bytes, int64_t{60} << 20);
+  malloc_trim(0);  // what the heap keeps for later would hide allocations
   const int64_t before = AnonymousBytes();
   const auto model = Model::Load(folder.string(), {});
   ASSERT_TRUE(model.ok()) << model.status().message();
@@ -99,7 +103,7 @@ void ExpectMapped(bool codes) {
   const std::vector<TokenId> ids = RandomTokens(200, 512, 3);
   ASSERT_TRUE(session.Feed(ids, logits).ok());
   ASSERT_TRUE(session.Feed(std::span(ids).first(1), logits).ok());
-  EXPECT_LT(AnonymousBytes() - before, file_bytes / 3);
+  EXPECT_LT(AnonymousBytes() - before, file_bytes / 2);
   std::filesystem::remove_all(folder);
 }
 
