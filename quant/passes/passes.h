@@ -25,8 +25,8 @@ Pass Rotate(const RotateOptions& options);
 // Sets the SSD chunk length; 0 keeps the checkpoint's.
 Pass SetChunkSize(int64_t chunk_size);
 // Sets the storage of the recurrent state, by the text form of tensor/state_format.h. Static scales
-// are one per row, from the largest value that the states have after every 8 tokens of the calibration
-// texts and at their ends; kInvalidArgument without such texts.
+// are one per row, from the largest value that the states have after every 8 tokens of the
+// calibration texts and at their ends; kInvalidArgument without such texts.
 Pass SetStateFormat(const std::string& format);
 
 // Runs the model over the calibration data and encodes sites as static int8 with absmax scales.
