@@ -515,8 +515,6 @@ class Lowering {
   int64_t extra_offset_ = 0;
 };
 
-}
-
 }  // namespace
 
 std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights) {

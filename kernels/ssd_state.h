@@ -103,8 +103,8 @@ inline void SetResidual(uint8_t* row, int64_t N, int64_t n, int32_t residual) {
                   : static_cast<uint8_t>((byte & 0x0f) | (four << 4));
 }
 
-// The scales of a row, for loads and after ChooseRowScale for stores: a constant one, or one for
-// each column.
+// The scales of a row: the same one for all its columns, or one for each. A store of a dynamic
+// format chooses its scale before it asks.
 struct RowScale {
   const float* values;
   bool per_column;

@@ -35,16 +35,16 @@ struct QuantContext {
   // Residual streams as they enter the current block: the float model's, and the quantized one's.
   // Passes start those that they need in `prepare`; whoever runs a block through them fills what
   // leaves it.
-  std::optional<ResidualStreams> float_streams, quantized_streams;
+  std::optional<ResidualStreams> float_streams = {}, quantized_streams = {};
   // Mean of the float model's block output (the site "out"), by document and channel.
-  std::vector<std::vector<double>> block_means;
+  std::vector<std::vector<double>> block_means = {};
 
   // Of the current block of a Mamba-2, where heads are sorted and clustered.
-  std::optional<HeadClusters> clusters;
+  std::optional<HeadClusters> clusters = {};
   // The format that states will have, and by layer its static scales, if it has them: graph.state
   // stays fp32 until all blocks are done, for the float model is run through the same graph.
-  StateFormat state;
-  std::vector<StateScales> state_scales;
+  StateFormat state = {};
+  std::vector<StateScales> state_scales = {};
 
   // How far the whole run is, in steps of one pass over one block.
   int64_t steps_done = 0, steps = 1;

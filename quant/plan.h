@@ -32,6 +32,7 @@ enum class Granularity : uint8_t {
   kTensor,   // everything
   kGroup,    // an SSM group
   kChannel,  // a channel; of x, x_scaled and state: a (head, head_dim) pair
+  kSegment,  // the channels of z, of x, of B, of C, of dt
   kCluster,  // a (group, head cluster, channel cluster) of x, see reorder_heads
   kToken,    // a token; made at run time
   kChunk,    // inner sites of an Ssd: as kGroup or kChannel, made at run time for each chunk

@@ -352,9 +352,11 @@ TEST_P(RecipeTest, ChunkSplitsAndThreadsChangeNoBit) {
 }
 
 TEST_P(RecipeTest, SimulatedEqualsIntegerWhenOneTokenIsLeft) {
-  const std::vector<TokenId> ids = RandomTokens(static_cast<int64_t>(Chunk()) * 2 + 1, 61, 23);
-  const Logits integer = RunProgram(q_.graph, q_.weights, kReferenceOnly, ids, {});
-  EXPECT_EQ(BitDifferences(integer, RunSimulated(q_, ids, {})), 0);
+  // One more call reads what that token has left in the state.
+  const std::vector<TokenId> ids = RandomTokens(static_cast<int64_t>(Chunk()) * 2 + 2, 61, 23);
+  const std::vector<size_t> cuts = {ids.size() - 1};
+  const Logits integer = RunProgram(q_.graph, q_.weights, kReferenceOnly, ids, cuts);
+  EXPECT_EQ(BitDifferences(integer, RunSimulated(q_, ids, cuts)), 0);
 }
 
 TEST_P(RecipeTest, DecodeAgreesWithPrefill) {
@@ -401,6 +403,22 @@ INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
                            return fmt::format("{}_{}_{}{}", name, state, model,
                                               c.param.inner_scales != nullptr ? "_static" : "");
                          });
+
+// A call of many tokens runs in pieces, which must know where in the stream they are.
+TEST(StochasticState, PiecesOfALongCallDrawTheNumbersOfTheirTokens) {
+  for (const Family family : {Family::kMamba2, Family::kMamba}) {
+    const Case c{"had-s8", "i8+sr", 1, nullptr, family};
+    const RandomModel m = c.Make(7);
+    const QuantizedModel q = QuantizeWith(m, c.recipe, c.options());
+    const std::vector<TokenId> ids = RandomTokens(700, 61, 25);
+    const IsaMask own = kAllIsas & ~MaskOf(Isa::kOneDnn);
+    const Logits want = RunProgram(q.graph, q.weights, own, ids, {});
+    EXPECT_EQ(BitDifferences(RunProgram(q.graph, q.weights, own, ids, {128, 320}), want), 0);
+    Graph other = q.graph;
+    other.state.seed = 1;
+    EXPECT_NE(BitDifferences(RunProgram(other, q.weights, own, ids, {}), want), 0);
+  }
+}
 
 TEST(Families, RecipesForOneFamilyRefuseTheOther) {
   for (const Recipe& recipe : Recipes()) {

@@ -17,8 +17,8 @@ constexpr int64_t kPart = 8;
 // one scale for all makes of them.
 class StateTap : public Tap {
  public:
-  StateTap(int layer, std::unique_ptr<Observer> one_scale)
-      : one_scale(std::move(one_scale)), site_(StateSite(layer)) {}
+  StateTap(int layer, std::unique_ptr<Observer> observer)
+      : one_scale(std::move(observer)), site_(StateSite(layer)) {}
   void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
     if (site != site_) return;
     if (one_scale != nullptr) {
