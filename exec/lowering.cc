@@ -522,7 +522,6 @@ std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights) {
   for (const Node& n : graph.nodes) {
     for (size_t i = 0; i < n.in.size(); ++i) {
       const auto source = static_cast<size_t>(n.in[i]);
-      const Encoding* e = graph.FindEncoding(graph.nodes[source].site);
       const bool codes = ReadsCodes(graph, n, i, weights);
       (codes ? uses[source].codes : uses[source].floats) = true;
     }
