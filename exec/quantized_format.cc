@@ -366,8 +366,7 @@ class Applier {
     const auto sites = Sites();
     for (const auto& [name, tensor] : encodings_.all()) {
       if (EndsWith(name, kZeroSuffix) || IsOfState(name)) continue;
-      const size_t cut = EndsWith(name, kScaleSuffix) ? kScaleSuffix.size() : name.size();
-      const std::string site = name.substr(0, name.size() - cut);
+      const std::string site = name.substr(0, name.rfind('.'));
       if (sites.count(site) == 0) return Bad("scales for an unknown site " + site);
       OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + name, tensor));
       graph_.encodings[site] = {DType::kI8, ScaleSource::kStatic, std::move(scales)};

@@ -81,11 +81,12 @@ Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocume
   return ForEachDocument(c, [&](size_t d, int) -> Status {
     State state(c.graph);
     Tap* own = tap(d);
-    for (auto rest = c.float_streams->entering(d); !rest.empty();) {
-      const auto now = rest.first(std::min(floats, rest.size()));
+    const auto entering = c.float_streams->entering(d);
+    for (size_t i = 0; i < entering.size(); i += floats) {
+      const auto now = entering.subspan(i, std::min(floats, entering.size() - i));
       std::vector<float> rows(now.begin(), now.end());
       OCTET_TRY(interpreter.RunLayer(layer, &rows, &state, own));
-      rest = rest.subspan(now.size());
+      std::ranges::copy(rows, c.float_streams->leaving(d).subspan(i).begin());
     }
     return {};
   });

@@ -64,8 +64,7 @@ using TapOfDocument = std::function<Tap*(size_t document)>;
 // Runs block `layer` of the graph, in floats with the weights as they are now, over
 // c.float_streams: fills what leaves the block. Documents run side by side.
 Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap);
-// The same in parts of `part` tokens, after each of which the tap sees the state; what leaves the
-// block is not kept. The tap is shown nothing inside an Ssd.
+// The same in parts of `part` tokens, after each of which the tap sees the state.
 Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap);
 // As RunFloatBlock over c.quantized_streams, whose leaving rows are not touched; `seen` is called
 // for one document after the other, in their order, when its tap has seen all.

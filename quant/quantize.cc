@@ -6,6 +6,7 @@
 #include "exec/quantized_format.h"
 #include "quant/passes/passes.h"
 #include "quant/recipe.h"
+#include "quant/sweep.h"
 
 namespace octet {
 
@@ -48,8 +49,12 @@ Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap wei
   for (const auto& document : data.documents) {
     if (document.empty()) return InvalidArgument("a calibration document has no tokens");
   }
+  QuantPlan plan = run.plan;
+  if (plan.sweep_alpha) {
+    OCTET_ASSIGN(plan, SweepAlpha(run.plan, graph, weights, data, pool, progress));
+  }
   QuantContext context{graph, weights, data, *pool, progress};
-  if (const Status s = RunPasses(PassesOf(run.plan), context); !s.ok()) {
+  if (const Status s = RunPasses(PassesOf(plan), context); !s.ok()) {
     return s.Annotate("recipe " + run.name);
   }
   OCTET_TRY(Verify(graph));
@@ -58,7 +63,7 @@ Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap wei
   config.Set("version", kVersion);
   config.Set("recipe", run.name);
   config.Set("options", run.options);
-  config.Set("plan", ToJson(run.plan));
+  config.Set("plan", ToJson(plan));
   config.Set("calibration", calibrates ? calibration : Json());
   config.Set("graph", DescribeQuantization(graph, weights));
   return QuantizedModel{std::move(graph), std::move(weights), std::move(config)};

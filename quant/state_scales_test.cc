@@ -13,7 +13,7 @@
 #include "graph/block_testing.h"
 #include "graph/mamba_block_testing.h"
 #include "kernels/isa.h"
-#include "quant/passes/passes.h"
+#include "quant/passes_testing.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -68,10 +68,9 @@ TEST(StateScales, SetStateFormatCalibratesThem) {
       ASSERT_TRUE(ran);
     }
     for (const int threads : {1, 3}) {
-      ThreadPool pool(threads);
-      const Progress progress;
-      QuantContext context{graph, weights, data, pool, progress, {}};
-      const Status s = SetStateFormat("i8s+ef").run(context);
+      graph.state = {};
+      graph.state_scales = nullptr;
+      const Status s = RunPassesOn({SetStateFormat({"i8s+ef"})}, &graph, &weights, data, threads);
       ASSERT_TRUE(s.ok()) << s.message();
       EXPECT_EQ(ToText(graph.state), "i8s+ef");
       EXPECT_TRUE(Verify(graph).ok());
@@ -83,10 +82,7 @@ TEST(StateScales, SetStateFormatCalibratesThem) {
         EXPECT_EQ((*graph.state_scales)[static_cast<size_t>(layer)].values, want) << mamba;
       }
     }
-    ThreadPool pool(1);
-    const Progress progress;
-    QuantContext context{graph, weights, data, pool, progress, {}};
-    ASSERT_TRUE(SetStateFormat("i8").run(context).ok());
+    ASSERT_TRUE(RunPassesOn({SetStateFormat({"i8"})}, &graph, &weights, data).ok());
     EXPECT_EQ(graph.state_scales, nullptr) << "scales of the format before";
   }
 }

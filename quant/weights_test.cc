@@ -328,17 +328,13 @@ TEST(Attributes, Int8SsdChunkSizeAndState) {
   ASSERT_TRUE(RunPass(SetChunkSize(64), &p).ok());
   EXPECT_EQ(chunk(), 64);
   for (const std::string& name : StateFormatNames()) {
-    const Status s = RunPass(SetStateFormat(name), &p);
-    if (name.starts_with("i8s")) {
-      EXPECT_THAT(s.message(), HasSubstr("needs calibration text")) << name;
-    } else {
-      ASSERT_TRUE(s.ok()) << name;
-      EXPECT_EQ(ToText(p.graph.state), name);
-    }
+    if (name.starts_with("i8s")) continue;  // needs text: state_scales_test.cc
+    ASSERT_TRUE(RunPass(SetStateFormat({name}), &p).ok()) << name;
+    EXPECT_EQ(ToText(p.graph.state), name);
   }
-  ASSERT_TRUE(RunPass(SetStateFormat("f32"), &p).ok());
+  ASSERT_TRUE(RunPass(SetStateFormat({"f32"}), &p).ok());
   for (const char* bad : {"i4", "bf16", "", "F32"}) {
-    EXPECT_EQ(RunPass(SetStateFormat(bad), &p).code(), Code::kInvalidArgument) << bad;
+    EXPECT_EQ(RunPass(SetStateFormat({bad}), &p).code(), Code::kInvalidArgument) << bad;
   }
   EXPECT_EQ(p.graph.state, StateFormat{});
 }

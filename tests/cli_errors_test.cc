@@ -94,7 +94,7 @@ TEST_F(CliErrorsTest, Usage) {
                                                        {"bench", kBooks, "--repeats", "0"},
                                                        {"compare", kBooks, "--text", "x"},
                                                        {"inspect", kBooks, "--threads"},
-                                                       {"recipes", "--json", "extra"}};
+                                                       {"recipes", "absmax", "extra"}};
   for (const auto& args : wrong) {
     ExpectError(Octet(args), 2, {"--help"});
   }

@@ -78,7 +78,9 @@ TEST(Rotation, EveryConstructionKeepsTheFunction) {
         WeightMap weights = MakeBlockWeights(s, 21);
         const auto ids = RandomTokens(20, s.rows, 2);
         const Floats want = FloatLogits(graph, weights, ids);
-        ASSERT_TRUE(RunPassesOn({Rotate(Rotation::kFull, hadamard, true)}, &graph, &weights).ok());
+        ASSERT_TRUE(
+            RunPassesOn({RotateResidual(hadamard), RotateOutput(hadamard, true)}, &graph, &weights)
+                .ok());
         ASSERT_TRUE(Verify(graph).ok()) << Verify(graph).message();
         EXPECT_LT(RelativeError(FloatLogits(graph, weights, ids), want), 2e-6) << hadamard;
         if (std::string(hadamard) == "block") continue;

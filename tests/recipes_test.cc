@@ -131,33 +131,36 @@ double RelativeError(const Logits& got, const Logits& want) {
   return std::sqrt(error / norm);
 }
 
-enum class Family : uint8_t { kMamba2, kMamba, kFalconMamba };
+enum class Arch : uint8_t { kMamba2, kMamba, kFalconMamba };
 
 struct Case {
   const char* recipe;
   const char* state;
-  int64_t groups;                      // Mamba-2 only
-  const char* inner_scales = nullptr;  // an option of some recipes
-  Family family = Family::kMamba2;
+  int64_t groups;                // Mamba-2 only
+  const char* option = nullptr;  // one more, "key=value"
+  Arch arch = Arch::kMamba2;
   Json options() const {
     Json o = Json::MakeObject();
     o.Set("state", state);
-    if (inner_scales != nullptr) o.Set("inner_scales", inner_scales);
+    if (option != nullptr) {
+      const std::string text = option;
+      o.Set(text.substr(0, text.find('=')), text.substr(text.find('=') + 1));
+    }
     return o;
   }
   Mamba1Config mamba1() const {
     Mamba1Config c = SmallMamba1();
-    c.mixer_norms = family == Family::kFalconMamba;
+    c.mixer_norms = arch == Arch::kFalconMamba;
     return c;
   }
   RandomModel Make(uint64_t seed) const {
-    return family == Family::kMamba2 ? MakeRandomModel(SmallConfig(groups), seed)
-                                     : MakeRandomModel(mamba1(), seed);
+    return arch == Arch::kMamba2 ? MakeRandomModel(SmallConfig(groups), seed)
+                                 : MakeRandomModel(mamba1(), seed);
   }
   // The float graph that a loader would make for `weights`.
   Graph FloatGraph(const WeightMap& weights) const {
     const bool tied = weights.Find("lm_head.weight") == nullptr;
-    if (family == Family::kMamba2) {
+    if (arch == Arch::kMamba2) {
       Mamba2Config c = SmallConfig(groups);
       c.tied = tied;
       return Mamba2Graph(c, weights);
@@ -172,30 +175,46 @@ bool QuantizesInsideTheSsd(const char* recipe) {
   return std::string(recipe).starts_with("ssdi8");
 }
 
+bool Fits(const Recipe& r, Arch arch) {
+  const Family family = arch == Arch::kMamba2 ? Family::kMamba2 : Family::kMamba;
+  return r.only.value_or(family) == family;
+}
+
 // Every recipe with every state format on either family; the formats that recipes are known for
-// with more shapes.
+// with more shapes; and options that change what is computed.
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
+  const auto add = [&](const Recipe& r, const Case& c) {
+    if (Fits(r, c.arch)) cases.push_back(c);
+  };
   for (const Recipe& r : Recipes()) {
     for (const std::string& state : StateFormatNames()) {
-      if (state == "f32" || state == "f16" || state == "i8") continue;
-      cases.push_back({r.name, state.c_str(), 2});
-      if (!QuantizesInsideTheSsd(r.name)) {
-        cases.push_back({r.name, state.c_str(), 1, nullptr, Family::kMamba});
-      }
+      add(r, {r.name, state.c_str(), 2});
+      add(r, {r.name, state.c_str(), 1, nullptr, Arch::kMamba});
     }
-    for (const char* state : {"f32", "f16", "i8"}) {
-      for (const int64_t groups : {1, 2}) {
-        cases.push_back({r.name, state, groups});
-        if (std::string(r.name).starts_with("ssdi8-plus")) {
-          cases.push_back({r.name, state, groups, "static"});
-        }
-      }
-      if (QuantizesInsideTheSsd(r.name)) continue;
-      cases.push_back({r.name, state, 1, nullptr, Family::kMamba});
-      cases.push_back({r.name, state, 1, nullptr, Family::kFalconMamba});
-    }
+    add(r, {r.name, "f32", 1});
+    add(r, {r.name, "i8", 1});
+    add(r, {r.name, "i8", 1, nullptr, Arch::kFalconMamba});
   }
+  for (const char* state : {"f32", "i8"}) {
+    for (const char* recipe : {"ssdi8-plus-w8a8", "ssdi8-plus-w4a8"}) {
+      cases.push_back({recipe, state, 2, "inner_scales=static"});
+    }
+    cases.push_back({"ssdi8-w4a8", state, 2, "weight_method=rtn"});
+  }
+  for (const char* codec :
+       {"codec=se9", "codec=uint8", "codec=seg8", "codec=int16", "codec=int8", "codec=float"}) {
+    cases.push_back({"quamba-se", "i8s", 1, codec, Arch::kMamba});
+    cases.push_back({"quamba-se", "i8s", 2, codec});
+  }
+  cases.push_back({"quamba", "i8s", 1, "generation=q1", Arch::kMamba});
+  cases.push_back({"quamba", "i8s", 1, "alpha=auto", Arch::kMamba});
+  for (const char* end : {"embedding=i8", "embedding=i4", "head=i8", "head=i4"}) {
+    cases.push_back({"quamba2-w4a8", "i8s", 2, end});
+    cases.push_back({"quamba2-w4a16", "f32", 1, end, Arch::kMamba});
+  }
+  cases.push_back({"had-s8", "f32", 1, "weights=w4"});
+  cases.push_back({"had-s8", "f32", 1, "ssd=float"});
   return cases;
 }
 
@@ -221,6 +240,10 @@ class RecipeTest : public testing::TestWithParam<Case> {
     ids_ = RandomTokens(75, model_.graph.vocab_rows, 9);
     q_ = QuantizeWith(model_, GetParam().recipe, GetParam().options());
   }
+  // Products in float round in an order of their own on each instruction set and for each number of
+  // tokens, which can flip codes downstream.
+  double Tolerance() const { return FloatProducts() ? 5e-3 : 1e-6; }
+  bool FloatProducts() const { return std::string(GetParam().recipe).ends_with("a16"); }
   size_t Chunk() const { return static_cast<size_t>(ChunkSize(q_.graph)); }
   // Rounding a tensor to int8 moves it by e = r / (127 sqrt(12)) of its rms, r being its peak over
   // its rms; with r = 6, the peak being that of a whole calibration text, e = 0.0136. Squares of
@@ -228,8 +251,8 @@ class RecipeTest : public testing::TestWithParam<Case> {
   // X_s, CB and S_c are rounded in prefill only (e^2 each), so are the gates in Q7 (e^2); an int8
   // state is rounded in both, at different tokens (2 e^2, twice that stochastically; with a static
   // scale, which is the peak of a text and not of the row's 16 values now, decode keeps the errors
-  // of Memory() stores: 1 + Memory() instead of 2); then the
-  // inputs of the two products are rounded from values that differ already (at most 2 e^2 each).
+  // of Memory() stores: 1 + Memory() instead of 2); then the encoded sites of the block are rounded
+  // from values that differ already (at most 2 e^2 each).
   double DecodeBound() const {
     const double e = 6 / (127 * std::sqrt(12.0));
     const StateFormat& state = q_.graph.state;
@@ -243,7 +266,11 @@ class RecipeTest : public testing::TestWithParam<Case> {
     }
     // Nothing but float sums in another order, which may flip a code here and there.
     if (roundings == 0 && state.codec == StateCodec::kF32) return 5e-3;
-    return std::sqrt(2.0 * (roundings + 4)) * e;
+    const auto sites = std::ranges::count_if(q_.graph.encodings, [](const auto& site) {
+      return site.first.starts_with("layers.1.") && site.first.find(".ssd.") == site.first.npos;
+    });
+    return std::sqrt(2.0 * (roundings + 2.0 * static_cast<double>(std::max<int64_t>(sites, 2)))) *
+           e;
   }
   // Stores whose error is still in a state of a head, on average over the model's heads and 40
   // tokens: sum a^2k, a = exp(dt A) at dt = softplus(dt_bias).
@@ -305,8 +332,8 @@ TEST_P(RecipeTest, EveryIsaAgreesWithTheReference) {
     // Only the float head may round differently: its dot products are short, its inputs identical.
     // An SSD that stays in float rounds there as well, which can flip codes downstream.
     const bool float_ssd =
-        GetParam().family == Family::kMamba2 && !QuantizesInsideTheSsd(GetParam().recipe);
-    EXPECT_LT(RelativeError(got, want), float_ssd ? 5e-3 : 1e-6) << isa;
+        GetParam().arch == Arch::kMamba2 && !QuantizesInsideTheSsd(GetParam().recipe);
+    EXPECT_LT(RelativeError(got, want), float_ssd ? 5e-3 : Tolerance()) << isa;
   }
   ASSERT_TRUE(ForceIsa("native").ok());
 }
@@ -347,7 +374,7 @@ TEST_P(RecipeTest, ChunkSplitsAndThreadsChangeNoBit) {
     EXPECT_EQ(BitDifferences(split, want), 0) << rest;
     EXPECT_EQ(BitDifferences(RunProgram(q_.graph, q_.weights, own, ids, {}, 3), want), 0) << rest;
     const Logits onednn = RunProgram(q_.graph, q_.weights, kAllIsas, ids, {Chunk()});
-    EXPECT_LT(RelativeError(onednn, want), 1e-6) << rest;
+    EXPECT_LT(RelativeError(onednn, want), Tolerance()) << rest;
   }
 }
 
@@ -367,12 +394,12 @@ TEST_P(RecipeTest, DecodeAgreesWithPrefill) {
     steps.push_back(t);
   }
   const Logits decode = RunProgram(q_.graph, q_.weights, kAllIsas, ids, steps);
-  if (GetParam().family != Family::kMamba2) {
+  if (GetParam().arch != Arch::kMamba2) {
     // The scan rounds its state after each token of a prefill too, when it is told to.
     Graph each_token = q_.graph;
     SetChunkSize(1, &each_token);
     const Logits prefill = RunProgram(each_token, q_.weights, kAllIsas, ids, {});
-    EXPECT_LT(RelativeError(decode, prefill), 1e-6);
+    EXPECT_LT(RelativeError(decode, prefill), Tolerance());
     return;
   }
   const Logits prefill = RunProgram(q_.graph, q_.weights, kAllIsas, ids, {});
@@ -390,24 +417,33 @@ TEST_P(RecipeTest, ThreadsAndRepetitionGiveTheSameBytes) {
   }
 }
 
+// "_codec_se9", for names of tests.
+std::string OptionName(const Case& c) {
+  if (c.option == nullptr) return "";
+  std::string name = fmt::format("_{}", c.option);
+  std::ranges::replace_if(
+      name, [](char ch) { return std::isalnum(ch) == 0; }, '_');
+  return name;
+}
+
 INSTANTIATE_TEST_SUITE_P(All, RecipeTest, testing::ValuesIn(AllCases()),
                          [](const testing::TestParamInfo<Case>& c) {
                            std::string name = c.param.recipe;
                            std::ranges::replace(name, '-', '_');
-                           const std::string model = c.param.family == Family::kMamba ? "Mamba"
-                                                     : c.param.family == Family::kFalconMamba
+                           const std::string model = c.param.arch == Arch::kMamba ? "Mamba"
+                                                     : c.param.arch == Arch::kFalconMamba
                                                          ? "FalconMamba"
                                                          : fmt::format("G{}", c.param.groups);
                            std::string state = c.param.state;
                            std::ranges::replace(state, '+', '_');
                            return fmt::format("{}_{}_{}{}", name, state, model,
-                                              c.param.inner_scales != nullptr ? "_static" : "");
+                                              OptionName(c.param));
                          });
 
 // A call of many tokens runs in pieces, which must know where in the stream they are.
 TEST(StochasticState, PiecesOfALongCallDrawTheNumbersOfTheirTokens) {
-  for (const Family family : {Family::kMamba2, Family::kMamba}) {
-    const Case c{"had-s8", "i8+sr", 1, nullptr, family};
+  for (const Arch arch : {Arch::kMamba2, Arch::kMamba}) {
+    const Case c{"had-s8", "i8+sr", 1, nullptr, arch};
     const RandomModel m = c.Make(7);
     const QuantizedModel q = QuantizeWith(m, c.recipe, c.options());
     const std::vector<TokenId> ids = RandomTokens(700, 61, 25);
@@ -482,8 +518,9 @@ TEST(Rotation, LeavesTheFloatFunctionUnchanged) {
            {MakeRandomModel(SmallConfig(2), 3), MakeRandomModel(SmallMamba1(), 3)}) {
         const std::vector<TokenId> ids = RandomTokens(40, 61, 4);
         const Logits want = FloatLogits(m, ids);
-        ASSERT_TRUE(
-            RunPassesOn({Rotate(Rotation::kFull, hadamard, gamma)}, &m.graph, &m.weights).ok());
+        ASSERT_TRUE(RunPassesOn({RotateResidual(hadamard), RotateOutput(hadamard, gamma)}, &m.graph,
+                                &m.weights)
+                        .ok());
         EXPECT_LT(RelativeError(FloatLogits(m, ids), want), 2e-6) << hadamard << gamma;
         EXPECT_TRUE(Verify(m.graph).ok());
       }

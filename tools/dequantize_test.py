@@ -187,7 +187,8 @@ class DequantizeTest(unittest.TestCase):
                 model = self.scratch / f"m{d_model}"
                 folder = self.scratch / f"q{d_model}"
                 before = random_model(model, d_model, heads, head_dim, d_model)
-                quantize(model, folder, "ssdi8-w4a8", "--option", "group=32")
+                quantize(model, folder, "ssdi8-w4a8", "--option", "group=32",
+                         "--option", "weight_method=rtn")
                 graph = json.loads((folder / "config.json").read_text())
                 graph = graph["quantization_config"]["graph"]
                 self.assertEqual(graph["hadamard"], {f"layers.{i}.y_rot": inner for i in range(2)})

@@ -23,7 +23,7 @@ MODEL = ROOT / "models" / "books-mamba2-5m"
 RECIPES = [
     ("absmax", "absmax", []),
     ("w8a8-dynamic", "w8a8-dynamic", []),
-    ("had", "had", []),
+    ("had-s8, ssd=float", "had-s8", ["ssd=float"]),
     ("ssdi8-w8a8", "ssdi8-w8a8", []),
     ("ssdi8-plus-w8a8, inner_scales=static", "ssdi8-plus-w8a8", ["inner_scales=static"]),
     ("ssdi8-plus-w8a8", "ssdi8-plus-w8a8", []),
@@ -32,7 +32,7 @@ RECIPES = [
     ("ssdi8-plus-w4a8, group=32", "ssdi8-plus-w4a8", ["group=32"]),
 ]
 # Those measured on the outlier copy.
-ON_OUTLIERS = ["absmax", "had", "ssdi8-w8a8", "ssdi8-plus-w8a8", "ssdi8-plus-w4a8"]
+ON_OUTLIERS = ["absmax", "had-s8, ssd=float", "ssdi8-w8a8", "ssdi8-plus-w8a8", "ssdi8-plus-w4a8"]
 WINDOWS = [512, 2048]
 OUTLIER_WINDOWS = [2048]
 
@@ -109,7 +109,7 @@ def expectations(plain, spiked, texts):
                 add(f"{better}: KL below {worse}", text, window, f"{a:.5f} against {b:.5f}", a < b)
             if window not in OUTLIER_WINDOWS:
                 continue
-            for recipe in ("had", "ssdi8-w8a8", "ssdi8-plus-w8a8", "ssdi8-plus-w4a8"):
+            for recipe in ("had-s8, ssd=float", "ssdi8-w8a8", "ssdi8-plus-w8a8", "ssdi8-plus-w4a8"):
                 a, b = find(spiked, recipe, text, window)["kl_mean"], get(recipe)["kl_mean"]
                 add(f"{recipe}: outlier channels change KL by less than 30 %", text, window,
                     f"{a:.5f} against {b:.5f}", abs(a - b) < 0.3 * b)
