@@ -17,8 +17,8 @@
 #include "exec/quantized_model_testing.h"
 #include "exec/simulate.h"
 #include "graph/mamba_block_testing.h"
-#include "kernels/ssd_state.h"
 #include "kernels/isa.h"
+#include "kernels/ssd_state.h"
 
 namespace octet {
 namespace {

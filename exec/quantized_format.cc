@@ -282,9 +282,9 @@ class Applier {
   }
 
   Status CheckMembers() {
-    static constexpr std::array kMembers = {"chunk_size", "state",     "hadamard",
-                                            "forks",      "int8_ssd",  "per_token",
-                                            "per_chunk",  "codecs",    "int4"};
+    static constexpr std::array kMembers = {"chunk_size", "state",    "hadamard",
+                                            "forks",      "int8_ssd", "per_token",
+                                            "per_chunk",  "codecs",   "int4"};
     if (!d_.is_object()) return Bad("is missing or not an object");
     for (const auto& [key, value] : d_.AsObject()) {
       if (std::ranges::find(kMembers, key) == kMembers.end()) return Bad("unknown member " + key);
