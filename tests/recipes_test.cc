@@ -180,17 +180,27 @@ bool Fits(const Recipe& r, Arch arch) {
   return r.only.value_or(family) == family;
 }
 
-// Every recipe with every state format on either family; the formats that recipes are known for
-// with more shapes; and options that change what is computed.
+// Every state format with recipes of each kind, on either family; every recipe with a format of
+// each kind; more shapes; and options that change what is computed.
 std::vector<Case> AllCases() {
   std::vector<Case> cases;
   const auto add = [&](const Recipe& r, const Case& c) {
     if (Fits(r, c.arch)) cases.push_back(c);
   };
+  for (const std::string& state : StateFormatNames()) {
+    for (const char* name : {"absmax", "quamba", "ssdi8-w8a8", "ssdi8-plus-w4a8"}) {
+      add(**FindRecipe(name), {name, state.c_str(), 2});
+      add(**FindRecipe(name), {name, state.c_str(), 1, nullptr, Arch::kMamba});
+    }
+  }
   for (const Recipe& r : Recipes()) {
-    for (const std::string& state : StateFormatNames()) {
-      add(r, {r.name, state.c_str(), 2});
-      add(r, {r.name, state.c_str(), 1, nullptr, Arch::kMamba});
+    for (const char* state : {"f32", "f16", "i8", "i8s"}) {
+      const bool done = std::ranges::any_of(cases, [&](const Case& c) {
+        return std::string(c.recipe) == r.name && std::string(c.state) == state;
+      });
+      if (done) continue;
+      add(r, {r.name, state, 2});
+      add(r, {r.name, state, 1, nullptr, Arch::kMamba});
     }
     add(r, {r.name, "f32", 1});
     add(r, {r.name, "i8", 1});
