@@ -58,7 +58,7 @@ int64_t WeightFileBytes(const std::string& folder) {
 // Quantizes and loads back what was written, so that the rows are what a user would get.
 Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folder,
                     const FloatCheckpoint& source, const CalibrationText& text,
-                    const DemoFolder& output, int threads, ProgressBar* bar) {
+                    const TemporaryFolder& output, int threads, ProgressBar* bar) {
   Row row;
   row.name = contestant.name;
   row.folder = float_folder;
@@ -71,7 +71,7 @@ Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folde
     for (const std::string& f : checked.check.Failures()) {
       PrintWarning(row.name + ": " + f);
     }
-    row.folder = output.PathOf(contestant.recipe);
+    row.folder = output.path() + "/" + contestant.recipe;
     OCTET_TRY(WriteModelFolder(checked.model, source, float_folder, row.folder));
   }
   OCTET_ASSIGN(row.model, LoadModel(row.folder, 0));
@@ -185,7 +185,7 @@ Status Run(const DemoCommand& c) {
   if (folder.empty()) {
     OCTET_ASSIGN(folder, FindDemoModel());
   }
-  OCTET_ASSIGN(DemoFolder output, DemoFolder::Create(c.output));
+  OCTET_ASSIGN(TemporaryFolder output, CreateDemoFolder(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
   OCTET_ASSIGN(const auto reference, LoadModel(folder, 0));
   ProgressBar bar;
