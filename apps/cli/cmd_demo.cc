@@ -109,26 +109,39 @@ Status MeasureSpeed(ProgressBar* bar, std::span<Row> rows) {
   return {};
 }
 
+// One column for each model, which fits a terminal.
 std::string TableText(std::span<const Row> rows) {
-  Table table({"model", "size on disk", "state", "perplexity ratio", "mean KL", "top-1 agreement",
-               "prefill tok/s", "decode tok/s"});
+  std::vector<std::vector<std::string>> lines = {
+      {""},        {"size on disk"},    {"state"},         {"perplexity ratio"},
+      {"mean KL"}, {"top-1 agreement"}, {"prefill tok/s"}, {"decode tok/s"}};
   for (const Row& r : rows) {
-    table.Add({r.name, FormatBytes(r.bytes_on_disk), FormatBytes(r.speed.state_bytes),
-               fmt::format("{:.4f}", r.quality.perplexity_ratio.value),
-               fmt::format("{:.5f}", r.quality.kl_mean.value),
-               FormatPercent(r.quality.top1_agreement),
-               fmt::format("{:.0f}", r.speed.prefill_tokens_per_s.median),
-               fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)});
+    const std::string column[] = {r.name,
+                                  FormatBytes(r.bytes_on_disk),
+                                  FormatBytes(r.speed.state_bytes),
+                                  fmt::format("{:.4f}", r.quality.perplexity_ratio.value),
+                                  fmt::format("{:.5f}", r.quality.kl_mean.value),
+                                  FormatPercent(r.quality.top1_agreement),
+                                  fmt::format("{:.0f}", r.speed.prefill_tokens_per_s.median),
+                                  fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)};
+    for (size_t i = 0; i < lines.size(); ++i) {
+      lines[i].push_back(column[i]);
+    }
+  }
+  Table table(lines.front());
+  for (size_t i = 1; i < lines.size(); ++i) {
+    table.Add(lines[i]);
   }
   return table.Text() + fmt::format(R"(
-absmax is the naive baseline, SSDi8 the published method, SSDi8+ Octet's form of it.
-size on disk      the weight files.
-state             what one stream of text remembers between tokens, however long the text.
-perplexity ratio  perplexity over that of float, on {} tokens that the float model wrote; 1 is equal.
-mean KL           how far predictions depart from float, in nats per token; 0 is equal.
-top-1 agreement   how often the most likely next token is the same as with float.
-prefill tok/s     reading a prompt of 512 tokens in one call, 1 thread, median of 5.
-decode tok/s      one token at a time, as when writing, 1 thread, median of 5.
+absmax is the naive baseline, SSDi8 the published method, SSDi8+ Octet's form
+of it. W8A8: 8-bit weights and activations; W4A8: 4-bit weights.
+size on disk      the weight files
+state             what one stream of text remembers between tokens
+perplexity ratio  perplexity over that of float, on {} tokens that float
+                  wrote; 1 is equal
+mean KL           departure from the predictions of float, in nats per token
+top-1 agreement   how often the most likely next token is the same as float's
+prefill tok/s     a prompt of 512 tokens in one call, 1 thread, median of 5
+decode tok/s      one token at a time, as when writing, 1 thread, median of 5
 )",
                                     rows.front().quality.tokens);
 }
@@ -172,7 +185,7 @@ std::string NextCommands(const std::string& model, const std::string& recipe) {
   return fmt::format(R"(
 Next:
   {0} quantize {1} --recipe {3} --output books-w8a8
-  {0} compare {1} books-w8a8 --text YOUR_TEXT.txt
+  {0} compare {1} books-w8a8 --text YOUR_TEXT.txt --window 512
   {0} generate books-w8a8 --prompt "{2}" -n 100
 )",
                      program, model, kPrompt, recipe);
@@ -191,7 +204,7 @@ Status Run(const DemoCommand& c) {
   ProgressBar bar;
   Step(fmt::format("{} writes text to calibrate on", folder));
   OCTET_ASSIGN(const CalibrationText text,
-               LoadCalibration("self", kCalibrationSamples, kLength, kCalibrationSeed, reference,
+               LoadCalibration({"self", kCalibrationSamples, kLength, kCalibrationSeed}, reference,
                                c.threads, bar.Callback()));
   std::vector<Row> rows;
   for (const Contestant& contestant : kContestants) {
