@@ -118,6 +118,16 @@ TEST_F(CliErrorsTest, MisspelledCommandsAndFlagsAreNamed) {
   EXPECT_EQ(Octet({"generate", kBooks, "--prompt", "--promt", "-n1"}).exit_code, 0);
 }
 
+TEST_F(CliErrorsTest, QuickstartRefusesUnknownOptionsBeforeItBuilds) {
+  for (const char* wrong : {"--bogus", "-x"}) {
+    const Outcome o = Execute({"./quickstart", "--no-install", "--threads", "1", wrong});
+    EXPECT_EQ(o.exit_code, 2);
+    EXPECT_EQ(o.out, "");
+    EXPECT_EQ(o.err,
+              fmt::format("quickstart: unknown option {}; see: ./quickstart --help\n", wrong));
+  }
+}
+
 TEST_F(CliErrorsTest, UnknownRecipeAndOption) {
   ExpectQuantizeFails(QuickQuantize(kBooks, "magic", PathOf("q")), 2,
                       {"magic", "absmax", "ssdi8-w8a8"});
