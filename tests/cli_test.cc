@@ -378,6 +378,9 @@ TEST_F(CliTest, DemoShowsATableAndLeavesNothing) {
     EXPECT_GT(Number(row, "decode_tokens_per_s"), 0);
   }
   EXPECT_EQ(Entries(), std::vector<std::string>{}) << "temporary folders";
+  const Outcome mamba1 = Octet({"demo", "tests/golden/mamba1"});
+  EXPECT_EQ(mamba1.exit_code, 0) << mamba1.err;
+  EXPECT_NE(mamba1.out.find("  Quamba W8A8\n"), std::string::npos) << mamba1.out;
   const Outcome kept =
       Octet({"demo", "tests/golden/mamba2_g1", "--output", PathOf("kept"), "--threads", "1"});
   ASSERT_EQ(kept.exit_code, 0) << kept.err;
