@@ -10,9 +10,13 @@
 namespace octet {
 namespace {
 
+// transformers writes its default also where the tensors have one group.
+constexpr int64_t kTransformersGroups = 8;
+
 // Values of config.json in one spelling; absent ones are nothing.
 struct Declared : DeclaredModel {
   std::optional<int64_t> heads, head_dim, groups, chunk_size;
+  int64_t default_groups = 1, default_state_size = 128;  // what a config without the key means
   double dt_lo = 0, dt_hi = std::numeric_limits<double>::infinity();
 };
 
@@ -38,7 +42,7 @@ Result<Declared> ReadHuggingFaceConfig(const Json& config) {
   OCTET_ASSIGN(d.heads, r.Size("num_heads"));
   OCTET_ASSIGN(d.head_dim, r.Size("head_dim"));
   OCTET_ASSIGN(d.groups, r.Size("n_groups"));
-  if (!d.groups) d.groups = 8;  // transformers' default, which a config without the key means
+  d.default_groups = kTransformersGroups;
   OCTET_ASSIGN(d.chunk_size, r.Size("chunk_size"));
   OCTET_TRY(ReadTimeStepLimit(r, "time_step_limit", &d));
   return d;
@@ -51,9 +55,7 @@ Result<Declared> ReadStateSpacesConfig(const Json& config) {
   Declared d;
   OCTET_TRY(ReadStateSpaces(r, s, &d));
   OCTET_ASSIGN(d.head_dim, s.Size("headdim"));
-  if (!d.state_size) d.state_size = 128;
   OCTET_ASSIGN(d.groups, s.Size("ngroups"));
-  if (!d.groups) d.groups = 1;
   OCTET_ASSIGN(d.chunk_size, s.Size("chunk_size"));
   OCTET_ASSIGN(const bool rmsnorm, s.Bool("rmsnorm", true));
   OCTET_ASSIGN(const bool before, s.Bool("norm_before_gate", false));
@@ -109,24 +111,30 @@ class SizeInference {
   const OuterSizes& outer() const { return outer_; }
 
  private:
-  // G and N are known only as a product; the config decides, and loses where it contradicts.
+  // The tensors give G and N only as a product; the config must say how to split it.
   Status SplitGroups(int64_t product, Mamba2Config* c) {
-    const int64_t N = declared_.state_size.value_or(0);
-    const int64_t G = declared_.groups.value_or(0);
-    if (N > 0 && product % N == 0) {
-      c->state_size = N;
-      c->groups = product / N;
-    } else if (G > 0 && product % G == 0) {
-      c->groups = G;
-      c->state_size = product / G;
-    } else {
+    const int64_t G = declared_.groups.value_or(declared_.default_groups);
+    const int64_t N = declared_.state_size.value_or(declared_.default_state_size);
+    const bool n_fits = product % N == 0, g_fits = product % G == 0;
+    const bool n_stated = declared_.state_size.has_value(), g_stated = declared_.groups.has_value();
+    const bool one_group = N == product && G == kTransformersGroups;
+    if (!n_fits && !g_fits) {
       return Corrupt(
           fmt::format("the tensors have {} channels for B, which neither the state size nor "
                       "the number of groups of config.json divides",
                       product));
     }
-    warnings_.Compare("number of groups", declared_.groups, c->groups);
-    warnings_.Compare("state size", declared_.state_size, c->state_size);
+    if (n_fits && g_fits && G != product / N && n_stated == g_stated && !one_group) {
+      return Corrupt(
+          fmt::format("config.json says state size {} and {} groups, but the tensors have {} "
+                      "channels for B, which could be {} groups or state size {}",
+                      N, G, product, product / N, product / G));
+    }
+    const bool by_state_size = n_fits && (n_stated || !g_stated || !g_fits);
+    c->state_size = by_state_size ? N : product / G;
+    c->groups = product / c->state_size;
+    warnings_.Compare("number of groups", G, c->groups);
+    warnings_.Compare("state size", N, c->state_size);
     if (c->heads % c->groups != 0) {
       return Corrupt(fmt::format("{} heads cannot be shared by {} groups", c->heads, c->groups));
     }

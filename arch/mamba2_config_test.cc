@@ -1,7 +1,7 @@
 // Contracts of config.json, in both spellings:
 //  1. A config that agrees with the tensors gives the graph of the paper, without warnings.
 //  2. Sizes come from the tensors; a config that contradicts them is corrected, with a warning that
-//     names both values.
+//     names both values, unless the tensors leave more than one model possible.
 //  3. Nonsense is kInvalidArgument naming the key, a variant that Octet does not run kUnsupported;
 //     null means absent.
 //  4. No change to a valid config crashes: it is refused in one sentence, or gives a valid graph.
@@ -84,13 +84,13 @@ TEST(Config, AbsentKeysHaveTheirDefaults) {
   spaces.Set("ssm_cfg", ssm);
   BlockSizes one = s;
   one.state_size = 128;  // state-spaces' defaults: d_state 128, ngroups 1
+  one.groups = 1;
   const Architecture b = Built(spaces, one);
   EXPECT_EQ(SsdOf(b).state_size, 128);
-  EXPECT_EQ(SsdOf(b).groups, 2);
+  EXPECT_EQ(SsdOf(b).groups, 1);
   EXPECT_EQ(SsdOf(b).chunk_size, 256);
-  EXPECT_THAT(b.warnings, testing::ElementsAre(HasSubstr("groups 1")));
+  EXPECT_THAT(b.warnings, IsEmpty());
   // The groups alone decide where the state size is another than the default.
-  one.groups = 1;
   one.state_size = 5;
   EXPECT_EQ(SsdOf(Built(spaces, one)).state_size, 5);
 }
@@ -167,6 +167,37 @@ TEST(Config, WrongSizesAreCorrectedWithAWarning) {
   const Architecture b = Built(With(With(spaces, "d_model", 4096), "n_layer", 1));
   EXPECT_EQ(ToText(b.graph), want);
   EXPECT_EQ(b.warnings.size(), 2u);
+}
+
+// 2 x 6 channels for B: also 4 x 3, 12 x 1, 1 x 12.
+TEST(Config, GroupsAndStateSizeThatTheTensorsCannotDecideAreRefused) {
+  BlockSizes s;
+  s.heads = 12;
+  s.groups = 2;
+  s.state_size = 6;
+  const auto refused = [&](const Json& config, const std::string& part) {
+    const Result<Architecture> a = Build(config, s);
+    EXPECT_EQ(a.status().code(), Code::kCorrupt) << config.Dump(-1);
+    EXPECT_THAT(a.status().message(), AllOf(HasSubstr("config.json"), HasSubstr(part)));
+  };
+  const Json config = HuggingFaceConfig(s);
+  refused(With(config, "state_size", 3), "state size 3 and 2 groups");
+  refused(With(config, "n_groups", 4), "state size 6 and 4 groups");
+  refused(With(With(config, "n_groups", 1), "state_size", 6), "12 channels");
+  const Json spaces = StateSpacesConfig(s);
+  refused(With(spaces, "ssm_cfg", With(*spaces.Find("ssm_cfg"), "ngroups", 1)), "12 channels");
+  // One of them alone decides, also against the other's default.
+  const auto groups = [&](const Json& c) { return SsdOf(Built(c, s)).groups; };
+  EXPECT_EQ(groups(Without(config, "n_groups")), 2);
+  EXPECT_EQ(groups(Without(config, "state_size")), 2);
+  EXPECT_EQ(groups(With(config, "n_groups", 5)), 2) << "5 does not divide 12";
+  EXPECT_EQ(groups(With(config, "state_size", 5)), 2) << "5 does not divide 12";
+  // Public checkpoints: transformers' 8 groups where the tensors have one.
+  s.groups = 1;
+  s.state_size = 128;
+  s.heads = 8;
+  EXPECT_EQ(groups(With(HuggingFaceConfig(s), "n_groups", 8)), 1);
+  EXPECT_EQ(groups(Without(Without(HuggingFaceConfig(s), "n_groups"), "state_size")), 1);
 }
 
 TEST(Config, NonsenseIsRefusedNamingTheKey) {

@@ -76,9 +76,11 @@ Spread SpreadOf(std::vector<double> values) {
 Result<BenchReport> Bench(std::span<const std::shared_ptr<const Model>> models,
                           const BenchOptions& options, const Progress& progress) {
   if (models.empty()) return InvalidArgument("there is no model to measure");
-  if (options.prefill < 0 || options.decode < 0 || options.repeats < 1 || options.threads < 1 ||
-      options.prefill + options.decode < 1) {
-    return InvalidArgument("there is nothing to measure: tokens, repeats and threads must be > 0");
+  if (options.prefill == 0 && options.decode == 0) {
+    return InvalidArgument("there is nothing to measure: prefill and decode are both 0");
+  }
+  if (options.prefill < 0 || options.decode < 0 || options.repeats < 1 || options.threads < 1) {
+    return InvalidArgument("tokens must not be negative, repeats and threads must be > 0");
   }
   const auto pool = std::make_shared<ThreadPool>(options.threads);
   std::vector<std::unique_ptr<Subject>> subjects;

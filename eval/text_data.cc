@@ -12,6 +12,7 @@
 #include "eval/windows.h"
 #include "runtime/sampler.h"
 #include "runtime/session.h"
+#include "text/utf8.h"
 
 namespace octet {
 namespace {
@@ -27,6 +28,7 @@ bool IsBlank(std::string_view text) {
 // The document in one line of a JSONL file.
 Result<std::string> DocumentOf(const Json& line) {
   if (line.is_string()) return line.AsString();
+  if (!line.is_object()) return Corrupt("want a string, or an object with a member \"text\"");
   const auto text = [&](const char* key) -> const std::string* {
     const Json* member = line.Find(key);
     return member != nullptr && member->is_string() ? &member->AsString() : nullptr;
@@ -35,12 +37,11 @@ Result<std::string> DocumentOf(const Json& line) {
   if (text("prefix") != nullptr && text("gold_completion") != nullptr) {
     return *text("prefix") + *text("gold_completion");
   }
-  if (line.is_object()) {
-    for (const auto& [key, value] : line.AsObject()) {
-      if (value.is_string()) return value.AsString();
-    }
+  if (line.Find("text") != nullptr) return Corrupt("member \"text\" is not a string");
+  for (const auto& [key, value] : line.AsObject()) {
+    if (value.is_string()) return value.AsString();
   }
-  return Corrupt("there is no text: want a string, or an object with a string \"text\"");
+  return Corrupt("there is no member \"text\"");
 }
 
 // Calls piece(part, number) for the parts of `text` between separators.
@@ -54,11 +55,20 @@ Status ForEachPart(std::string_view text, std::string_view separator, Function p
   }
 }
 
+// The parser calls each line the first.
+Status AtLine(const Status& parsed, const std::string& path, int64_t number) {
+  std::string_view message = parsed.message();
+  constexpr std::string_view kFirst = "line 1, ";
+  if (message.starts_with(kFirst)) message.remove_prefix(kFirst.size());
+  return {parsed.code(), fmt::format("{}: line {}, {}", path, number, message)};
+}
+
 Status ReadJsonLines(std::string_view bytes, TextFile* file) {
   return ForEachPart(bytes, "\n", [&](std::string_view line, int64_t number) -> Status {
     if (IsBlank(line)) return {};
     const Result<Json> json = Json::Parse(line);
-    Result<std::string> document = json.ok() ? DocumentOf(*json) : json.status();
+    if (!json.ok()) return AtLine(json.status(), file->path, number);
+    Result<std::string> document = DocumentOf(*json);
     if (!document.ok()) {
       return document.status().Annotate(fmt::format("{}: line {}", file->path, number));
     }
@@ -91,6 +101,9 @@ Status GenerateDocument(const std::shared_ptr<const Model>& model, const SelfTex
 
 Result<TextFile> ReadTextFile(const std::string& path) {
   OCTET_ASSIGN(std::string bytes, ReadWholeFile(path, kMaxFileBytes));
+  if (const size_t bad = FindIllFormed(bytes); bad != std::string::npos) {
+    return Corrupt(fmt::format("{}: byte {} is not UTF-8 text", path, bad));
+  }
   TextFile file{path, {}, {}};
   if (path.ends_with(".jsonl")) {
     OCTET_TRY(ReadJsonLines(bytes, &file));

@@ -25,11 +25,11 @@ struct TextFile {
 };
 
 // Reads the regular file `path`, at most 1 GiB. A name that ends in ".jsonl" means one JSON value
-// per line: a string, or an object whose "text", or "prefix" and "gold_completion" joined, or first
-// string member is a document; `text` is all of them joined by two newlines. Any other file is
-// plain text, `text` being its bytes, and its documents are what stands between "<|endoftext|>"
-// marks. Errors as of ReadWholeFile, kCorrupt naming the line, or kInvalidArgument when there is no
-// text; all start with the path.
+// per line: a string, or an object whose "text", or "prefix" and "gold_completion" joined, or, if
+// there is no "text", first string member is a document; `text` is all of them joined by two
+// newlines. Any other file is plain text, `text` being its bytes, and its documents are what stands
+// between "<|endoftext|>" marks. Errors as of ReadWholeFile, kCorrupt naming the first byte that is
+// not UTF-8 or the line, or kInvalidArgument when there is no text; all start with the path.
 Result<TextFile> ReadTextFile(const std::string& path);
 
 // The documents as tokens, at most `samples` pieces of at most `length` and at least 2 tokens: the

@@ -81,7 +81,17 @@ TEST_F(TextDataTest, NamesTheLineOfBadJson) {
   for (const char* line : {"{\"text\": 3}", "[1]", "{", "17", "{\"prefix\": 1}"}) {
     const Status s = ReadError("bad.jsonl", std::string("\"fine\"\n") + line + "\n");
     EXPECT_EQ(s.code(), Code::kCorrupt) << line;
-    EXPECT_NE(s.message().find("bad.jsonl: line 2: "), std::string::npos) << s.message();
+    EXPECT_NE(s.message().find("bad.jsonl: line 2"), std::string::npos) << s.message();
+    EXPECT_EQ(s.message().find("line 1"), std::string::npos) << s.message();
+  }
+}
+
+TEST_F(TextDataTest, NamesTheByteThatIsNotUtf8) {
+  for (const char* name : {"a.txt", "a.jsonl"}) {
+    const Status s = ReadError(name, "\"\u00e9\xe9\"\n");
+    EXPECT_EQ(s.code(), Code::kCorrupt);
+    EXPECT_TRUE(s.message().ends_with(std::string(name) + ": byte 3 is not UTF-8 text"))
+        << s.message();
   }
 }
 

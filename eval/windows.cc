@@ -30,6 +30,11 @@ Result<std::vector<Window>> CutWindows(int64_t tokens, const WindowOptions& opti
   return windows;
 }
 
+int64_t DroppedTokens(int64_t tokens, const WindowOptions& options) {
+  if (options.max_tokens > 0) tokens = std::min(tokens, options.max_tokens);
+  return (tokens - options.window) % options.stride;
+}
+
 Status ForEachWindow(int64_t count, int threads, std::string_view what, const Progress& progress,
                      const WindowBody& body) {
   std::vector<Status> statuses(static_cast<size_t>(count));

@@ -39,6 +39,9 @@ struct Window {
 // `name`, where the text comes from.
 Result<std::vector<Window>> CutWindows(int64_t tokens, const WindowOptions& options,
                                        std::string_view name);
+// How many of the tokens, as far as the limit admits them, lie after the last window; at least one
+// window must fit.
+int64_t DroppedTokens(int64_t tokens, const WindowOptions& options);
 
 // Runs body(i, pool) for i in [0, count), several at a time when there are at least as many windows
 // as threads, else one after the other with all threads in `pool`. Gives the error of the smallest

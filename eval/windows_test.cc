@@ -3,6 +3,7 @@
 // 2. stride < window: every token up to the last window's end but the first is scored exactly once,
 //    with at least window - stride tokens before it (the first window aside).
 // 3. Nonsense and a text shorter than a window are refused, naming the text and both sizes.
+//    DroppedTokens counts what lies after the last window.
 // 4. ForEachWindow visits each window once for any number of threads, gives the first window's
 //    error, and reports progress up to the end.
 #include "eval/windows.h"
@@ -46,6 +47,18 @@ RC_GTEST_PROP(CutWindows, StridedScoresEveryTokenOnceWithEnoughContext, ()) {
   RC_ASSERT(scored[0] == 0);
   for (int64_t t = 1; t < tokens; ++t) {
     RC_ASSERT(scored[static_cast<size_t>(t)] == (t < end ? 1 : 0));
+  }
+}
+
+TEST(DroppedTokens, AreThoseAfterTheLastWindow) {
+  EXPECT_EQ(DroppedTokens(2048 * 3 + 2047, {}), 2047);
+  EXPECT_EQ(DroppedTokens(2048 * 3, {}), 0);
+  EXPECT_EQ(DroppedTokens(1000, {100, 100, 250, 1}), 50) << "what the limit excludes is no loss";
+  const WindowOptions strided{100, 30, 0, 1};
+  for (const int64_t tokens : {100, 101, 129, 130, 131, 500}) {
+    const auto windows = CutWindows(tokens, strided, "t");
+    ASSERT_TRUE(windows.ok());
+    EXPECT_EQ(DroppedTokens(tokens, strided), tokens - windows->back().begin - 100) << tokens;
   }
 }
 

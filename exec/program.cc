@@ -112,12 +112,12 @@ Result<std::unique_ptr<Program>> Program::LowerRange(const Graph& graph, const W
   return program;
 }
 
-std::string Program::Explain() const {
-  std::string text;
+std::vector<StepKernels> Program::Kernels() const {
+  std::vector<StepKernels> kernels;
   for (const Step& s : impl_->steps) {
-    text += fmt::format("{:<28} {:<20} {}\n", s.site, s.decode_kernel, s.prefill_kernel);
+    kernels.push_back({s.site, s.decode_kernel, s.prefill_kernel});
   }
-  return text;
+  return kernels;
 }
 
 Status Program::RunLayer(int layer, std::vector<float>* residual, State* state,

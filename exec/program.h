@@ -21,6 +21,11 @@
 
 namespace octet {
 
+// Which kernels run one step: names of kernels/table.h.
+struct StepKernels {
+  std::string site, decode, prefill;
+};
+
 // Memory and threads that one run at a time uses; belongs to a Session.
 class ProgramWorkspace {
  public:
@@ -74,8 +79,8 @@ class Program {
                   ProgramWorkspace* workspace) const;
 
   const Graph& graph() const;
-  // One line per step: site, kernel for decode, kernel for prefill.
-  std::string Explain() const;
+  // One per step, in order.
+  std::vector<StepKernels> Kernels() const;
 
  private:
   Program();

@@ -2,10 +2,11 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <charconv>
+#include <csignal>
 #include <cstring>
 #include <filesystem>
 #include <span>
@@ -33,6 +34,22 @@ Status Sync(const fs::path& path) {
   return error == 0 ? Status() : IoError(path.string() + ": " + std::strerror(error));
 }
 
+// Removes folders PREFIX<process>-<n> in `parent` of processes that a crash or a SIGKILL ended.
+void RemoveAbandoned(const fs::path& parent, const std::string& prefix) {
+  std::error_code error;
+  for (fs::directory_iterator it(parent, error), end; !error && it != end; it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    pid_t process = 0;
+    const char* const last = name.data() + name.size();
+    const auto [rest, bad] = std::from_chars(name.data() + prefix.size(), last, process);
+    if (bad != std::errc() || rest == last || *rest != '-' || process <= 0) continue;
+    if (kill(process, 0) == 0 || errno != ESRCH) continue;
+    std::error_code ignored;
+    fs::remove_all(it->path(), ignored);
+  }
+}
+
 }  // namespace
 
 Result<OutputFolder> OutputFolder::Create(const std::string& path) {
@@ -49,31 +66,23 @@ Result<OutputFolder> OutputFolder::Create(const std::string& path) {
     if (error) return IoError(path + ": " + error.message());
     if (!empty) return InvalidArgument(path + ": the folder exists and is not empty");
   }
-  const std::string stem = fmt::format("{}/.{}.partial-{}", target.parent_path().string(),
-                                       target.filename().string(), getpid());
-  for (int attempt = 0;; ++attempt) {
-    std::string temporary = fmt::format("{}-{}", stem, attempt);
-    if (mkdir(temporary.c_str(), 0777) == 0) {
-      return OutputFolder(target.string(), std::move(temporary));
-    }
-    if (errno != EEXIST) return IoError(temporary + ": " + std::strerror(errno));
+  const fs::path parent = target.parent_path();
+  if (!fs::is_directory(parent, error)) {
+    return InvalidArgument(
+        fmt::format("{}: the parent folder {} does not exist", path, parent.string()));
   }
-}
-
-OutputFolder::OutputFolder(std::string path, std::string temporary)
-    : path_(std::move(path)), temporary_(std::move(temporary)) {}
-
-OutputFolder::OutputFolder(OutputFolder&& other) noexcept
-    : path_(std::move(other.path_)), temporary_(std::exchange(other.temporary_, {})) {}
-
-OutputFolder::~OutputFolder() {
-  if (temporary_.empty()) return;
-  std::error_code ignored;
-  fs::remove_all(temporary_, ignored);
+  const std::string prefix = fmt::format(".{}.partial-", target.filename().string());
+  RemoveAbandoned(parent, prefix);
+  Result<TemporaryFolder> folder =
+      TemporaryFolder::Create((parent / fmt::format("{}{}", prefix, getpid())).string());
+  // The person knows the path that they gave, not the temporary one.
+  if (!folder.ok())
+    return IoError(fmt::format("{}: the folder {} cannot be written", path, parent.string()));
+  return OutputFolder(target.string(), *std::move(folder));
 }
 
 std::string OutputFolder::PathOf(std::string_view file) const {
-  return (fs::path(temporary_.empty() ? path_ : temporary_) / file).string();
+  return (fs::path(temporary_.path().empty() ? path_ : temporary_.path()) / file).string();
 }
 
 Status OutputFolder::WriteFile(std::string_view file, std::string_view contents) {
@@ -94,16 +103,14 @@ Status OutputFolder::CopyFile(const std::string& from, std::string_view file) {
 }
 
 Status OutputFolder::Commit() {
+  const std::string folder = temporary_.path();
   std::error_code error;
-  for (fs::directory_iterator it(temporary_, error), end; !error && it != end;
-       it.increment(error)) {
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     OCTET_TRY(Sync(it->path()));
   }
-  if (error) return IoError(temporary_ + ": " + error.message());
-  OCTET_TRY(Sync(temporary_));
-  fs::rename(temporary_, path_, error);
-  if (error) return IoError(path_ + ": " + error.message());
-  temporary_.clear();
+  if (error) return IoError(folder + ": " + error.message());
+  OCTET_TRY(Sync(folder));
+  OCTET_TRY(temporary_.RenameTo(path_));
   return Sync(fs::path(path_).parent_path());
 }
 

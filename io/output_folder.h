@@ -4,21 +4,21 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "base/status.h"
+#include "io/temporary_folder.h"
 
 namespace octet {
 
 // A folder under construction: files are written to a temporary sibling of `path`, which Commit
-// renames into place and the destructor removes if Commit did not run.
+// renames into place. Without Commit the destructor removes it, or EndBySignal, or, after a crash,
+// the next Create for the same path.
 class OutputFolder {
  public:
-  // kInvalidArgument when `path` exists already and is not an empty folder; kIo when its parent
-  // cannot be written.
+  // kInvalidArgument when `path` exists already and is not an empty folder or its parent does not
+  // exist; kIo when the parent cannot be written.
   static Result<OutputFolder> Create(const std::string& path);
-  OutputFolder(OutputFolder&& other) noexcept;
-  OutputFolder& operator=(OutputFolder&&) = delete;
-  ~OutputFolder();
 
   // Path of `file` inside the folder under construction.
   std::string PathOf(std::string_view file) const;
@@ -28,8 +28,10 @@ class OutputFolder {
   Status Commit();
 
  private:
-  OutputFolder(std::string path, std::string temporary);
-  std::string path_, temporary_;
+  OutputFolder(std::string path, TemporaryFolder temporary)
+      : path_(std::move(path)), temporary_(std::move(temporary)) {}
+  std::string path_;
+  TemporaryFolder temporary_;
 };
 
 }  // namespace octet

@@ -1,11 +1,16 @@
 // Contracts of io/output_folder.h and io/file_writer.h:
 //  - before Commit nothing is at the path, after it everything is, and no temporary remains;
 //  - without Commit, or after a failure such as a full disk, nothing remains;
-//  - a path in use is refused and left alone.
+//  - a path in use is refused and left alone;
+//  - Create removes temporaries of processes that ended, and only those.
 #include "io/output_folder.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <fmt/format.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "io/file_writer.h"
 #include "io/scratch_folder.h"
@@ -89,8 +94,28 @@ TEST(OutputFolder, RefusesAPathInUse) {
   EXPECT_EQ(code(scratch.At("full")), Code::kInvalidArgument);
   EXPECT_EQ(code(scratch.At("link")), Code::kInvalidArgument);
   EXPECT_EQ(code(""), Code::kInvalidArgument);
-  EXPECT_EQ(code(scratch.At("none/out")), Code::kIo);
+  EXPECT_EQ(code(scratch.At("none/out")), Code::kInvalidArgument);
+  EXPECT_THAT(OutputFolder::Create(scratch.At("none/out")).status().message(),
+              HasSubstr("none does not exist"));
   EXPECT_THAT(scratch.List(), ElementsAre("empty", "file", "full", "link"));
+}
+
+TEST(OutputFolder, RemovesWhatACrashLeftAndNothingElse) {
+  const ScratchFolder scratch;
+  const pid_t ended = fork();
+  if (ended == 0) _exit(0);
+  waitpid(ended, nullptr, 0);
+  const std::string left = fmt::format(".out.partial-{}-0", ended);
+  const std::vector<std::string> kept = {
+      fmt::format(".out.partial-{}-0", getppid()), ".out.partial-1x-0",
+      ".out.partial-" + std::to_string(ended), fmt::format(".other.partial-{}-0", ended)};
+  std::filesystem::create_directory(scratch.At(left));
+  scratch.Write(left + "/a", "x");
+  for (const std::string& name : kept) {
+    std::filesystem::create_directory(scratch.At(name));
+  }
+  EXPECT_TRUE(OutputFolder::Create(scratch.At("out")).ok());
+  EXPECT_THAT(scratch.List(), testing::UnorderedElementsAreArray(kept));
 }
 
 TEST(OutputFolder, SomebodyElsesFolderIsNotOverwrittenByCommit) {

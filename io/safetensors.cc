@@ -23,6 +23,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little 
 constexpr uint64_t kMaxHeader = 100'000'000;
 constexpr size_t kPrefix = 8;  // the header's length
 constexpr size_t kAlignment = 64;
+constexpr const char* kTruncated = "; the file seems to be truncated";
 
 struct Stored {
   std::string_view name;
@@ -83,8 +84,8 @@ Result<Entry> ParseEntry(const Json::Member& member, int64_t data_bytes) {
   e.begin = offsets[0];
   e.end = offsets[1];
   if (e.begin > e.end || e.end > data_bytes) {
-    return Corrupt(fmt::format("bytes {} to {} do not lie in the data of {} bytes", e.begin, e.end,
-                               data_bytes));
+    return Corrupt(fmt::format("bytes {} to {} do not lie in the data of {} bytes{}", e.begin,
+                               e.end, data_bytes, e.begin > e.end ? "" : kTruncated));
   }
   const std::optional<int64_t> count = CheckedCount(e.shape);
   const auto bytes = count ? CheckedMul(*count, BytesOf(e.dtype, 1)) : std::nullopt;
@@ -204,15 +205,16 @@ Result<std::string> HeaderOf(const std::vector<std::pair<std::string, Weight>>& 
 
 Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
                                    const std::shared_ptr<const void>& owner) {
-  if (file.size() < kPrefix) return Corrupt("the file is shorter than 8 bytes");
+  if (file.size() < kPrefix) return Corrupt("not a safetensors file: shorter than 8 bytes");
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data(), kPrefix);
   if (header_bytes > kMaxHeader) {
-    return Corrupt(fmt::format("the header's length of {} bytes exceeds 100 MB", header_bytes));
+    return Corrupt(fmt::format(
+        "not a safetensors file: the header's length of {} bytes exceeds 100 MB", header_bytes));
   }
   if (header_bytes > file.size() - kPrefix) {
-    return Corrupt(fmt::format("the header's length of {} bytes exceeds the file's {}",
-                               header_bytes, file.size()));
+    return Corrupt(fmt::format("the header's length of {} bytes exceeds the file's {}{}",
+                               header_bytes, file.size(), kTruncated));
   }
   const std::string_view header(reinterpret_cast<const char*>(file.data() + kPrefix), header_bytes);
   const std::span<const std::byte> data = file.subspan(kPrefix + header_bytes);

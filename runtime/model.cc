@@ -48,7 +48,10 @@ Result<Architecture> Restore(const Json& config, const Json& quantization,
 Result<Parts> LoadParts(const std::string& folder) {
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
-    return NotFound(fmt::format("{}: there is no such model folder", folder));
+    if (!std::filesystem::exists(folder, error)) {
+      return NotFound(fmt::format("{}: there is no such model folder", folder));
+    }
+    return InvalidArgument(fmt::format("{}: is not a folder; a model is one", folder));
   }
   OCTET_ASSIGN(Json config, Json::ParseFile(PathIn(folder, "config.json"), kMaxConfigBytes));
   OCTET_ASSIGN(const WeightMap stored, OpenCheckpoint(folder));

@@ -5,6 +5,7 @@
 
 #include <sys/mount.h>
 
+#include <csignal>
 #include <cstring>
 #include <functional>
 #include <limits>
@@ -100,6 +101,33 @@ TEST_F(CliErrorsTest, Usage) {
   }
 }
 
+TEST_F(CliErrorsTest, MisspelledCommandsAndFlagsAreNamed) {
+  ExpectError(Octet({"quantise", kBooks}), 2, {"command quantise", "mean quantize?"});
+  ExpectError(Octet({"recipe"}), 2, {"command recipe;", "mean recipes?"});
+  ExpectError(Octet({"evaluate", "ppl"}), 2,
+              {"command ppl", "perplexity, drift", "octet evaluate"});
+  ExpectError(Octet({"quantize", kBooks, "--recipie", "absmax"}), 2,
+              {"option --recipie", "mean --recipe?", "octet quantize --help"});
+  const Outcome promt = Octet({"generate", kBooks, "--promt", "x"});
+  ExpectError(promt, 2, {"option --promt;", "mean --prompt?"});
+  EXPECT_EQ(promt.err.find("x "), std::string::npos) << promt.err;
+  ExpectError(Octet({"-x"}), 2, {"option -x"});
+  ExpectError(Octet({"generate", kBooks, "--seed", "-1"}), 2, {"--seed", "negative"});
+  // Values may look like flags and commands.
+  ExpectError(Octet({"inspect", "quantise"}), 2, {"quantise: there is no such"});
+  EXPECT_EQ(Octet({"generate", kBooks, "--prompt", "--promt", "-n1"}).exit_code, 0);
+}
+
+TEST_F(CliErrorsTest, QuickstartRefusesUnknownOptionsBeforeItBuilds) {
+  for (const char* wrong : {"--bogus", "-x"}) {
+    const Outcome o = Execute({"./quickstart", "--no-install", "--threads", "1", wrong});
+    EXPECT_EQ(o.exit_code, 2);
+    EXPECT_EQ(o.out, "");
+    EXPECT_EQ(o.err,
+              fmt::format("quickstart: unknown option {}; see: ./quickstart --help\n", wrong));
+  }
+}
+
 TEST_F(CliErrorsTest, UnknownRecipeAndOption) {
   ExpectQuantizeFails(QuickQuantize(kBooks, "magic", PathOf("q")), 2,
                       {"magic", "absmax", "ssdi8-w8a8"});
@@ -112,6 +140,21 @@ TEST_F(CliErrorsTest, UnknownRecipeAndOption) {
   ExpectQuantizeFails(args, 2, {"state", "f8", "f16"});
   args.back() = "state";
   ExpectQuantizeFails(args, 2, {"state", "KEY=VALUE"});
+  args.back() = "state=f16";
+  args.insert(args.end(), {"--option", "state=f32"});
+  ExpectQuantizeFails(args, 2, {"state=f32", "twice"});
+}
+
+// Of a model that is not there: nothing of it can have been looked at before.
+TEST_F(CliErrorsTest, OptionValuesAreRefusedFirst) {
+  const auto refused = [&](const char* recipe, const char* option, const std::string& part) {
+    std::vector<std::string> args = QuickQuantize(PathOf("none"), recipe, PathOf("q"));
+    args.insert(args.end(), {"--option", option});
+    ExpectQuantizeFails(args, 2, {std::string("octet: recipe ") + recipe + ": " + part});
+  };
+  refused("ssdi8-plus-w8a8", "mean_correction=1.5", "mean_correction is");
+  refused("ssdi8-plus-w8a8", "mean_correction=nan", "mean_correction is");
+  refused("ssdi8-plus-w4a8", "group=33", "group must be");
 }
 
 TEST_F(CliErrorsTest, TextThatIsEmptyShortOrMissing) {
@@ -121,9 +164,15 @@ TEST_F(CliErrorsTest, TextThatIsEmptyShortOrMissing) {
   ExpectError(Perplexity(kBooks, PathOf("empty.txt")), 2, {"empty.txt", "no text"});
   ExpectError(Perplexity(kBooks, PathOf("short.txt")), 2, {"short.txt", "shorter", "32"});
   ExpectError(Perplexity(kBooks, PathOf("missing.txt")), 2, {"missing.txt"});
-  ExpectError(Perplexity(kBooks, PathOf("bad.jsonl")), 2, {"bad.jsonl", "line 1"});
+  ExpectError(Perplexity(kBooks, PathOf("bad.jsonl")), 2,
+              {"bad.jsonl: line 1: member \"text\" is not"});
+  WriteAll(folder_ / "bad.jsonl", "\"fine\"\n{\"n\": 5}\n");
+  ExpectError(Perplexity(kBooks, PathOf("bad.jsonl")), 2,
+              {"bad.jsonl: line 2: there is no member \"text\""});
+  WriteAll(folder_ / "bad.jsonl", "\"fine\"\n{\"text\": \n");
+  ExpectError(Perplexity(kBooks, PathOf("bad.jsonl")), 2, {"bad.jsonl: line 2, column "});
   ExpectError(Octet({"compare", kBooks, kBooks, "--text", PathOf("short.txt")}), 2,
-              {"short.txt", "shorter", "2048"});
+              {"short.txt", "shorter", "2048", "--window"});
   ExpectError(Octet({"evaluate", "perplexity", kBooks, "--text", PathOf("short.txt"), "--window",
                      "8", "--stride", "9"}),
               2, {"stride", "8"});
@@ -138,9 +187,22 @@ TEST_F(CliErrorsTest, TextThatIsEmptyShortOrMissing) {
   }
 }
 
+TEST_F(CliErrorsTest, TextThatIsNotUtf8) {
+  WriteAll(folder_ / "latin1.txt", "It was caf\xe9.\n");
+  WriteAll(folder_ / "cut.jsonl", "\"It was caf\xc3");
+  ExpectError(Perplexity(kBooks, PathOf("latin1.txt")), 2, {"latin1.txt: byte 10 is not UTF-8"});
+  ExpectError(Perplexity(kBooks, PathOf("cut.jsonl")), 2, {"cut.jsonl: byte 11 is not UTF-8"});
+  std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+  args.insert(args.end(), {"--calibration", PathOf("latin1.txt")});
+  ExpectQuantizeFails(args, 2, {"latin1.txt: byte 10"});
+  ExpectError(Octet({"generate", kBooks}, "a\xff"), 2, {"standard input: byte 1 "});
+  ExpectError(Octet({"generate", kBooks, "--prompt", "\xff"}), 2, {"--prompt: byte 0 "});
+}
+
 TEST_F(CliErrorsTest, EmptyPromptAndBadSampling) {
   ExpectError(Octet({"generate", kBooks, "--prompt", ""}), 2, {"prompt"});
   ExpectError(Octet({"generate", kBooks}), 2, {"prompt"});
+  ExpectError(Octet({"generate", kBooks}, "\n"), 2, {"prompt"});
   ExpectError(Octet({"generate", kBooks, "--prompt", "x", "--temperature", "-1"}), 2,
               {"temperature"});
   ExpectError(Octet({"generate", kBooks, "--prompt", "x", "--top-p", "2"}), 2, {"top-p"});
@@ -156,6 +218,10 @@ TEST_F(CliErrorsTest, FoldersThatAreNotModels) {
   ExpectError(Octet({"demo", missing}), 2, {missing});
   ExpectError(Octet({"compare", kBooks, missing, "--text", text}), 2, {missing});
   ExpectQuantizeFails(QuickQuantize(missing, "absmax", PathOf("q")), 2, {missing});
+  ExpectQuantizeFails(QuickQuantize("README.md", "absmax", PathOf("q")), 2,
+                      {"README.md", "not a folder"});
+  ExpectError(Octet({"inspect", "README.md"}), 2, {"README.md", "not a safetensors file"});
+  ExpectError(Octet({"bench", kBooks, "--prefill", "0", "--decode", "0"}), 2, {"both 0"});
   std::filesystem::create_directory(folder_ / "empty");
   ExpectError(Perplexity(PathOf("empty"), text), 2, {"empty", "config.json"});
   std::filesystem::copy_file(std::string(kBooks) + "/config.json", folder_ / "empty/config.json");
@@ -197,6 +263,7 @@ TEST_F(CliErrorsTest, TruncatedWeights) {
   const auto size = std::filesystem::file_size(file);
   for (const auto keep : {size - 1, size / 2, uintmax_t{100}, uintmax_t{5}, uintmax_t{0}}) {
     std::filesystem::resize_file(file, keep);
+    if (keep > 5) ExpectError(Octet({"inspect", model}), 2, {"truncated"});
     ExpectError(Octet({"inspect", model}), 2, {"model.safetensors"});
     ExpectQuantizeFails(QuickQuantize(model, "absmax", PathOf("q")), 2, {"model.safetensors"});
   }
@@ -220,6 +287,7 @@ TEST_F(CliErrorsTest, ConfigsOfNonsense) {
     const std::string model = ModelWith(key, value);
     ExpectError(Perplexity(model, text), 2, {model, key});
   }
+  ExpectError(Perplexity(ModelWith("state_size", 64), text), 2, {"state size 64 and 1 groups"});
   const std::string model = ModelWith("eos_token_id", 99999999);
   std::filesystem::remove(model + "/generation_config.json");  // whose eos_token_id wins
   ExpectError(Perplexity(model, text), 2, {model, "eos_token_id"});
@@ -324,7 +392,25 @@ TEST_F(CliErrorsTest, OutputFoldersThatExist) {
   EXPECT_EQ(ReadAll(folder_ / "q/precious"), "data");
   ExpectQuantizeFails(QuickQuantize(kBooks, "absmax", PathOf("q/precious")), 2, {"precious"});
   ExpectError(Octet({"demo", "--output", PathOf("q")}), 2, {PathOf("q")});
-  ExpectQuantizeFails(QuickQuantize(kBooks, "absmax", PathOf("no/such/parent")), 1, {"no/such"});
+  ExpectQuantizeFails(QuickQuantize(kBooks, "absmax", PathOf("no/such/parent")), 2,
+                      {PathOf("no/such/parent") + ":", PathOf("no/such") + " does not exist"});
+}
+
+TEST_F(CliErrorsTest, InterruptedWorkLeavesNothing) {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    const auto kept = folder_ / "kept";
+    const Outcome o = Execute({Program(), "demo", "--output", kept}, "", [&](pid_t program) {
+      for (int i = 0; i < 1000 && !std::filesystem::exists(kept); ++i) {
+        usleep(10000);
+      }
+      EXPECT_TRUE(std::filesystem::exists(kept));
+      kill(program, signal);
+    });
+    EXPECT_EQ(o.exit_code, 128 + signal);
+    const char* word = signal == SIGINT ? "octet: interrupted\n" : "octet: terminated\n";
+    EXPECT_TRUE(o.err.ends_with(word)) << o.err;
+    EXPECT_EQ(Entries(), std::vector<std::string>{});
+  }
 }
 
 TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {

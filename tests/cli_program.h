@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
 #include <vector>
@@ -52,8 +53,10 @@ class CliTest : public testing::Test {
 
   std::string PathOf(const std::string& name) const { return (folder_ / name).string(); }
 
-  // Runs a program with `args` (args[0] is its path) and `input` as standard input.
-  Outcome Execute(const std::vector<std::string>& args, const std::string& input = "") const {
+  // Runs a program with `args` (args[0] is its path) and `input` as standard input, and `meanwhile`
+  // with its process id.
+  Outcome Execute(const std::vector<std::string>& args, const std::string& input = "",
+                  const std::function<void(pid_t)>& meanwhile = {}) const {
     const std::filesystem::path in = folder_ / "io/in", out = folder_ / "io/out",
                                 err = folder_ / "io/err";
     WriteAll(in, input);
@@ -74,6 +77,7 @@ class CliTest : public testing::Test {
       execv(argv[0], argv.data());
       _exit(127);
     }
+    if (meanwhile) meanwhile(child);
     int status = 0;
     waitpid(child, &status, 0);
     return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), ReadAll(out),

@@ -8,6 +8,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <sstream>
+
+#include <fmt/format.h>
 
 #include "tests/cli_program.h"
 
@@ -24,6 +27,14 @@ std::string Text(const Json& object, const std::string& key) {
   const Json* value = object.Find(key);
   EXPECT_TRUE(value != nullptr && value->is_string()) << key << " in " << object.Dump(-1);
   return value != nullptr && value->is_string() ? value->AsString() : "";
+}
+
+// Lines of at most 80 columns.
+void ExpectNarrow(const std::string& text) {
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);) {
+    EXPECT_LE(line.size(), 80u) << line;
+  }
 }
 
 TEST_F(CliTest, HelpAndVersion) {
@@ -125,6 +136,61 @@ TEST_F(CliTest, QuantizeTakesCalibrationTextAndOptions) {
             0.5 * Number(before, "state_bytes_per_stream"));
 }
 
+TEST_F(CliTest, QuantizeWarnsOfTooLittleText) {
+  Outcome o = Octet(QuickQuantize(kBooks, "absmax", PathOf("few")));
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_NE(o.err.find("calibrated on only 96 tokens"), std::string::npos) << o.err;
+  EXPECT_NE(o.err.find("checked on only 48 tokens"), std::string::npos) << o.err;
+  std::vector<std::string> enough = {"quantize",  kBooks,      "--recipe", "absmax",   "--output",
+                                     PathOf("q"), "--samples", "8",        "--length", "64"};
+  EXPECT_EQ(Octet(enough).err, "");
+}
+
+TEST_F(CliTest, ARecipeWithoutCalibrationGetsNoText) {
+  std::vector<std::string> args = QuickQuantize(kBooks, "w8a8-dynamic", PathOf("q"));
+  args[6 + 1] = "1000000";  // would take hours
+  const Json json = OctetJson(args);
+  EXPECT_TRUE(json.Find("calibration")->is_null());
+  EXPECT_EQ(Number(*json.Find("self_check"), "tokens"), 48);
+  ASSERT_EQ(json.Find("warnings")->AsArray().size(), 1u) << "of the check alone";
+}
+
+TEST_F(CliTest, TokensThatFillNoWindowAreCounted) {
+  const std::string text = WriteText(20);
+  std::vector<std::string> args = {"evaluate", "perplexity", kBooks, "--text", text, "--window"};
+  args.emplace_back("64");
+  const Json json = OctetJson(args);
+  const double dropped = Number(json, "dropped_tokens");
+  EXPECT_GT(dropped, 0);
+  EXPECT_LT(dropped, 64);
+  args.back() = fmt::format("{}", static_cast<int64_t>(64 * Number(json, "windows") + dropped));
+  EXPECT_EQ(Number(OctetJson(args), "dropped_tokens"), 0) << "one window of all tokens";
+  EXPECT_EQ(Octet(args).out.find("not scored"), std::string::npos);
+  args = {"compare", kBooks, kBooks, "--text", text, "--window", "64"};
+  EXPECT_EQ(Number(OctetJson(args), "dropped_tokens"), dropped);
+  EXPECT_NE(Octet(args).out.find("at the end fill no window"), std::string::npos);
+}
+
+TEST_F(CliTest, TextFitsATerminal) {
+  const std::vector<std::string> commands[] = {{},
+                                               {"quantize"},
+                                               {"evaluate"},
+                                               {"evaluate", "perplexity"},
+                                               {"evaluate", "drift"},
+                                               {"compare"},
+                                               {"generate"},
+                                               {"inspect"},
+                                               {"recipes"},
+                                               {"bench"},
+                                               {"demo"}};
+  for (std::vector<std::string> args : commands) {
+    args.emplace_back("--help");
+    ExpectNarrow(Octet(args).out);
+  }
+  ExpectNarrow(Octet({"recipes"}).out);
+  ExpectNarrow(Octet({"bench", kBooks, "--prefill", "8", "--decode", "1", "--explain"}).out);
+}
+
 TEST_F(CliTest, PerplexityOfEnglishIsPlausible) {
   const Json json =
       OctetJson({"evaluate", "perplexity", kBooks, "--text", WriteText(20), "--window", "64",
@@ -182,6 +248,8 @@ TEST_F(CliTest, GenerateContinuesThePrompt) {
   EXPECT_EQ(plain.exit_code, 0) << plain.err;
   EXPECT_EQ(plain.out.substr(0, prompt.size()), prompt);
   EXPECT_EQ(Octet(args, prompt).out, plain.out) << "prompt from standard input";
+  EXPECT_EQ(Octet(args, prompt + "\n").out, plain.out) << "what echo adds";
+  EXPECT_NE(Octet(args, prompt + "\n\n").out, plain.out) << "one newline only";
   const Json json = OctetJson(with_prompt);
   EXPECT_EQ(prompt + Text(json, "text") + "\n", plain.out);
   EXPECT_LE(json.Find("tokens")->AsArray().size(), 12u);
@@ -218,6 +286,15 @@ TEST_F(CliTest, InspectReadsFoldersAndFiles) {
   }
   EXPECT_EQ(sum, Number(folder, "bytes"));
   EXPECT_NE(Octet({"inspect", kBooks, "--graph"}).out.find("layers.7.y"), std::string::npos);
+  const Json with_graph = OctetJson({"inspect", kBooks, "--graph"});
+  const Json::Array& graph = with_graph.Find("graph")->AsArray();
+  EXPECT_EQ(Text(graph.back(), "site"), "logits");
+  EXPECT_EQ(Text(graph[1], "op"), "RmsNorm");
+  EXPECT_EQ(Number(graph[1], "width"), 256);
+  EXPECT_EQ(graph[1].Find("inputs")->AsArray(), Json::Array{Json(0)});
+  EXPECT_EQ(graph[1].Find("weights")->AsArray(),
+            Json::Array{Json("backbone.layers.0.norm.weight")});
+  EXPECT_TRUE(graph[1].Find("codec")->is_null());
   const Json state_spaces = OctetJson({"inspect", "tests/golden/state_spaces_mamba2"});
   EXPECT_GT(Number(state_spaces, "parameters"), 0);
 }
@@ -253,9 +330,28 @@ TEST_F(CliTest, BenchMeasuresModelsInOneRun) {
   args.emplace_back("--explain");
   const Outcome text = Octet(args);
   EXPECT_EQ(text.exit_code, 0) << text.err;
-  for (const char* part : {"pp32", "tg4", "layers.0.zxbcdt"}) {
+  for (const char* part : {"pp32", "tg4", "layers.0.zxbcdt", "\nmamba2_g1  ", "repeats"}) {
     EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
   }
+  const Json explained = OctetJson(args);
+  const Json::Array& kernels = explained.Find("kernels")->AsArray();
+  ASSERT_EQ(kernels.size(), 2u);
+  EXPECT_EQ(Text(kernels[1], "model"), kBooks);
+  EXPECT_EQ(Text(kernels[1].Find("steps")->AsArray()[0], "site"), "layers.0.u_norm");
+  EXPECT_NE(Text(kernels[1].Find("steps")->AsArray()[0], "decode"), "");
+}
+
+TEST_F(CliTest, BenchNamesModelsApart) {
+  for (const char* name : {"a", "b"}) {
+    std::filesystem::create_directories(folder_ / name / "m");
+    std::filesystem::copy("tests/golden/mamba2_g1", folder_ / name / "m");
+  }
+  const std::string a = PathOf("a/m"), b = PathOf("b/m/");
+  const Outcome o = Octet({"bench", a, b, "--prefill", "0", "--decode", "1", "--repeats", "1"});
+  for (const char* part : {"\na/m  ", "\nb/m  ", "of 1 repeat."}) {
+    EXPECT_NE(o.out.find(part), std::string::npos) << part << " in\n" << o.out << o.err;
+  }
+  EXPECT_EQ(Octet({"bench", a, a, "--prefill", "0", "--decode", "1"}).exit_code, 0);
 }
 
 TEST_F(CliTest, AFullStandardOutputIsAnError) {
@@ -282,12 +378,17 @@ TEST_F(CliTest, DemoShowsATableAndLeavesNothing) {
     EXPECT_GT(Number(row, "decode_tokens_per_s"), 0);
   }
   EXPECT_EQ(Entries(), std::vector<std::string>{}) << "temporary folders";
+  const Outcome mamba1 = Octet({"demo", "tests/golden/mamba1"});
+  EXPECT_EQ(mamba1.exit_code, 0) << mamba1.err;
+  EXPECT_NE(mamba1.out.find("  Quamba W8A8\n"), std::string::npos) << mamba1.out;
   const Outcome kept =
       Octet({"demo", "tests/golden/mamba2_g1", "--output", PathOf("kept"), "--threads", "1"});
   ASSERT_EQ(kept.exit_code, 0) << kept.err;
-  for (const char* part : {"SSDi8 W4A8", "perplexity ratio  perplexity over", "Next:"}) {
+  for (const char* part :
+       {"SSDi8 W4A8", "perplexity ratio  perplexity over", "Next:", "--window"}) {
     EXPECT_NE(kept.out.find(part), std::string::npos) << part << " in\n" << kept.out;
   }
+  ExpectNarrow(kept.out.substr(0, kept.out.find("Next:")));  // the commands hold paths
   EXPECT_EQ(OctetJson({"inspect", PathOf("kept/ssdi8-w4a8")}).Find("kind")->AsString(), "model");
 }
 

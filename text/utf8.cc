@@ -132,13 +132,17 @@ Utf8Char ReadUtf8(std::string_view text, size_t pos) {
   return {Utf8Char::Kind::kOk, code_point, static_cast<size_t>(lead.continuations) + 1};
 }
 
-bool IsUtf8(std::string_view text) {
+size_t FindIllFormed(std::string_view text) {
   for (size_t pos = 0; pos < text.size();) {
     const Utf8Char c = ReadUtf8(text, pos);
-    if (c.kind != Utf8Char::Kind::kOk) return false;
+    if (c.kind != Utf8Char::Kind::kOk) return pos;
     pos += c.length;
   }
-  return true;
+  return text.npos;
+}
+
+bool IsUtf8(std::string_view text) {
+  return FindIllFormed(text) == text.npos;
 }
 
 std::string ReplaceIllFormed(std::string_view text) {

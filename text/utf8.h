@@ -26,6 +26,8 @@ struct Utf8Char {
 // Reads the character at byte `pos` < text.size().
 Utf8Char ReadUtf8(std::string_view text, size_t pos);
 
+// Byte at which the first part of `text` that is no character starts; npos in well-formed text.
+size_t FindIllFormed(std::string_view text);
 bool IsUtf8(std::string_view text);
 
 // `text` with U+FFFD in place of each maximal ill-formed subpart, as Python's errors="replace" and

@@ -61,6 +61,7 @@ TEST(Utf8, ReplacesMaximalSubparts) {
     EXPECT_EQ(ReplaceIllFormed(c.bytes + "A"), Repeat(kFffd, c.replacements) + "A");
     EXPECT_EQ(ReplaceIllFormed("\xC3\xA9" + c.bytes), "\xC3\xA9" + Repeat(kFffd, c.replacements));
     EXPECT_FALSE(IsUtf8(c.bytes));
+    EXPECT_EQ(FindIllFormed("a\u20ac" + std::string(c.bytes)), 4 + FindIllFormed(c.bytes));
   }
 }
 

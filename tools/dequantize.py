@@ -50,7 +50,25 @@ def dequantize(folder):
     return weights
 
 
+def main(arguments):
+    """What to tell the shell: None, or one sentence about what went wrong."""
+    if len(arguments) != 2 or arguments[0].startswith("-"):
+        return __doc__
+    folder, output = arguments
+    try:
+        weights = dequantize(folder)
+    except OSError as e:
+        return f"dequantize.py: {e.filename}: {e.strerror}"
+    except KeyError as e:
+        return f"dequantize.py: {folder}: {e} is missing; did \"octet quantize\" write it?"
+    except (ValueError, TypeError) as e:
+        return f"dequantize.py: {folder}: not what docs/format.md describes: {e}"
+    try:
+        np.savez(output, **weights)
+    except OSError as e:
+        return f"dequantize.py: {output}: {e.strerror}"
+    return None
+
+
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1].startswith("-"):
-        sys.exit(__doc__)
-    np.savez(sys.argv[2], **dequantize(sys.argv[1]))
+    sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@
   sizes use every construction that the program chooses, "block" included).
 - what dequantize.py gives is what the program decodes: quantizing it again gives the same codes.
 - the tensors are those of the float model, as float32 of the same shapes.
+- errors are one sentence that names the path.
 
 OCTET_BIN names the program; by default build/release/octet.
 """
@@ -233,6 +234,22 @@ class DequantizeTest(unittest.TestCase):
                 np.testing.assert_array_equal(first[name], second[name], name)
                 compared += 1
         self.assertEqual(compared, 8 * 4)  # layers; two matrices and their scales
+
+    def test_errors_are_one_sentence_that_names_the_path(self):
+        folder = self.scratch / "broken"
+        folder.mkdir()
+        (folder / "config.json").write_text("{")
+        output = self.scratch / "o.npz"
+        self.assertEqual(tool.main([]), tool.__doc__)
+        for path in (self.scratch / "none", BOOKS, folder):
+            message = tool.main([str(path), str(output)])
+            self.assertIn(str(path), message)
+            self.assertNotIn("\n", message)
+        self.assertFalse(output.exists())
+        quantize(BOOKS, self.scratch / "q", "absmax")
+        output = self.scratch / "none" / "o.npz"
+        self.assertIn(str(output), tool.main([str(self.scratch / "q"), str(output)]))
+        self.assertIsNone(tool.main([str(self.scratch / "q"), str(self.scratch / "o.npz")]))
 
     def test_tensors_are_those_of_the_float_model(self):
         before = random_model(self.scratch / "m", 48, 4, 10, 1)

@@ -1,4 +1,5 @@
 #include <filesystem>
+#include <map>
 
 #include <fmt/format.h>
 
@@ -10,9 +11,50 @@
 namespace octet::cli {
 namespace {
 
-std::string NameOf(const std::string& folder) {
-  const std::filesystem::path path = std::filesystem::path(folder).lexically_normal();
-  return (path.has_filename() ? path : path.parent_path()).filename().string();
+// The last components of the folders, as few as tell them apart.
+std::vector<std::string> Names(const std::vector<std::string>& folders) {
+  std::vector<std::filesystem::path> rest, names(folders.size());
+  for (const std::string& f : folders) {
+    const std::filesystem::path path = std::filesystem::path(f).lexically_normal();
+    rest.push_back(path.has_filename() ? path : path.parent_path());
+  }
+  for (bool longer = true; longer;) {
+    std::map<std::filesystem::path, int64_t> uses;
+    for (const auto& name : names) {
+      ++uses[name];
+    }
+    longer = false;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      if (!rest[i].has_filename() || (uses[names[i]] == 1 && !names[i].empty())) continue;
+      names[i] = names[i].empty() ? rest[i].filename() : rest[i].filename() / names[i];
+      rest[i] = rest[i].parent_path();
+      longer = true;
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
+Json ToJson(const std::string& folder, const Program& program) {
+  Json steps = Json::MakeArray();
+  for (const StepKernels& s : program.Kernels()) {
+    Json step = Json::MakeObject();
+    step.Set("site", s.site);
+    step.Set("decode", s.decode);
+    step.Set("prefill", s.prefill);
+    steps.Append(std::move(step));
+  }
+  Json j = Json::MakeObject();
+  j.Set("model", folder);
+  j.Set("steps", std::move(steps));
+  return j;
+}
+
+std::string ToText(const std::string& name, const Program& program) {
+  Table table({"site", "for decode", "for prefill"}, Table::Align::kLeft);
+  for (const StepKernels& s : program.Kernels()) {
+    table.Add({s.site, s.decode, s.prefill});
+  }
+  return fmt::format("{}: kernels\n{}\n", name, table.Text());
 }
 
 Json ToJson(const Spread& s) {
@@ -61,8 +103,9 @@ std::string ToText(const BenchCommand& c, const BenchReport& report) {
     table.Add({model, test, fmt::format("{}", c.threads), fmt::format("{:.1f}", s.median),
                fmt::format("{:.1f}", s.min), fmt::format("{:.1f}", s.max)});
   };
+  const std::vector<std::string> names = Names(c.models);
   for (size_t i = 0; i < report.rows.size(); ++i) {
-    const std::string name = NameOf(c.models[i]);
+    const std::string& name = names[i];
     if (c.prefill > 0) {
       add(name, fmt::format("pp{}", c.prefill), report.rows[i].prefill_tokens_per_s);
     }
@@ -71,27 +114,27 @@ std::string ToText(const BenchCommand& c, const BenchReport& report) {
     }
   }
   return table.Text() + fmt::format(
-                            "\nMedian, slowest and fastest of {} repeats; pp: prompt in one call, "
-                            "tg: one token at "
-                            "a time.\nInstruction set {}, peak memory {}, load average {:.2f}, CPU "
-                            "share {:.0f} %\n",
-                            c.repeats, CurrentIsa(), FormatBytes(report.peak_rss_bytes),
-                            report.load_average, 100 * report.cpu_share);
+                            "\nMedian, slowest and fastest of {}.\n"
+                            "pp: a prompt in one call, tg: one token at a time.\n"
+                            "Instruction set {}, peak memory {}, load average {:.2f},\n"
+                            "CPU share {:.0f} %\n",
+                            FormatNumber(c.repeats, "repeat"), CurrentIsa(),
+                            FormatBytes(report.peak_rss_bytes), report.load_average,
+                            100 * report.cpu_share);
 }
 
 }  // namespace
 
 Status Run(const BenchCommand& c) {
   std::vector<std::shared_ptr<const Model>> models;
-  Json kernels = Json::MakeObject();
   for (const std::string& folder : c.models) {
     OCTET_ASSIGN(models.emplace_back(), LoadModel(folder, c.chunk_size, c.bf16));
-    if (!c.explain) continue;
-    kernels.Set(folder, models.back()->program().Explain());
-    if (!c.json) {
-      Print(fmt::format("{}: site, kernel for decode, kernel for prefill\n{}\n", NameOf(folder),
-                        models.back()->program().Explain()));
-    }
+  }
+  const std::vector<std::string> names = Names(c.models);
+  Json kernels = Json::MakeArray();
+  for (size_t i = 0; c.explain && i < models.size(); ++i) {
+    kernels.Append(ToJson(c.models[i], models[i]->program()));
+    if (!c.json) Print(ToText(names[i], models[i]->program()));
   }
   ProgressBar bar;
   OCTET_ASSIGN(const BenchReport report,

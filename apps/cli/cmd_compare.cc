@@ -11,7 +11,7 @@ Json Interval(const Estimate& e) {
   return Json(Json::Array{Json(e.low), Json(e.high)});
 }
 
-Json ToJson(const CompareReport& r) {
+Json ToJson(const CompareReport& r, int64_t dropped) {
   Json j = Json::MakeObject();
   j.Set("kl_mean", r.kl_mean.value);
   j.Set("kl_mean_ci95", Interval(r.kl_mean));
@@ -24,8 +24,24 @@ Json ToJson(const CompareReport& r) {
   j.Set("reference_perplexity", r.reference_perplexity);
   j.Set("candidate_perplexity", r.candidate_perplexity);
   j.Set("tokens", r.tokens);
+  j.Set("dropped_tokens", dropped);
   j.Set("windows", r.windows);
   return j;
+}
+
+std::string ToText(const CompareReport& r, int64_t dropped) {
+  const auto value = FormatDecimals;
+  return fmt::format(
+      "KL(reference || candidate)  mean {} nats [{}, {}],\n"
+      "                            median {}, 99 % {}, max {}\n"
+      "same most likely token      {}\n"
+      "perplexity                  {:.4f} -> {:.4f}, ratio {:.5f} [{:.5f}, {:.5f}]\n"
+      "scored                      {} in {}; intervals: 95 %\n{}",
+      value(r.kl_mean.value), value(r.kl_mean.low), value(r.kl_mean.high), value(r.kl_p50),
+      value(r.kl_p99), value(r.kl_max), FormatPercent(r.top1_agreement), r.reference_perplexity,
+      r.candidate_perplexity, r.perplexity_ratio.value, r.perplexity_ratio.low,
+      r.perplexity_ratio.high, FormatNumber(r.tokens, "token"), FormatNumber(r.windows, "window"),
+      dropped == 0 ? "" : fmt::format("not scored                  {}\n", DroppedText(dropped)));
 }
 
 // Token ids mean the same in both models only when the tokenizers agree on the text.
@@ -45,24 +61,17 @@ Status Run(const CompareCommand& c) {
   OCTET_ASSIGN(const auto candidate, LoadModel(c.candidate, c.chunk_size));
   OCTET_ASSIGN(const std::vector<TokenId> tokens, LoadTokens(c.text, *reference));
   OCTET_TRY(CheckSameTokens(tokens, c, *candidate));
+  OCTET_TRY(CheckWindow(c.text, std::ssize(tokens)));
+  const WindowOptions windows = MakeWindowOptions(c.text, c.threads);
   ProgressBar bar;
   OCTET_ASSIGN(const CompareReport r,
-               Compare(reference, candidate, tokens, c.text.path,
-                       MakeWindowOptions(c.text, c.threads), bar.Callback()));
+               Compare(reference, candidate, tokens, c.text.path, windows, bar.Callback()));
+  const int64_t dropped = DroppedTokens(std::ssize(tokens), windows);
   if (c.json) {
-    PrintJson("compare", ToJson(r));
-    return {};
+    PrintJson("compare", ToJson(r, dropped));
+  } else {
+    Print(ToText(r, dropped));
   }
-  Print(fmt::format(
-      "KL(reference || candidate)  mean {} nats [{}, {}], median {}, 99 % {}, max {}\n"
-      "same most likely token      {}\n"
-      "perplexity                  {:.4f} -> {:.4f}, ratio {:.5f} [{:.5f}, {:.5f}]\n"
-      "scored                      {} tokens in {} windows; intervals: 95 %\n",
-      FormatDecimals(r.kl_mean.value), FormatDecimals(r.kl_mean.low),
-      FormatDecimals(r.kl_mean.high), FormatDecimals(r.kl_p50), FormatDecimals(r.kl_p99),
-      FormatDecimals(r.kl_max), FormatPercent(r.top1_agreement), r.reference_perplexity,
-      r.candidate_perplexity, r.perplexity_ratio.value, r.perplexity_ratio.low,
-      r.perplexity_ratio.high, FormatCount(r.tokens), FormatCount(r.windows)));
   return {};
 }
 

@@ -24,11 +24,9 @@ struct Contestant {
   const char* name;
   const char* recipe;  // null: the float model itself
 };
-constexpr Contestant kContestants[] = {{"float", nullptr},
-                                       {"absmax W8A8", "absmax"},
-                                       {"SSDi8 W8A8", "ssdi8-w8a8"},
-                                       {"SSDi8 W4A8", "ssdi8-w4a8"},
-                                       {"SSDi8+ W8A8", "ssdi8-plus-w8a8"}};
+constexpr Contestant kContestants[] = {
+    {"float", nullptr},           {"absmax W8A8", "absmax"},    {"Quamba W8A8", "quamba"},
+    {"SSDi8 W8A8", "ssdi8-w8a8"}, {"SSDi8 W4A8", "ssdi8-w4a8"}, {"SSDi8+ W8A8", "ssdi8-plus-w8a8"}};
 
 struct Row {
   std::string name, folder;
@@ -58,7 +56,7 @@ int64_t WeightFileBytes(const std::string& folder) {
 // Quantizes and loads back what was written, so that the rows are what a user would get.
 Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folder,
                     const FloatCheckpoint& source, const CalibrationText& text,
-                    const DemoFolder& output, int threads, ProgressBar* bar) {
+                    const TemporaryFolder& output, int threads, ProgressBar* bar) {
   Row row;
   row.name = contestant.name;
   row.folder = float_folder;
@@ -71,7 +69,7 @@ Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folde
     for (const std::string& f : checked.check.Failures()) {
       PrintWarning(row.name + ": " + f);
     }
-    row.folder = output.PathOf(contestant.recipe);
+    row.folder = output.path() + "/" + contestant.recipe;
     OCTET_TRY(WriteModelFolder(checked.model, source, float_folder, row.folder));
   }
   OCTET_ASSIGN(row.model, LoadModel(row.folder, 0));
@@ -109,28 +107,42 @@ Status MeasureSpeed(ProgressBar* bar, std::span<Row> rows) {
   return {};
 }
 
-std::string TableText(std::span<const Row> rows) {
-  Table table({"model", "size on disk", "state", "perplexity ratio", "mean KL", "top-1 agreement",
-               "prefill tok/s", "decode tok/s"});
+// One column for each model, which fits a terminal.
+std::string TableText(std::span<const Row> rows, bool mamba2) {
+  std::vector<std::vector<std::string>> lines = {
+      {""},        {"size on disk"},    {"state"},         {"perplexity ratio"},
+      {"mean KL"}, {"top-1 agreement"}, {"prefill tok/s"}, {"decode tok/s"}};
   for (const Row& r : rows) {
-    table.Add({r.name, FormatBytes(r.bytes_on_disk), FormatBytes(r.speed.state_bytes),
-               fmt::format("{:.4f}", r.quality.perplexity_ratio.value),
-               fmt::format("{:.5f}", r.quality.kl_mean.value),
-               FormatPercent(r.quality.top1_agreement),
-               fmt::format("{:.0f}", r.speed.prefill_tokens_per_s.median),
-               fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)});
+    const std::string column[] = {r.name,
+                                  FormatBytes(r.bytes_on_disk),
+                                  FormatBytes(r.speed.state_bytes),
+                                  fmt::format("{:.4f}", r.quality.perplexity_ratio.value),
+                                  fmt::format("{:.5f}", r.quality.kl_mean.value),
+                                  FormatPercent(r.quality.top1_agreement),
+                                  fmt::format("{:.0f}", r.speed.prefill_tokens_per_s.median),
+                                  fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)};
+    for (size_t i = 0; i < lines.size(); ++i) {
+      lines[i].push_back(column[i]);
+    }
   }
+  Table table(lines.front());
+  for (size_t i = 1; i < lines.size(); ++i) {
+    table.Add(lines[i]);
+  }
+  const char* methods = mamba2 ? "SSDi8 the published method, SSDi8+ Octet's form\nof it. "
+                               : "Quamba the published method.\n";
   return table.Text() + fmt::format(R"(
-absmax is the naive baseline, SSDi8 the published method, SSDi8+ Octet's form of it.
-size on disk      the weight files.
-state             what one stream of text remembers between tokens, however long the text.
-perplexity ratio  perplexity over that of float, on {} tokens that the float model wrote; 1 is equal.
-mean KL           how far predictions depart from float, in nats per token; 0 is equal.
-top-1 agreement   how often the most likely next token is the same as with float.
-prefill tok/s     reading a prompt of 512 tokens in one call, 1 thread, median of 5.
-decode tok/s      one token at a time, as when writing, 1 thread, median of 5.
+absmax is the naive baseline, {}W8A8: 8-bit weights and activations; W4A8: 4-bit weights.
+size on disk      the weight files
+state             what one stream of text remembers between tokens
+perplexity ratio  perplexity over that of float, on {} tokens that float
+                  wrote; 1 is equal
+mean KL           departure from the predictions of float, in nats per token
+top-1 agreement   how often the most likely next token is the same as float's
+prefill tok/s     a prompt of 512 tokens in one call, 1 thread, median of 5
+decode tok/s      one token at a time, as when writing, 1 thread, median of 5
 )",
-                                    rows.front().quality.tokens);
+                                    methods, rows.front().quality.tokens);
 }
 
 Json ToJson(std::span<const Row> rows) {
@@ -153,10 +165,10 @@ Json ToJson(std::span<const Row> rows) {
   return j;
 }
 
-// The same prompt and seed through float and int8.
+// The same prompt and seed through the float model and the last one.
 Result<std::string> Samples(std::span<const Row> rows) {
   std::string text = "\nThe same prompt and seed:\n";
-  for (const Row* row : {&rows[0], &rows[2]}) {
+  for (const Row* row : {&rows.front(), &rows.back()}) {
     const Result<Tokenizer> tokenizer = row->model->tokenizer();
     if (!tokenizer.ok()) return std::string();
     OCTET_ASSIGN(Sampler sampler, Sampler::Create({0.8, 40, 1.0, 1}));
@@ -172,7 +184,7 @@ std::string NextCommands(const std::string& model, const std::string& recipe) {
   return fmt::format(R"(
 Next:
   {0} quantize {1} --recipe {3} --output books-w8a8
-  {0} compare {1} books-w8a8 --text YOUR_TEXT.txt
+  {0} compare {1} books-w8a8 --text YOUR_TEXT.txt --window 512
   {0} generate books-w8a8 --prompt "{2}" -n 100
 )",
                      program, model, kPrompt, recipe);
@@ -185,13 +197,13 @@ Status Run(const DemoCommand& c) {
   if (folder.empty()) {
     OCTET_ASSIGN(folder, FindDemoModel());
   }
-  OCTET_ASSIGN(DemoFolder output, DemoFolder::Create(c.output));
+  OCTET_ASSIGN(TemporaryFolder output, CreateDemoFolder(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
   OCTET_ASSIGN(const auto reference, LoadModel(folder, 0));
   ProgressBar bar;
   Step(fmt::format("{} writes text to calibrate on", folder));
   OCTET_ASSIGN(const CalibrationText text,
-               LoadCalibration("self", kCalibrationSamples, kLength, kCalibrationSeed, reference,
+               LoadCalibration({"self", kCalibrationSamples, kLength, kCalibrationSeed}, reference,
                                c.threads, bar.Callback()));
   std::vector<Row> rows;
   for (const Contestant& contestant : kContestants) {
@@ -208,7 +220,7 @@ Status Run(const DemoCommand& c) {
   } else {
     OCTET_ASSIGN(const std::string samples, Samples(rows));
     const bool mamba2 = FamilyOf(source.graph) == Family::kMamba2;
-    Print("\n" + TableText(rows) + samples +
+    Print("\n" + TableText(rows, mamba2) + samples +
           NextCommands(folder, mamba2 ? "ssdi8-plus-w8a8" : "quamba"));
   }
   OCTET_TRY(Flush());

@@ -1,3 +1,5 @@
+#include <unistd.h>
+
 #include <cstdio>
 
 #include <fmt/format.h>
@@ -5,6 +7,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/continuation.h"
 #include "apps/cli/shared.h"
+#include "text/utf8.h"
 
 namespace octet::cli {
 namespace {
@@ -12,6 +15,7 @@ namespace {
 constexpr size_t kMaxPromptBytes = size_t{64} << 20;
 
 Result<std::string> ReadStandardInput() {
+  if (isatty(STDIN_FILENO) == 1) PrintNote("type the prompt, then end it with Ctrl-D");
   std::string text;
   char block[4096];
   while (const size_t n = std::fread(block, 1, sizeof(block), stdin)) {
@@ -19,6 +23,7 @@ Result<std::string> ReadStandardInput() {
     if (text.size() > kMaxPromptBytes) return TooLarge("the prompt is larger than 64 MiB");
   }
   if (std::ferror(stdin) != 0) return IoError("standard input could not be read");
+  if (text.ends_with('\n')) text.pop_back();  // which echo adds
   return text;
 }
 
@@ -38,6 +43,10 @@ Status Run(const GenerateCommand& c) {
   if (prompt == "-") {
     OCTET_ASSIGN(prompt, ReadStandardInput());
   }
+  if (const size_t bad = FindIllFormed(prompt); bad != prompt.npos) {
+    return InvalidArgument(fmt::format("{}: byte {} is not UTF-8 text",
+                                       c.prompt == "-" ? "standard input" : "--prompt", bad));
+  }
   const std::vector<TokenId> ids = tokenizer.Encode(prompt);
   if (ids.empty()) return InvalidArgument("the prompt is empty");
   if (!c.json) OCTET_TRY(PrintNow(prompt));
@@ -52,7 +61,7 @@ Status Run(const GenerateCommand& c) {
     tokens.Append(static_cast<int64_t>(id));
   }
   Json j = Json::MakeObject();
-  j.Set("prompt", tokenizer.Decode(ids, false));  // as the model reads it: valid UTF-8
+  j.Set("prompt", tokenizer.Decode(ids, false));  // as the model reads it
   j.Set("prompt_tokens", static_cast<int64_t>(ids.size()));
   j.Set("text", out.text);
   j.Set("tokens", std::move(tokens));

@@ -147,6 +147,30 @@ Json Quantization(const Subject& s) {
   return j;
 }
 
+// The operations in order; "inputs" are their places in the array.
+Json Operations(const Graph& graph) {
+  Json operations = Json::MakeArray();
+  for (const Node& n : graph.nodes) {
+    Json inputs = Json::MakeArray(), weights = Json::MakeArray();
+    for (const ValueId v : n.in) {
+      inputs.Append(int64_t{v});
+    }
+    for (const std::string& w : n.weights) {
+      if (!w.empty()) weights.Append(w);
+    }
+    const Encoding* e = graph.FindEncoding(n.site);
+    Json j = Json::MakeObject();
+    j.Set("site", n.site);
+    j.Set("op", OpName(n.op));
+    j.Set("width", n.width);
+    j.Set("inputs", std::move(inputs));
+    j.Set("weights", std::move(weights));
+    j.Set("codec", e != nullptr && e->quantized() ? Json(CodecName(e->codec)) : Json());
+    operations.Append(std::move(j));
+  }
+  return operations;
+}
+
 Json Describe(const std::string& path, const Subject& s) {
   std::map<std::string_view, int64_t> by_class;
   std::map<std::string, int64_t> by_dtype;
@@ -227,7 +251,7 @@ Status Run(const InspectCommand& c) {
   }
   Json j = Describe(c.path, s);
   if (c.json) {
-    if (c.graph) j.Set("graph", ToText(s.graph));
+    if (c.graph) j.Set("graph", Operations(s.graph));
     PrintJson("inspect", std::move(j));
     return {};
   }

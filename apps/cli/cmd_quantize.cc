@@ -14,7 +14,11 @@ Result<Json> ParseOptions(const std::vector<std::string>& options) {
     if (equals == o.npos || equals == 0) {
       return InvalidArgument(fmt::format("--option {}: must be KEY=VALUE", o));
     }
-    given.Set(o.substr(0, equals), o.substr(equals + 1));
+    const std::string key = o.substr(0, equals);
+    if (given.Find(key) != nullptr) {
+      return InvalidArgument(fmt::format("--option {}: {} is given twice", o, key));
+    }
+    given.Set(key, o.substr(equals + 1));
   }
   return given;
 }
@@ -72,15 +76,20 @@ std::string ToText(const Summary& s) {
     text += fmt::format("{:<22} {}\n", name, value);
   };
   line("recipe", s.command.recipe);
+  const Json& calibration = *s.checked.model.config.Find("calibration");
+  line("calibrated on", calibration.is_null()
+                            ? "nothing: the recipe needs no text"
+                            : FormatNumber(calibration.Find("tokens")->AsInt(), "token"));
   line("size of the weights",
        fmt::format("{} -> {} ({:.2f} times smaller)", FormatBytes(s.bytes_before),
                    FormatBytes(s.bytes_after),
                    static_cast<double>(s.bytes_before) / static_cast<double>(s.bytes_after)));
-  line("mean KL from float", fmt::format("{} nats per token over {} tokens",
-                                         FormatDecimals(check.kl_mean), check.tokens));
+  line("mean KL from float", fmt::format("{} nats per token over {}", FormatDecimals(check.kl_mean),
+                                         FormatNumber(check.tokens, "token")));
   line("same most likely token", FormatPercent(check.top1_agreement));
-  line("simulated mismatches", fmt::format("{} in {} tokens (integers against the simulation)",
-                                           check.simulated_mismatches, check.simulated_tokens));
+  line("simulated mismatches",
+       fmt::format("{} in {} (integers against the simulation)", check.simulated_mismatches,
+                   FormatNumber(check.simulated_tokens, "token")));
   const std::vector<std::string> saturated = check.SaturatedSites();
   line("saturated sites", saturated.empty() ? "none" : fmt::format("{}", saturated.size()));
   if (s.written) line("written to", s.command.output);
@@ -93,10 +102,13 @@ Status Broken(const SelfCheckReport& check) {
                       fmt::join(check.Failures(), "; "))};
 }
 
-void PrintWarnings(const SelfCheckReport& check) {
+void PrintWarnings(const SelfCheckReport& check, const std::vector<std::string>& of_text) {
+  for (const std::string& w : of_text) {
+    PrintWarning(w);
+  }
   if (const std::vector<std::string> sites = check.SaturatedSites(); !sites.empty()) {
-    PrintWarning(fmt::format("more than 1 value in 1000 is beyond the scale at {} sites, first {}",
-                             sites.size(), sites.front()));
+    PrintWarning(fmt::format("more than 1 value in 1000 is beyond the scale at {}, first {}",
+                             FormatNumber(std::ssize(sites), "site"), sites.front()));
   }
   for (const std::string& f : check.Failures()) {
     PrintWarning(f);
@@ -113,16 +125,19 @@ Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given, FamilyOf(source.graph)));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
-  OCTET_ASSIGN(const CalibrationText text,
-               LoadCalibration(c.calibration, c.samples, c.length, c.seed, model, c.threads,
-                               bar.Callback()));
+  OCTET_ASSIGN(const CalibrationText text, LoadCalibration({c.calibration, c.samples, c.length,
+                                                            c.seed, NeedsCalibration(recipe.plan)},
+                                                           model, c.threads, bar.Callback()));
   OCTET_ASSIGN(const CheckedModel checked,
                QuantizeAndCheck(recipe, source, text, c.threads, bar.Callback()));
   const bool written = checked.check.Failures().empty() || c.force;
   if (written) OCTET_TRY(WriteModelFolder(checked.model, source, c.model, c.output));
+  std::vector<std::string> warnings = source.warnings;  // printed on loading
+  const std::vector<std::string> of_text = TextWarnings(text);
+  warnings.insert(warnings.end(), of_text.begin(), of_text.end());
   const Summary summary{c,
                         checked,
-                        source.warnings,
+                        warnings,
                         StoredBytes(source.graph, source.weights),
                         StoredBytes(checked.model.graph, checked.model.weights),
                         written};
@@ -133,7 +148,7 @@ Status Run(const QuantizeCommand& c) {
   }
   OCTET_TRY(Flush());
   if (!written) return Broken(checked.check);
-  PrintWarnings(checked.check);
+  PrintWarnings(checked.check, of_text);
   return {};
 }
 

@@ -7,6 +7,8 @@
 namespace octet::cli {
 namespace {
 
+constexpr size_t kColumns = 80;
+
 Json ToJson(const RecipeOption& o) {
   Json j = Json::MakeObject();
   j.Set("name", o.name);
@@ -93,16 +95,18 @@ Status Run(const RecipesCommand& c) {
   }
   std::string text;
   for (const Recipe& r : Recipes()) {
-    text += fmt::format("{}\n  {}\n  source: {}\n", r.name, r.summary, r.source);
+    text +=
+        fmt::format("{}\n  {}\n  source: {}\n", r.name, Wrap(r.summary, kColumns - 2, 2), r.source);
     for (const RecipeOption& o : r.options()) {
       const std::string value =
           o.fallback.is_string() ? o.fallback.AsString() : o.fallback.Dump(-1);
-      text += fmt::format("  --option {}={}{}\n      {}\n", o.name, value, Allowed(o), o.help);
+      const std::string key = fmt::format("  --option {}={}{}", o.name, value, Allowed(o));
+      text += fmt::format("{}\n      {}\n", Wrap(key, kColumns, 6), Wrap(o.help, kColumns - 6, 6));
     }
     text += "\n";
   }
   Print(text +
-        "The value after = is the default. A recipe can also be a JSON file; see --schema.\n");
+        "The value after = is the default. A recipe can also be a JSON file; see\n--schema.\n");
   return {};
 }
 

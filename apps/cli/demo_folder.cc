@@ -2,11 +2,10 @@
 
 #include <unistd.h>
 
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
-#include <utility>
+
+#include <fmt/format.h>
 
 #include "io/output_folder.h"
 
@@ -24,28 +23,15 @@ fs::path ProgramPath() {
 
 }  // namespace
 
-Result<DemoFolder> DemoFolder::Create(const std::string& path) {
-  std::error_code error;
+Result<TemporaryFolder> CreateDemoFolder(const std::string& path) {
   if (!path.empty()) {
     OCTET_TRY(OutputFolder::Create(path).status());
-    fs::create_directories(path, error);
-    if (error) return IoError(path + ": " + error.message());
-    return DemoFolder(path);
+    return TemporaryFolder::CreateAt(path);
   }
+  std::error_code error;
   const fs::path base = fs::temp_directory_path(error);
   if (error) return IoError("the folder for temporary files: " + error.message());
-  std::string name = (base / "octet-demo-XXXXXX").string();
-  if (mkdtemp(name.data()) == nullptr) return IoError(name + ": " + std::strerror(errno));
-  return DemoFolder(std::move(name));
-}
-
-DemoFolder::DemoFolder(DemoFolder&& other) noexcept
-    : path_(std::move(other.path_)), remove_(std::exchange(other.remove_, false)) {}
-
-DemoFolder::~DemoFolder() {
-  if (!remove_) return;
-  std::error_code ignored;
-  fs::remove_all(path_, ignored);
+  return TemporaryFolder::Create((base / fmt::format("octet-demo-{}", getpid())).string());
 }
 
 Result<std::string> FindDemoModel() {

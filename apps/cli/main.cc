@@ -5,6 +5,7 @@
 #include <variant>
 
 #include "apps/cli/commands.h"
+#include "apps/cli/interrupt.h"
 #include "apps/cli/term.h"
 #include "kernels/isa.h"
 
@@ -40,6 +41,7 @@ int main(int argc, char** argv) {
   std::signal(SIGXFSZ, SIG_IGN);
   octet::Status status;
   try {
+    octet::cli::CleanUpOnSignals();
     status = octet::cli::Main(argc, argv);
   } catch (const std::bad_alloc&) {
     status = octet::Internal("out of memory");

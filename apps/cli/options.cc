@@ -2,10 +2,14 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
+#include <sstream>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "apps/cli/suggest.h"
+#include "apps/cli/term.h"
 #include "base/parallel.h"
 #include "base/version.h"
 #include "tensor/state_format.h"
@@ -15,27 +19,46 @@ namespace {
 
 constexpr int64_t kManyTokens = int64_t{1} << 30;
 constexpr int64_t kBenchTokens = int64_t{1} << 22;
+constexpr size_t kHelpColumns = 80;
 
 constexpr const char* kExamples = R"(
 Examples:
-  octet demo                                    what Octet does, on a small model, in 2 minutes
+  octet demo
   octet quantize mamba2-130m --recipe ssdi8-plus-w8a8 --output mamba2-130m-w8a8
   octet compare mamba2-130m mamba2-130m-w8a8 --text wiki.test.raw
   octet generate mamba2-130m-w8a8 --prompt "Once upon a time" -n 64
   octet bench mamba2-130m mamba2-130m-w8a8 --threads 2
 
-A MODEL is a folder as downloaded from Hugging Face (config.json, model.safetensors or
-pytorch_model.bin, tokenizer.json) or one that "octet quantize" wrote.
+A MODEL is a folder as downloaded from Hugging Face (config.json,
+model.safetensors or pytorch_model.bin, tokenizer.json) or one that
+"octet quantize" wrote.
 
-Results go to standard output, progress and warnings to standard error; --json prints one object.
-Exit codes: 0 success, 1 failure of the system, 2 bad input or usage, 4 a result of bad quality.
-Environment: OCTET_ISA=ref|avx2|... restricts the instruction set, NO_COLOR switches colour off.)";
+Results go to standard output, progress and warnings to standard error; --json
+prints one object. Exit codes: 0 success, 1 failure of the system, 2 bad input
+or usage, 4 a result of bad quality. Environment: OCTET_ISA=ref|avx2|...
+restricts the instruction set, NO_COLOR switches colour off.)";
+
+// Descriptions in lines that fit a terminal.
+class HelpFormatter : public CLI::Formatter {
+ public:
+  std::string make_option_desc(const CLI::Option* o) const override {
+    return Wrap(o->get_description(), kHelpColumns - get_column_width());
+  }
+  std::string make_subcommand(const CLI::App* c) const override {
+    std::ostringstream out;
+    CLI::detail::format_help(out, c->get_name(),
+                             Wrap(c->get_description(), kHelpColumns - get_column_width()),
+                             get_column_width());
+    return out.str();
+  }
+};
 
 // Declares the options of all commands; the values land in the members.
 class Parser {
  public:
-  Parser() : app_("Quantizes Mamba-2 language models to 8 and 4 bits and runs them on CPUs.") {
+  Parser() : app_("Quantizes Mamba language models to 8 and 4 bits and runs them on CPUs.") {
     app_.name("octet");
+    app_.formatter(std::make_shared<HelpFormatter>());  // subcommands inherit it
     app_.set_version_flag("--version", fmt::format("octet {}", kVersion), "print the version");
     app_.require_subcommand(1);
     app_.set_help_flag("-h,--help", "print this text");
@@ -51,6 +74,7 @@ class Parser {
   }
 
   Result<Command> Parse(int argc, const char* const* argv) {
+    OCTET_TRY(CheckWords({argv + 1, argv + std::max(argc, 1)}));
     try {
       app_.parse(argc, argv);
     } catch (const CLI::CallForHelp&) {
@@ -80,9 +104,15 @@ class Parser {
     c->add_option(name, *value, help)->required()->type_name("");
   }
 
-  static void Threads(CLI::App* c, int* threads, int fallback) {
-    *threads = fallback;
-    c->add_option("--threads", *threads, "threads; results do not depend on it")
+  // Computes with one thread per core unless told otherwise.
+  static void Threads(CLI::App* c, int* threads) {
+    *threads = AvailableThreads();
+    AddThreads(c, threads,
+               "threads; default: the cores that it may use; results do not depend on it");
+  }
+
+  static void AddThreads(CLI::App* c, int* threads, const char* help) {
+    c->add_option("--threads", *threads, help)
         ->check(Between(1, 1024))
         ->capture_default_str()
         ->type_name("N");
@@ -90,8 +120,8 @@ class Parser {
 
   static void ChunkSize(CLI::App* c, int64_t* chunk_size) {
     c->add_option("--chunk-size", *chunk_size,
-                  "tokens per SSD chunk; default: what the model says, and a model whose scales "
-                  "were calibrated for that runs with no other")
+                  "tokens per chunk of the SSD; default: the model's. A model with scales that "
+                  "were calibrated for one size runs with no other")
         ->check(Between(int64_t{1}, int64_t{65536}))
         ->type_name("N");
   }
@@ -105,14 +135,22 @@ class Parser {
   }
 
   static void Seed(CLI::App* c, uint64_t* seed) {
-    c->add_option("--seed", *seed, "seed of random numbers")->capture_default_str()->type_name("N");
+    // CLI11 would wrap -1 around.
+    const auto not_negative = [](const std::string& text) {
+      return std::string(text.starts_with('-') ? "must not be negative" : "");
+    };
+    c->add_option("--seed", *seed, "seed of random numbers")
+        ->check(not_negative)
+        ->capture_default_str()
+        ->type_name("N");
   }
 
   static void Text(CLI::App* c, TextFlags* t) {
     c->add_option("--text", t->path, "plain text, or .jsonl with a \"text\" per line")
         ->required()
         ->type_name("FILE");
-    Count(c, "--window", "tokens that a fresh state sees", &t->window, 2);
+    Count(c, "--window", "tokens that a fresh state sees; what is left at the end is not scored",
+          &t->window, 2);
     c->add_option("--stride", t->stride, "tokens from one window to the next; default: the window")
         ->check(Between(int64_t{1}, kManyTokens))
         ->type_name("N");
@@ -147,7 +185,7 @@ class Parser {
         ->allow_extra_args(false);
     Seed(c, &q.seed);
     c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
-    Threads(c, &q.threads, AvailableThreads());
+    Threads(c, &q.threads);
   }
 
   void Perplexity() {
@@ -159,7 +197,7 @@ class Parser {
     Model(c, "MODEL", "model folder", &p.model);
     Text(c, &p.text);
     ChunkSize(c, &p.chunk_size);
-    Threads(c, &p.threads, AvailableThreads());
+    Threads(c, &p.threads);
     Drift(group);
   }
 
@@ -177,7 +215,7 @@ class Parser {
                       "; i8s needs a model with its scales")
         ->type_name("FORMAT");
     Count(c, "--tokens", "tokens to decode one by one", &d.tokens, 1, kBenchTokens);
-    Threads(c, &d.threads, 1);
+    AddThreads(c, &d.threads, "threads; results do not depend on it");
   }
 
   void Compare() {
@@ -187,14 +225,15 @@ class Parser {
     Model(c, "CANDIDATE", "folder of the other, usually a quantized model", &o.candidate);
     Text(c, &o.text);
     ChunkSize(c, &o.chunk_size);
-    Threads(c, &o.threads, AvailableThreads());
+    Threads(c, &o.threads);
   }
 
   void Generate() {
     GenerateCommand& g = generate_;
     CLI::App* c = AddCommand("generate", "continue a text", &g.json);
     Model(c, "MODEL", "model folder", &g.model);
-    c->add_option("--prompt", g.prompt, "text to continue; -: standard input")
+    c->add_option("--prompt", g.prompt,
+                  "text to continue; -: standard input, less one newline at its end")
         ->capture_default_str()
         ->type_name("TEXT");
     Count(c, "-n,--tokens", "tokens to write at most", &g.count, 1);
@@ -207,7 +246,7 @@ class Parser {
         ->type_name("P");
     Seed(c, &g.seed);
     ChunkSize(c, &g.chunk_size);
-    Threads(c, &g.threads, AvailableThreads());
+    Threads(c, &g.threads);
   }
 
   void Inspect() {
@@ -239,7 +278,7 @@ class Parser {
     ChunkSize(c, &b.chunk_size);
     c->add_flag("--bf16", b.bf16, "prefill bf16 weights with bf16 products where the CPU has them");
     c->add_flag("--explain", b.explain, "print the kernel of every step");
-    Threads(c, &b.threads, 1);
+    AddThreads(c, &b.threads, "threads of each model");
   }
 
   void Demo() {
@@ -249,7 +288,59 @@ class Parser {
         ->type_name("");
     c->add_option("--output", d.output, "keep the quantized models in this new folder")
         ->type_name("DIR");
-    Threads(c, &d.threads, AvailableThreads());
+    Threads(c, &d.threads);
+  }
+
+  // A misspelled command or flag by its name; what CLI11 says of one depends on what follows it.
+  Status CheckWords(std::span<const char* const> args) {
+    const CLI::App* c = &app_;
+    for (size_t i = 0; i < args.size(); ++i) {
+      const std::string word = args[i];
+      const bool flag = word.starts_with('-') && word != "-";
+      if (word == "--") return {};
+      const std::vector<const CLI::App*> commands = c->get_subcommands({});
+      if (!flag && !commands.empty()) {
+        const auto named = [&](const CLI::App* s) { return s->get_name() == word; };
+        const auto chosen = std::ranges::find_if(commands, named);
+        if (chosen == commands.end()) return UnknownCommand(*c, word);
+        c = *chosen;
+        continue;
+      }
+      if (!flag) continue;
+      // "--top-k=3" and "-n3" hold their values.
+      const bool is_long = word.starts_with("--");
+      const std::string name = is_long ? word.substr(0, word.find('=')) : word.substr(0, 2);
+      const CLI::Option* option = c->get_option_no_throw(name);
+      if (option == nullptr) return UnknownFlag(*c, name);
+      if (option->get_items_expected_min() > 0 && name == word) ++i;
+    }
+    return {};
+  }
+
+  static Status UnknownCommand(const CLI::App& c, const std::string& word) {
+    std::vector<std::string> known;
+    for (const CLI::App* s : c.get_subcommands({})) {
+      known.push_back(s->get_name());
+    }
+    const std::string closest = Closest(word, known);
+    const std::string help = closest.empty()
+                                 ? fmt::format("the commands are {};", fmt::join(known, ", "))
+                                 : fmt::format("did you mean {}?", closest);
+    return InvalidArgument(
+        fmt::format("unknown command {}; {} See {} --help", word, help, NameOf(&c)));
+  }
+
+  static Status UnknownFlag(const CLI::App& c, const std::string& name) {
+    std::vector<std::string> known;
+    for (const CLI::Option* o : c.get_options()) {
+      for (const std::string& l : o->get_lnames()) {
+        known.push_back("--" + l);
+      }
+    }
+    const std::string closest = Closest(name, known);
+    const std::string help = closest.empty() ? "" : fmt::format(" did you mean {}?", closest);
+    return InvalidArgument(
+        fmt::format("unknown option {};{} See {} --help", name, help, NameOf(&c)));
   }
 
   // The subcommand that the arguments reached.

@@ -14,6 +14,8 @@ namespace {
 constexpr int64_t kFileSamples = 512;
 constexpr int64_t kSelfSamples = 32;
 constexpr size_t kCheckTokens = 4096;  // more says little that these do not
+constexpr int64_t kFewTokens = 512;
+constexpr int64_t kFewCheckTokens = 64;
 
 }  // namespace
 
@@ -47,34 +49,67 @@ int64_t StoredBytes(const Graph& graph, const WeightMap& weights) {
   return bytes;
 }
 
-Result<CalibrationText> LoadCalibration(const std::string& source, int64_t samples, int64_t length,
-                                        uint64_t seed, const std::shared_ptr<const Model>& model,
-                                        int threads, const Progress& progress) {
+Status CheckWindow(const TextFlags& text, int64_t tokens) {
+  if (text.max_tokens > 0) tokens = std::min(tokens, text.max_tokens);
+  // A stride that makes no sense is reported by whoever cuts the windows.
+  if (tokens >= text.window || text.stride > text.window) return {};
+  return InvalidArgument(
+      fmt::format("{}: the text is shorter than a window: it has {}, a window {}; --window sets "
+                  "another size",
+                  text.path, FormatNumber(tokens, "token"), text.window));
+}
+
+std::string DroppedText(int64_t dropped) {
+  return fmt::format("{} at the end {} no window", FormatNumber(dropped, "token"),
+                     dropped == 1 ? "fills" : "fill");
+}
+
+Result<CalibrationText> LoadCalibration(const CalibrationFlags& flags,
+                                        const std::shared_ptr<const Model>& model, int threads,
+                                        const Progress& progress) {
+  const bool self = flags.source == "self";
+  const int64_t fallback = self ? kSelfSamples : kFileSamples;
+  const int64_t n = flags.samples == 0 ? fallback : flags.samples;
   CalibrationText text;
-  std::vector<TokenDocument> documents;
-  if (source == "self") {
-    const int64_t n = samples == 0 ? kSelfSamples : samples;
-    OCTET_ASSIGN(documents, GenerateText(model, {n + 1, length, seed, threads}, progress));
+  std::vector<TokenDocument>& documents = text.data.documents;
+  if (self) {
+    const int64_t wanted = flags.needed ? n + 1 : 1;
+    OCTET_ASSIGN(documents,
+                 GenerateText(model, {wanted, flags.length, flags.seed, threads}, progress));
     text.check = std::move(documents.back());
     documents.pop_back();
   } else {
-    const int64_t n = samples == 0 ? kFileSamples : samples;
-    OCTET_ASSIGN(const TextFile file, ReadTextFile(source));
+    OCTET_ASSIGN(const TextFile file, ReadTextFile(flags.source));
     OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
-    OCTET_ASSIGN(documents, CutSamples(file, tokenizer, n + std::max<int64_t>(1, n / 10), length));
+    OCTET_ASSIGN(documents,
+                 CutSamples(file, tokenizer, n + std::max<int64_t>(1, n / 10), flags.length));
     Result<TokenDocument> held = HoldOut(&documents);
-    if (!held.ok()) return held.status().Annotate(source);
+    if (!held.ok()) return held.status().Annotate(flags.source);
     text.check = *std::move(held);
+    if (!flags.needed) documents.clear();
   }
   if (text.check.size() > kCheckTokens) text.check.resize(kCheckTokens);
-  text.data.documents = std::move(documents);
+  if (!flags.needed) return text;
   text.record = Json::MakeObject();
   text.record.Set("name",
-                  source == "self" ? source : std::filesystem::path(source).filename().string());
-  text.record.Set("sha256", HashTokens(text.data.documents));
-  text.record.Set("samples", static_cast<int64_t>(text.data.documents.size()));
+                  self ? flags.source : std::filesystem::path(flags.source).filename().string());
+  text.record.Set("sha256", HashTokens(documents));
+  text.record.Set("samples", static_cast<int64_t>(documents.size()));
   text.record.Set("tokens", text.data.tokens());
   return text;
+}
+
+std::vector<std::string> TextWarnings(const CalibrationText& text) {
+  std::vector<std::string> warnings;
+  if (const int64_t n = text.data.tokens(); n < kFewTokens && !text.record.is_null()) {
+    warnings.push_back(fmt::format("calibrated on only {}; scales from so few fit little else",
+                                   FormatNumber(n, "token")));
+  }
+  if (const int64_t n = std::ssize(text.check); n < kFewCheckTokens) {
+    warnings.push_back(fmt::format("checked on only {}; the KL and the agreement say little",
+                                   FormatNumber(n, "token")));
+  }
+  return warnings;
 }
 
 Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckpoint& source,

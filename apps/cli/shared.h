@@ -29,6 +29,11 @@ WindowOptions MakeWindowOptions(const TextFlags& text, int threads);
 // The text of `text.path` as tokens, one stream.
 Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& model);
 
+// kInvalidArgument, naming the flag that helps, when a text of `tokens` tokens fills no window.
+Status CheckWindow(const TextFlags& text, int64_t tokens);
+// "12 tokens at the end fill no window", for people.
+std::string DroppedText(int64_t dropped);
+
 // Bytes of all tensors of a model, scales included, as they are stored.
 int64_t StoredBytes(const Graph& graph, const WeightMap& weights);
 
@@ -39,10 +44,18 @@ struct CalibrationText {
   TokenDocument check;
   Json record;
 };
-// Of a file, or with "self" written by `model`. `samples` 0: the default for either.
-Result<CalibrationText> LoadCalibration(const std::string& source, int64_t samples, int64_t length,
-                                        uint64_t seed, const std::shared_ptr<const Model>& model,
-                                        int threads, const Progress& progress);
+struct CalibrationFlags {
+  std::string source = "self";  // a file, or "self": written by the model
+  int64_t samples = 0;          // 0: the default for either
+  int64_t length = 512;
+  uint64_t seed = 0;
+  bool needed = true;  // otherwise only the slice for checking is made; `data` is empty
+};
+Result<CalibrationText> LoadCalibration(const CalibrationFlags& flags,
+                                        const std::shared_ptr<const Model>& model, int threads,
+                                        const Progress& progress);
+// Sentences about text of which there is too little to say much.
+std::vector<std::string> TextWarnings(const CalibrationText& text);
 
 // A quantized model that was checked, in memory.
 struct CheckedModel {

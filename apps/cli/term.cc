@@ -88,6 +88,10 @@ void PrintWarning(std::string_view message) {
   PrintMessage("warning: ", message);
 }
 
+void PrintNote(std::string_view message) {
+  PrintMessage("", message);
+}
+
 ProgressBar::ProgressBar() : terminal_(IsTerminal(STDERR_FILENO)) {}
 
 ProgressBar::~ProgressBar() {
@@ -150,13 +154,35 @@ std::string Table::Text() const {
   for (const auto& row : rows_) {
     std::string line;
     for (size_t i = 0; i < row.size(); ++i) {
-      line += i == 0 ? fmt::format("{:<{}}", row[i], widths[i])
-                     : fmt::format("  {:>{}}", row[i], widths[i]);
+      if (i > 0) line += "  ";
+      line += i == 0 || others_ == Align::kLeft ? fmt::format("{:<{}}", row[i], widths[i])
+                                                : fmt::format("{:>{}}", row[i], widths[i]);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += (&row == &rows_.front() ? Bold(line) : line) + "\n";
   }
   return text;
+}
+
+std::string Wrap(std::string_view text, size_t columns, size_t indent) {
+  std::string wrapped;
+  size_t column = 0;
+  bool first = true;
+  while (!text.empty()) {
+    const std::string_view word = text.substr(0, text.find(' '));
+    text.remove_prefix(std::min(text.size(), word.size() + 1));
+    if (!first && column + 1 + word.size() > columns) {
+      wrapped += '\n' + std::string(indent, ' ');
+      column = indent;
+    } else if (!first) {
+      wrapped += ' ';
+      ++column;
+    }
+    first = false;
+    wrapped += word;
+    column += word.size();
+  }
+  return wrapped;
 }
 
 std::string FormatBytes(int64_t bytes) {
@@ -179,6 +205,10 @@ std::string FormatCount(int64_t n) {
     text += digits[i];
   }
   return text;
+}
+
+std::string FormatNumber(int64_t n, std::string_view noun) {
+  return fmt::format("{} {}{}", FormatCount(n), noun, n == 1 ? "" : "s");
 }
 
 std::string FormatPercent(double share) {

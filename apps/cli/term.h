@@ -30,6 +30,7 @@ std::string Printable(std::string_view text);
 // "octet: <message>", made Printable, on one line of standard error.
 void PrintError(std::string_view message);
 void PrintWarning(std::string_view message);
+void PrintNote(std::string_view message);
 
 // A bar on standard error, redrawn in place when it is a terminal, else a line now and then. Shows
 // nothing for what takes less than about two seconds. Thread-safe.
@@ -56,22 +57,30 @@ class ProgressBar {
   Clock::time_point started_, shown_;
 };
 
-// Columns as wide as their content: the first to the left, the others to the right. The header is
-// bold on a terminal.
+// Columns as wide as their content: the first to the left, the others as told. The header is bold
+// on a terminal.
 class Table {
  public:
-  explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
+  enum class Align : uint8_t { kLeft, kRight };
+  explicit Table(std::vector<std::string> header, Align others = Align::kRight)
+      : rows_{std::move(header)}, others_(others) {}
   void Add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
   std::string Text() const;
 
  private:
   std::vector<std::vector<std::string>> rows_;
+  Align others_;
 };
+
+// `text` with a line break for the last blank that keeps a line within `columns`; lines after the
+// first start with `indent` blanks.
+std::string Wrap(std::string_view text, size_t columns, size_t indent = 0);
 
 std::string FormatBytes(int64_t bytes);    // "9.55 MB": powers of 1000
 std::string FormatCount(int64_t n);        // "4,773,888"
 std::string FormatPercent(double share);   // "97.31 %"
 std::string FormatDecimals(double value);  // "1.0234", "0.000123": about 4 significant digits
+std::string FormatNumber(int64_t n, std::string_view noun);  // "1 site", "2,000 sites"
 
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_TERM_H_

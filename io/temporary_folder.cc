@@ -1,0 +1,103 @@
+#include "io/temporary_folder.h"
+
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <mutex>
+#include <set>
+#include <system_error>
+#include <utility>
+
+namespace octet {
+namespace {
+
+namespace fs = std::filesystem;
+
+// What EndBySignal has to remove.
+struct Registry {
+  std::mutex mutex;
+  std::set<std::string> paths;
+};
+
+// Never destroyed: a signal can come while the process exits.
+Registry& Live() {
+  static Registry* const registry = new Registry;
+  return *registry;
+}
+
+void Remove(const std::string& path) {
+  // Another thread may add a file between the listing and the removal.
+  for (int attempt = 0; attempt < 10; ++attempt) {
+    std::error_code error;
+    fs::remove_all(path, error);
+    if (!error) return;
+  }
+}
+
+}  // namespace
+
+Result<TemporaryFolder> TemporaryFolder::Create(const std::string& stem) {
+  const std::lock_guard lock(Live().mutex);
+  for (int attempt = 0;; ++attempt) {
+    std::string path = stem + "-" + std::to_string(attempt);
+    if (mkdir(path.c_str(), 0777) == 0) {
+      Live().paths.insert(path);
+      return TemporaryFolder(std::move(path));
+    }
+    if (errno != EEXIST) return IoError(stem + ": " + std::strerror(errno));
+  }
+}
+
+Result<TemporaryFolder> TemporaryFolder::CreateAt(const std::string& path) {
+  const std::lock_guard lock(Live().mutex);
+  std::error_code error;
+  if (mkdir(path.c_str(), 0777) != 0 && (errno != EEXIST || !fs::is_empty(path, error))) {
+    return IoError(path + ": " + std::strerror(errno));
+  }
+  Live().paths.insert(path);
+  return TemporaryFolder(path);
+}
+
+TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept
+    : path_(std::exchange(other.path_, {})) {}
+
+TemporaryFolder::~TemporaryFolder() {
+  if (path_.empty()) return;
+  const std::lock_guard lock(Live().mutex);
+  Live().paths.erase(path_);
+  Remove(path_);
+}
+
+Status TemporaryFolder::RenameTo(const std::string& target) {
+  const std::lock_guard lock(Live().mutex);
+  std::error_code error;
+  fs::rename(path_, target, error);
+  if (error) return IoError(target + ": " + error.message());
+  Live().paths.erase(std::exchange(path_, {}));
+  return {};
+}
+
+void TemporaryFolder::Keep() {
+  const std::lock_guard lock(Live().mutex);
+  Live().paths.erase(std::exchange(path_, {}));
+}
+
+void EndBySignal(int signal) {
+  Live().mutex.lock();  // for good
+  for (const std::string& path : Live().paths) {
+    Remove(path);
+  }
+  std::signal(signal, SIG_DFL);
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, signal);
+  raise(signal);
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+  std::abort();  // `signal` does not end processes
+}
+
+}  // namespace octet
