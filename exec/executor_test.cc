@@ -4,8 +4,9 @@
 //  2. Lower refuses a malformed graph and says where; Explain has a line for each step that names
 //     the site and two kernels.
 //  3. Program and simulated Interpreter agree bit for bit on a hand-made quantized model, whatever
-//     the format of its state; also where a quantized weight meets an input that is in float, or
-//     encoded with more than one scale, and where the embedding, as the tied head, is quantized.
+//     the format of its state and the code of its X_s; also where a quantized weight meets an input
+//     that is in float, or encoded with more than one scale, and where the embedding, as the tied
+//     head, is quantized.
 //  4. A history of the convolution kept as codes gives the bits that one in fp32 gives, also after
 //  a
 //     copy of the state, and takes the codes' bytes.
@@ -261,6 +262,18 @@ TEST(Simulation, AgreesWithIntegersBitForBit) {
       QuantizedParts q = MakeQuantizedParts(gate_q7);
       SetState(state, &q.graph);
       ExpectSimulationAgrees(q, state);
+    }
+  }
+}
+
+TEST(Simulation, AgreesInEveryCodeOfXScaled) {
+  for (const bool gate_q7 : {false, true}) {
+    for (const Codec codec : {Codec::kSe8s, Codec::kSe9, Codec::kInt16}) {
+      QuantizedParts q = MakeQuantizedParts(gate_q7);
+      for (const int layer : {0, 1}) {  // static scales, and scales per chunk
+        q.graph.encodings[SsdInnerSite(layer, "x_scaled")].codec = codec;
+      }
+      ExpectSimulationAgrees(q, CodecName(codec));
     }
   }
 }

@@ -300,7 +300,7 @@ class RecipeTest : public testing::TestWithParam<Case> {
     exact.state = {};
     exact.state_scales = nullptr;
     const Interpreter interpreter(exact, q_.weights, kAllIsas);
-    State state(exact);
+    State state(exact, HistoryStorage::kFloats);
     Logits logits;
     for (const TokenId& id : ids) {
       ASSERT_TRUE(interpreter.Run({&id, 1}, &state, &peaks, &logits).ok());
