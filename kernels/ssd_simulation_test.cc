@@ -154,8 +154,8 @@ void ExpectSimulationEqualsInt8(SsdProblem* problem) {
   for (const Codec codec : kXScaledCodecs) {
     if (codec == Codec::kUniform) continue;
     problem->SetXScaledCodec(codec);
-    ExpectSimulationEqualsInt8(
-        problem, {problem->Codes(StatePassing::kGateQ7), problem->PerChunk(1)});
+    ExpectSimulationEqualsInt8(problem,
+                               {problem->Codes(StatePassing::kGateQ7), problem->PerChunk(1)});
   }
 }
 
