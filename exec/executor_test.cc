@@ -4,8 +4,12 @@
 //  2. Lower refuses a malformed graph and says where; Kernels has an entry for each step that names
 //     the site and two kernels.
 //  3. Program and simulated Interpreter agree bit for bit on a hand-made quantized model, whatever
-//     the format of its state; also where a quantized weight meets an input that is in float, or
-//     encoded with more than one scale, and where the embedding, as the tied head, is quantized.
+//     the format of its state and the code of its X_s; also where a quantized weight meets an input
+//     that is in float, or encoded with more than one scale, and where the embedding, as the tied
+//     head, is quantized.
+//  4. A history of the convolution kept as codes gives the bits that one in fp32 gives, also after
+//  a
+//     copy of the state, and takes the codes' bytes.
 #include <bit>
 #include <set>
 
@@ -255,6 +259,18 @@ TEST(Simulation, AgreesWithIntegersBitForBit) {
   }
 }
 
+TEST(Simulation, AgreesInEveryCodeOfXScaled) {
+  for (const bool gate_q7 : {false, true}) {
+    for (const Codec codec : {Codec::kSe8s, Codec::kSe9, Codec::kInt16}) {
+      QuantizedParts q = MakeQuantizedParts(gate_q7);
+      for (const int layer : {0, 1}) {  // static scales, and scales per chunk
+        q.graph.encodings[SsdInnerSite(layer, "x_scaled")].codec = codec;
+      }
+      ExpectSimulationAgrees(q, CodecName(codec));
+    }
+  }
+}
+
 TEST(Simulation, AgreesWhereWeightsMeetFloats) {
   const QuantizedParts fine = MakeQuantizedParts();
   QuantizedParts q = fine;
@@ -265,6 +281,68 @@ TEST(Simulation, AgreesWhereWeightsMeetFloats) {
   q = fine;
   q.graph.encodings["layers.1.u_norm"].scales = TestScales(8, 0.02f);
   ExpectSimulationAgrees(q, "int8 weights, a scale per channel");
+}
+
+// The convolution's input encoded in some way.
+struct CodedInput {
+  const char* site;
+  Encoding encoding;
+};
+std::vector<CodedInput> CodedInputs() {
+  return {{"xBC_in", {DType::kI8, ScaleSource::kStatic, {0.03125f}}},
+          {"xBC_in", {DType::kI8, ScaleSource::kStatic, TestScales(43, 0.01f)}},
+          {"zxbcdt", {DType::kI8, ScaleSource::kStatic, TestScales(79, 0.01f)}},
+          {"xBC_in", {DType::kI8, {}, {0.03125f}, Codec::kAsymmetric, {100}}},
+          {"zxbcdt", {DType::kI8, {}, TestScales(79, 0.02f), Codec::kSe9}},
+          {"zxbcdt", {DType::kI8, {}, {0.0625f}, Codec::kSeg8, {130}}}};
+}
+
+TEST(Simulation, AgreesWhereTheHistoryIsKeptAsCodes) {
+  for (const CodedInput& input : CodedInputs()) {
+    QuantizedParts q = MakeQuantizedParts();
+    for (const int layer : {0, 1}) {
+      q.graph.encodings[fmt::format("layers.{}.{}", layer, input.site)] = input.encoding;
+    }
+    ExpectSimulationAgrees(q, input.site);
+  }
+}
+
+TEST(History, AsCodesGivesTheBitsOfFloats) {
+  for (const CodedInput& input : CodedInputs()) {
+    QuantizedParts q = MakeQuantizedParts();
+    for (const int layer : {0, 1}) {
+      q.graph.encodings[fmt::format("layers.{}.{}", layer, input.site)] = input.encoding;
+    }
+    const auto program = *Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
+    ThreadPool pool(2);
+    ProgramWorkspace workspace(&pool);
+    const auto run = [&](size_t T, State* state) {
+      std::vector<float> all;
+      const Status s = program->Run(Tokens(T), state, &workspace,
+                                    [&](int64_t, int64_t rows, const float* logits) {
+                                      all.insert(all.end(), logits, logits + rows * 11);
+                                    });
+      EXPECT_TRUE(s.ok()) << s.message();
+      return all;
+    };
+    State codes(q.graph), floats(q.graph, HistoryStorage::kFloats), saved;
+    // 2 layers of 3 rows of 33 + 2 * 5 channels.
+    EXPECT_EQ(floats.bytes() - codes.bytes(), 2 * 3 * 43 * (4 - CodeBytes(input.encoding.codec)));
+    for (const size_t T : {19, 2, 1, 1, 8, 1}) {
+      if (T == 8) saved = codes;
+      EXPECT_EQ(run(T, &codes), run(T, &floats)) << input.site << " " << T;
+    }
+    EXPECT_EQ(run(8, &saved), [&] {
+      State again(q.graph);
+      for (const size_t T : {19, 2, 1, 1}) {
+        run(T, &again);
+      }
+      return run(8, &again);
+    }());
+    run(1, &saved);
+    EXPECT_TRUE(saved == codes);
+    EXPECT_FALSE(saved == floats);
+  }
 }
 
 // The kernel of one token that makes the logits, "" where only the reference kernels run.

@@ -179,6 +179,11 @@ class NodeRunner {
 
   void Conv(const Node& n, const float* in, float* out) {
     const Floats& bias = Vector(n.weights[1]);
+    ConvHistory& memory = state_.conv(n.layer);
+    Floats history(static_cast<size_t>(memory.rows() * n.width));
+    for (int64_t row = 0; row < memory.rows(); ++row) {
+      memory.Load(row, history.data() + row * n.width);
+    }
     Conv1dArgs a{};
     a.T = T_;
     a.C = n.width;
@@ -187,9 +192,10 @@ class NodeRunner {
     a.x_stride = n.width;
     a.weight = Vector(n.weights[0]).data();
     a.bias = bias.empty() ? nullptr : bias.data();
-    a.history = state_.conv(n.layer);
+    a.history = history.data();
     a.y = out;
     RunKernel(a, isas_);
+    memory.Push(in, n.width, T_);
   }
 
   using Watched = Floats;  // the state before its last rounding; empty: an fp32 one shows itself

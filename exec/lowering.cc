@@ -234,15 +234,18 @@ class Lowering {
     const int64_t history_offset = extra_offset_;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       const int64_t keep = base.K - 1;
-      float* carried = f.state->conv(layer);
+      ConvHistory& carried = f.state->conv(layer);
       // Every block but the first finds its history in x; the carried one is shifted at the end.
       OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
         auto* history =
             reinterpret_cast<float*>(static_cast<std::byte*>(w.scratch) + history_offset);
         for (int64_t j = 0; j < keep; ++j) {
           const int64_t t = begin - keep + j;
-          const float* row = t < 0 ? carried + (keep + t) * base.C : Floats(f, x) + t * x.stride;
-          std::copy_n(row, base.C, history + j * base.C);
+          if (t < 0) {
+            carried.Load(keep + t, history + j * base.C);
+          } else {
+            std::copy_n(Floats(f, x) + t * x.stride, base.C, history + j * base.C);
+          }
         }
         Conv1dArgs a = base;
         a.T = end - begin;
@@ -253,11 +256,7 @@ class Lowering {
         a.y = Floats(f, y) + begin * a.C;
         choice.For(f.T).run(a, w);
       });
-      for (int64_t j = 0; j < keep; ++j) {
-        const int64_t t = f.T - keep + j;
-        const float* row = t < 0 ? carried + (keep + t) * base.C : Floats(f, x) + t * x.stride;
-        std::copy_n(row, base.C, carried + j * base.C);
-      }
+      carried.Push(Floats(f, x), x.stride, f.T);
     });
   }
 
@@ -297,8 +296,10 @@ class Lowering {
     auto scales = std::make_shared<SsdScales>();
     if (int8) {
       const auto data = [](const FloatVector& v) { return v.empty() ? nullptr : v.data(); };
-      *scales = {data(owned->B), data(owned->C), data(owned->x_scaled), data(owned->score),
-                 data(owned->state)};
+      *scales = {
+          data(owned->B),        data(owned->C),
+          data(owned->x_scaled), data(owned->score),
+          data(owned->state),    c_.graph.FindEncoding(SsdInnerSite(n_.layer, "x_scaled"))->codec};
     }
     const ValuePlace x = In(0), dt = In(1), B = In(2), C = In(3), y = Place(v_);
     SsdArgs base = SsdShapeArgs(n_, *D);

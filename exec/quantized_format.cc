@@ -371,8 +371,6 @@ class Applier {
       OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + name, tensor));
       graph_.encodings[site] = {DType::kI8, ScaleSource::kStatic, std::move(scales)};
     }
-    OCTET_TRY(Codecs());
-    OCTET_TRY(Zeros());
     for (const auto& [member, source] :
          {std::pair{"per_token", ScaleSource::kPerToken}, {"per_chunk", ScaleSource::kPerChunk}}) {
       for (const Json& site : d_.Find(member)->AsArray()) {
@@ -385,13 +383,14 @@ class Applier {
         }
       }
     }
-    return {};
+    OCTET_TRY(Codecs());
+    return Zeros();
   }
 
   Status Codecs() {
     for (const auto& [site, name] : d_.Find("codecs")->AsObject()) {
       const auto it = graph_.encodings.find(site);
-      if (it == graph_.encodings.end()) return Bad(fmt::format("codecs: {} has no scales", site));
+      if (it == graph_.encodings.end()) return Bad(fmt::format("codecs: {} is not encoded", site));
       const Result<Codec> codec = ParseCodec(name.is_string() ? name.AsString() : "");
       if (!codec.ok()) return Bad(fmt::format("codecs: {}: {}", site, codec.status().message()));
       if (*codec == Codec::kUniform) {

@@ -111,6 +111,8 @@ QuantizedParts MakeCodedParts() {
   encode("layers.1.z", Codec::kInt16, 1, {});
   encode("layers.1.dt_in", Codec::kAsymmetric, 3, {255, 0, 7});
   encode("layers.1.out_sum", Codec::kSeg8, 1, {200});
+  g.encodings["layers.0.ssd.x_scaled"].codec = Codec::kSe8s;
+  g.encodings["layers.1.ssd.x_scaled"].codec = Codec::kInt16;  // per chunk
   return q;
 }
 
@@ -127,6 +129,7 @@ TEST(QuantizedFormat, RoundTripOfCodesAndForks) {
   for (const auto& [site, e] : q.graph.encodings) {
     const Encoding* other = back.graph.FindEncoding(site);
     ASSERT_NE(other, nullptr) << site;
+    EXPECT_EQ(other->source, e.source) << site;
     EXPECT_EQ(other->scales, e.scales) << site;
     EXPECT_EQ(other->codec, e.codec) << site;
     EXPECT_EQ(other->zeros, e.zeros) << site;
@@ -525,11 +528,14 @@ TEST(QuantizedFormat, HostileCodecsAndZeros) {
           codec("layers.1.x", Json("se8u"), {"layers.1.x", "0 zeros"}),
           codec("layers.0.x_scan", Json("se9"), {"layers.0.x_scan", "3 zeros"}),
           codec("layers.1.dt_in", Json("se8u"), {"layers.1.dt_in", "above 63"}),
-          codec("layers.1.dt", Json("se9"), {"layers.1.dt", "no scales"}),
-          codec("layers.9.x", Json("se9"), {"layers.9.x", "no scales"}),
-          codec("layers.0.y_rot", Json("se9"), {"layers.0.y_rot", "no scales"}),  // per token
+          codec("layers.1.dt", Json("se9"), {"layers.1.dt", "not encoded"}),
+          codec("layers.9.x", Json("se9"), {"layers.9.x", "not encoded"}),
+          codec("layers.0.y_rot", Json("se9"), {"layers.0.y_rot", "static scales"}),  // per token
           codec("layers.0.B", Json("se9"), {"layers.0.B", "int8"}),
           codec("layers.0.ssd.score", Json("se9"), {"layers.0.ssd.score", "int8"}),
+          codec("layers.1.ssd.state", Json("se9"), {"layers.1.ssd.state", "int8"}),  // per chunk
+          codec("layers.0.ssd.x_scaled", Json("uint8"), {"layers.0.ssd.x_scaled", "uint8"}),
+          codec("layers.1.ssd.x_scaled", Json("seg8"), {"layers.1.ssd.x_scaled", "seg8"}),
           zero("layers.0.x_scan", U8({1, 0, 64}, {3}), "above 63"),
           zero("layers.0.x_scan", U8({1, 0}, {2}), "2 zeros for 3 scales"),
           zero("layers.0.x_scan", U8({1, 0, 63, 5}, {2, 2}), "U8"),
@@ -540,7 +546,7 @@ TEST(QuantizedFormat, HostileCodecsAndZeros) {
           zero("attic", U8({1}, {1}), "scales"),
           zero("", U8({1}, {1}), "unknown site"),
           drop("encodings.layers.0.x_scan.zero", "layers.0.x_scan", "0 zeros"),
-          drop("encodings.layers.0.x_scan.scale", "layers.0.x_scan", "no scales"),
+          drop("encodings.layers.0.x_scan.scale", "layers.0.x_scan", "not encoded"),
       },
       MakeCodedParts());
 }

@@ -5,7 +5,6 @@
 #include <vector>
 
 #include "tensor/codec.h"
-#include "tensor/codecs/uniform.h"
 
 namespace octet {
 namespace {
@@ -49,7 +48,8 @@ std::vector<float> StaticScales(const Encoding& e, Axis axis, int64_t index, int
   return scales;
 }
 
-std::vector<float> ChunkScales(Axis axis, const float* values, int64_t rows, int64_t cols) {
+std::vector<float> ChunkScales(Codec codec, Axis axis, const float* values, int64_t rows,
+                               int64_t cols) {
   std::vector<float> scales(AxisSize(axis, rows, cols), 0.0f);
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < cols; ++c) {
@@ -60,13 +60,13 @@ std::vector<float> ChunkScales(Axis axis, const float* values, int64_t rows, int
     }
   }
   for (float& s : scales) {
-    s = ScaleForAbsMax(s);
+    s = FitCodec(codec, {-s, s}).scale;
   }
   return scales;
 }
 
-// decode(encode(value)) in place; counts saturated values when asked to.
-void Quantize(const std::vector<float>& scales, Axis axis, float* values, int64_t rows,
+// decode(encode(value)) in place, in a codec without zeros; counts saturated values when asked to.
+void Quantize(Codec codec, const std::vector<float>& scales, Axis axis, float* values, int64_t rows,
               int64_t cols, Saturation* count) {
   for (int64_t r = 0; r < rows; ++r) {
     for (int64_t c = 0; c < cols; ++c) {
@@ -74,14 +74,14 @@ void Quantize(const std::vector<float>& scales, Axis axis, float* values, int64_
                                                      : axis == Axis::kRow ? r
                                                                           : c)];
       float& value = values[r * cols + c];
-      if (count != nullptr) count->saturated += std::fabs(value) > 127.5f * scale;
-      value = FakeQuantizeI8(value, scale);
+      if (count != nullptr) count->saturated += std::fabs(value) > CodecRange(codec, scale, 0).high;
+      value = FakeQuantize(codec, value, scale, 0);
     }
   }
   if (count != nullptr) count->values += rows * cols;
 }
 
-// The same for codes other than int8, of a node site.
+// The same of a node site, for codes other than int8, which may have zeros.
 void FakeQuantizeRows(const Encoding& e, float* values, int64_t rows, int64_t cols,
                       Saturation* count) {
   const auto scales = static_cast<int64_t>(e.scales.size());
@@ -107,7 +107,7 @@ void SimulationTap::At(std::string_view site, int64_t index, float* values, int6
   const Encoding* e = graph_.FindEncoding(resolved.encoding);
   if (e == nullptr || !e->quantized()) return;
   if (EndsWith(site, ".ssd.local_state") && !PassesIntegers(resolved.encoding)) return;
-  if (e->codec != Codec::kUniform) {
+  if (e->codec != Codec::kUniform && !inner) {
     return FakeQuantizeRows(*e, values, rows, cols, &saturation_[resolved.encoding]);
   }
   std::vector<float> scales;  // one per element of the axis, in the order of the values shown
@@ -116,14 +116,14 @@ void SimulationTap::At(std::string_view site, int64_t index, float* values, int6
       scales = StaticScales(*e, resolved.axis, inner ? index : -1, rows, cols);
       break;
     case ScaleSource::kPerToken:
-      Quantize(ChunkScales(Axis::kRow, values, rows, cols), Axis::kRow, values, rows, cols,
-               nullptr);
+      Quantize(e->codec, ChunkScales(e->codec, Axis::kRow, values, rows, cols), Axis::kRow, values,
+               rows, cols, nullptr);
       return;
     case ScaleSource::kPerChunk:
-      scales = ChunkScales(resolved.axis, values, rows, cols);
+      scales = ChunkScales(e->codec, resolved.axis, values, rows, cols);
       break;
   }
-  Quantize(scales, resolved.axis, values, rows, cols, &saturation_[resolved.encoding]);
+  Quantize(e->codec, scales, resolved.axis, values, rows, cols, &saturation_[resolved.encoding]);
 }
 
 // Only the paper's integer state passing rounds the local state.

@@ -4,12 +4,12 @@
 
 namespace octet {
 
-State::State(const Graph& graph)
+State::State(const Graph& graph, HistoryStorage history)
     : format_(graph.state), fixed_(graph.state_scales), layers_(static_cast<size_t>(graph.layers)) {
   for (const Node& n : graph.nodes) {
     if (n.layer < 0) continue;
     Layer& layer = layers_[static_cast<size_t>(n.layer)];
-    if (n.op == Op::kCausalConvSilu) layer.conv.resize(static_cast<size_t>((n.taps - 1) * n.width));
+    if (n.op == Op::kCausalConvSilu) layer.conv = ConvHistory(graph, n, history);
     if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
     layer.rows = n.width;
     layer.N = StateSize(n);
@@ -47,12 +47,13 @@ std::vector<float> State::Values(int layer) const {
 }
 
 int64_t State::bytes() const {
-  size_t total = 0;
+  int64_t total = 0;
   for (const Layer& l : layers_) {
-    total += (l.conv.size() + l.h_scales.size()) * sizeof(float);
-    total += l.h.size() + l.h_residuals.size();
+    total += l.conv.bytes();
+    total += std::ssize(l.h) + std::ssize(l.h_residuals) +
+             std::ssize(l.h_scales) * int64_t{sizeof(float)};
   }
-  return static_cast<int64_t>(total);
+  return total;
 }
 
 bool operator==(const State& a, const State& b) {

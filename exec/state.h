@@ -7,6 +7,7 @@
 #include <memory>
 #include <vector>
 
+#include "exec/conv_history.h"
 #include "graph/graph.h"
 #include "kernels/ssd.h"
 #include "tensor/state_format.h"
@@ -19,11 +20,11 @@ class State {
  public:
   State() = default;
   // The state before the first token: all zeros, in the format graph.state. Static scales are
-  // shared with the graph.
-  explicit State(const Graph& graph);
+  // shared with the graph. A run that ignores the graph's encodings wants kFloats.
+  explicit State(const Graph& graph, HistoryStorage history = HistoryStorage::kCodes);
 
-  // History of block `layer` [K - 1, channels], oldest first (kernels/conv1d.h); null when K is 1.
-  float* conv(int layer) { return layers_[static_cast<size_t>(layer)].conv.data(); }
+  // History of the convolution of block `layer`.
+  ConvHistory& conv(int layer) { return layers_[static_cast<size_t>(layer)].conv; }
   // Recurrent state of block `layer`: [H, P, N] of an Ssd (kernels/ssd.h), [I, N] of a
   // SelectiveScan (kernels/scan.h). `offset`: tokens between position() and the first of the call.
   StateView ssm(int layer, int64_t offset = 0);
@@ -39,7 +40,7 @@ class State {
 
  private:
   struct Layer {
-    std::vector<float> conv;
+    ConvHistory conv;
     int64_t rows = 0, N = 0;  // of h
     std::vector<std::byte> h;
     std::vector<float> h_scales;       // dynamic ones

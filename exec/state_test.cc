@@ -60,7 +60,10 @@ TEST(State, BeginsWithZeros) {
       const StateView h = s.ssm(layer);
       EXPECT_EQ(ToText(h.format), format);
       EXPECT_EQ(s.Values(layer), std::vector<float>(60)) << format;
-      EXPECT_TRUE(std::all_of(s.conv(layer), s.conv(layer) + 96, [](float v) { return v == 0; }));
+      ASSERT_EQ(s.conv(layer).rows(), 3);
+      std::vector<float> row(32, 1.0f);
+      s.conv(layer).Load(2, row.data());
+      EXPECT_EQ(row, std::vector<float>(32));
       EXPECT_EQ(h.scales != nullptr, h.format.dynamic_scales());
       EXPECT_EQ(h.fixed != nullptr, h.format.static_scales());
       EXPECT_EQ(h.residuals != nullptr, h.format.rounding == StateRounding::kFeedback);
@@ -79,8 +82,13 @@ TEST(State, CopiesAreIndependentAndEqualitySeesEverything) {
       EXPECT_FALSE(copy == before) << format;
       EXPECT_TRUE(before == MakeState(format)) << "the original changed with its copy";
     };
-    changed([](State* s) { s->conv(1)[95] = 1; });
-    changed([](State* s) { s->conv(0)[0] = 1; });
+    for (const int layer : {0, 1}) {
+      changed([=](State* s) {
+        std::vector<float> row(32);
+        row[31] = 1;
+        s->conv(layer).Push(row.data(), 32, 1);
+      });
+    }
     changed([&](State* s) {
       static_cast<std::byte*>(s->ssm(1).data)[f.CodeBytes(60) - 1] = std::byte{1};
     });

@@ -117,9 +117,9 @@ bool ChunkSizeIsCalibrated(const Graph& graph);
 // Checks what executors rely on: the embedding is first, the logits last, inputs precede their node
 // and cross no block's border but as the residual stream, widths and numbers of weights agree,
 // sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its encodings with the
-// right number of scales, codes other than int8 lie at node sites and have the zeros that they
-// need, no encoding lies where nothing would use it, and the state's format exists and has its
-// static scales, or none. kInvalidArgument naming the site otherwise.
+// right number of scales and exact sums, codes other than int8 lie at node sites and x_scaled and
+// have their zeros, no encoding lies where nothing would use it, the state's format exists and has
+// its static scales, or none. kInvalidArgument naming the site otherwise.
 Status Verify(const Graph& graph);
 
 // One line per node, for `octet inspect --graph` and tests.

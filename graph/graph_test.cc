@@ -71,6 +71,30 @@ TEST(Verify, AcceptsWhatTheLibraryMakes) {
   EXPECT_TRUE(Verify(dynamic).ok()) << Verify(dynamic).message();
 }
 
+TEST(Verify, TheCodeOfXScaledIsSummedExactly) {
+  const std::string site = SsdInnerSite(0, "x_scaled");
+  Graph g = Int8Graph();
+  const auto accepts = [&](Codec codec, int64_t chunk) {
+    SetChunkSize(chunk, &g);
+    g.encodings[site].codec = codec;
+    const Status s = Verify(g);
+    EXPECT_THAT(s.ok() ? site : s.message(), HasSubstr(site));
+    return s.ok();
+  };
+  for (const bool per_chunk : {false, true}) {
+    if (per_chunk) Encode(&g, site, 0, ScaleSource::kPerChunk);
+    // 796 * 127 * 4096 is below 2^29, and so is 1580 * 127 * 2675, but not with one more.
+    EXPECT_TRUE(accepts(Codec::kSe8s, kMaxChunkSize));
+    for (const Codec codec : {Codec::kSe9, Codec::kInt16}) {
+      EXPECT_TRUE(accepts(codec, 2675));
+      EXPECT_FALSE(accepts(codec, 2676));
+    }
+    for (const Codec codec : {Codec::kAsymmetric, Codec::kSe8u, Codec::kSeg8}) {
+      EXPECT_FALSE(accepts(codec, 8)) << CodecName(codec);
+    }
+  }
+}
+
 TEST(Verify, AcceptsMamba) {
   for (const bool norms : {false, true}) {
     Graph g = MakeMambaBlocks({.mixer_norms = norms});
@@ -262,6 +286,12 @@ std::vector<Malformed> MalformedEncodings() {
        [](Graph* g) { g->encodings["layers.1.B"].codec = Codec::kSe9; }},
       {"score in another code", "ssd.score", "int8 scales",
        [](Graph* g) { g->encodings["layers.1.ssd.score"].codec = Codec::kInt16; }},
+      {"zeros of x_scaled", "ssd.x_scaled", "int8 form",
+       [](Graph* g) {
+         Encoding& e = g->encodings["layers.1.ssd.x_scaled"];
+         e.codec = Codec::kSe8u;
+         e.zeros.assign(12, 3);
+       }},
       {"zeros of B", "layers.1.B", "int8 scales",
        [](Graph* g) {
          g->encodings["layers.1.B"].zeros = {1, 2};

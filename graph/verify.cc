@@ -46,18 +46,29 @@ Arity ArityOf(Op op) {
 // Of one block; the largest public models have 2^20.
 constexpr int64_t kMaxStateElements = int64_t{1} << 26;
 
-// `scales` static ones, or made per chunk where `dynamic` allows that.
+// `scales` static ones, or made per chunk where `dynamic` allows that. Codes are int8, or those
+// that `any_code` leaves to the caller.
 Status VerifyEncoding(const Graph& graph, const Node& n, const std::string& site, int64_t scales,
-                      bool dynamic) {
+                      bool dynamic, bool any_code = false) {
   const Encoding* e = graph.FindEncoding(site);
-  const bool encoded =
-      e != nullptr && e->dtype == DType::kI8 && e->codec == Codec::kUniform && e->zeros.empty();
+  const bool encoded = e != nullptr && e->dtype == DType::kI8 && e->zeros.empty() &&
+                       (e->codec == Codec::kUniform || any_code);
   if (encoded && e->source == ScaleSource::kPerChunk && dynamic) return {};
   if (encoded && e->source == ScaleSource::kStatic &&
       static_cast<int64_t>(e->scales.size()) == scales) {
     return {};
   }
   return Bad(n, fmt::format("the int8 form needs {} static int8 scales at {}", scales, site));
+}
+
+// The codes of X_s: any whose sums with those of B are exact.
+Status VerifyXScaled(const Graph& graph, const Node& n, bool dynamic) {
+  const std::string site = SsdInnerSite(n.layer, "x_scaled");
+  OCTET_TRY(VerifyEncoding(graph, n, site, n.width, dynamic, true));
+  const Codec codec = graph.FindEncoding(site)->codec;
+  if (UnitSumsAreExact(codec, n.ssd.chunk_size)) return {};
+  return Bad(n, fmt::format("{} as {} cannot be summed exactly over chunks of {} tokens", site,
+                            CodecName(codec), n.ssd.chunk_size));
 }
 
 Status VerifySsd(const Graph& graph, const Node& n) {
@@ -87,7 +98,7 @@ Status VerifySsd(const Graph& graph, const Node& n) {
     OCTET_TRY(VerifyEncoding(graph, n, site, s.groups, false));
   }
   const int64_t channels = s.heads * s.head_dim;
-  OCTET_TRY(VerifyEncoding(graph, n, SsdInnerSite(n.layer, "x_scaled"), channels, dynamic));
+  OCTET_TRY(VerifyXScaled(graph, n, dynamic));
   OCTET_TRY(VerifyEncoding(graph, n, SsdInnerSite(n.layer, "score"), s.groups, dynamic));
   return VerifyEncoding(graph, n, SsdInnerSite(n.layer, "state"), channels, dynamic);
 }

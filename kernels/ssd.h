@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "tensor/codec.h"
 #include "tensor/dtype.h"
 #include "tensor/state_format.h"
 
@@ -44,9 +45,10 @@ struct SsdTap {
 
 // Scales of the int8 form (methods_mamba 2.8.2); every scale has at most 12 significant bits.
 //
-// A null x_scaled, score or state means scales per chunk, made at run time by ScaleForAbsMax from
-// the values they are for; only with StatePassing::kFloat. They lie on the same axes, so the
-// integer dot products stay legal, and they cannot saturate:
+// A null x_scaled, score or state means scales per chunk, made at run time by FitCodec from the
+// largest magnitude of the values they are for (int8: ScaleForAbsMax); only with
+// StatePassing::kFloat. They lie on the same axes, so the integer dot products stay legal, and they
+// cannot saturate:
 //   x_scaled[h, p] from max_k |X_s[k, p]| over the chunk's tokens,
 //   score[g] from max_{k <= m} |CB[m, k]|,
 //   state[h, p] from max_n |S_c[p, n]|.
@@ -56,6 +58,9 @@ struct SsdScales {
   const float* x_scaled;  // [H, P], or null
   const float* score;     // [G], or null
   const float* state;     // [H, P], or null
+  // X_s has units (MaxUnits > 0): stage 2 sums units * B codes. A soft edge fits X_s, most of which
+  // lies near zero (methods_edge 1.9).
+  Codec x_scaled_codec = Codec::kUniform;
 };
 
 // How the state moves from chunk to chunk in the int8 form.
@@ -87,13 +92,14 @@ enum class StatePassing : uint8_t {
 // first token of the call; the last may be short.
 //
 // Int8 form (`scales` set; B and C are int8 codes): B_q and C_q are used by stages 2, 4 and 5
-// alike; X_s, CB and S_c are quantized with `scales` (QuantizeI8), every dot product of two int8
-// operands is exact in int32 and dequantized by DequantizeAcc, and requantized where the next stage
-// needs codes. Order of the fp32 part of stage 5, fixed so that all int8 kernels give the same
-// bits:
+// alike; CB and S_c are quantized with `scales` by QuantizeI8, X_s by EncodeUnits. Every dot
+// product of two such operands is exact in int32 and dequantized by DequantizeAcc (X_s: with UnitOf
+// its scale), and requantized where the next stage needs codes. Order of the fp32 part of stage 5,
+// fixed so that all int8 kernels give the same bits:
 //   y = D x_m;  y = fma(exp(a_m), DequantizeAcc(S_q . C_q, state, C), y);
 //   for k = 0..m:  y = fma(w_mk, x_k, y),  w_mk = (CB_q s_CB) * (exp(min(a_m - a_k, 0)) * dt_k).
-// L and N are at most 2^15 there, so that every sum of products stays below 2^29.
+// N is at most 2^15 there and L as UnitSumsAreExact says, so that every sum of products stays below
+// 2^29.
 // T == 1 (decode), float and with `scales` set (B and C decoded):
 //   h' = fma(exp(dt A), h, (dt x) * B),  y = D x + sum_n C h',
 // every other operation rounded; the sum in 16 virtual lanes as in RmsnormArgs, h' before rounding

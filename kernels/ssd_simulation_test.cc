@@ -1,12 +1,13 @@
 // Contracts:
 // 1. A simulated run, ssd_chunked/ref on decoded B and C whose tap replaces X_s, the scores and the
-//    state by FakeQuantizeI8 (in kGateQ7 the local state too), equals every int8 kernel bit for bit
-//    in y and h: for both ways of passing the state, all state formats, shapes with tails, and
-//    codes at their extremes; with any of the scales made per chunk from the values that the tap
-//    sees.
+//    state by decoded codes (in kGateQ7 the local state too), equals every int8 kernel bit for bit
+//    in y and h: for every code that X_s can have, for both ways of passing the state, all state
+//    formats, shapes with tails, and codes at their extremes; with any of the scales made per chunk
+//    from the values that the tap sees.
 // 2. T = 1: the float form on decoded B and C equals the int8 form bit for bit.
 // 3. kGateQ7 follows s = ((s g + 64) >> 7) + local, written out here in integers.
-// 4. int8 results lie within the sum of the half steps of its quantizers around the recurrence.
+// 4. int8 results lie within the sum of the half steps of its quantizers around the recurrence,
+//    whatever the code of X_s.
 // 5. Scales per chunk follow a spike that saturates static scales.
 #include <algorithm>
 #include <cmath>
@@ -34,16 +35,19 @@ struct Simulation {
   StatePassing passing;
 };
 
-// FakeQuantizeI8 of values that share a scale: `count` of them from `first` on, `stride` apart.
-// Without `scale`, with that of the largest.
-void FakeQuantize(float* first, int64_t count, int64_t stride, const float* scale) {
+// What a code can hold of values that share a scale: `count` of them from `first` on, `stride`
+// apart. Without `scale`, with that of the largest.
+void FakeQuantize(float* first, int64_t count, int64_t stride, const float* scale,
+                  Codec codec = Codec::kUniform) {
   float absmax = 0.0f;
   for (int64_t i = 0; i < count; ++i) {
     absmax = std::max(absmax, std::fabs(first[i * stride]));
   }
-  const float own = ScaleForAbsMax(absmax);
+  // The rules of FitCodec: se8s puts the largest at the end of its middle segment.
+  const float own = ScaleForAbsMax(absmax, codec == Codec::kSe8s ? 71.0f : 127.0f);
   for (int64_t i = 0; i < count; ++i) {
-    first[i * stride] = FakeQuantizeI8(first[i * stride], scale != nullptr ? *scale : own);
+    float& value = first[i * stride];
+    value = octet::FakeQuantize(codec, value, scale != nullptr ? *scale : own, 0);
   }
 }
 
@@ -56,7 +60,8 @@ void At(void* context, SsdSite site, int64_t index, float* values, int64_t rows,
   switch (site) {
     case SsdSite::kXScaled:
       for (int64_t p = 0; p < cols; ++p) {
-        FakeQuantize(values + p, rows, cols, Element(sim.scales->x_scaled, index * cols + p));
+        FakeQuantize(values + p, rows, cols, Element(sim.scales->x_scaled, index * cols + p),
+                     sim.scales->x_scaled_codec);
       }
       return;
     case SsdSite::kScore:
@@ -117,11 +122,7 @@ std::vector<SsdShape> Shapes() {
   return shapes;
 }
 
-void ExpectSimulationEqualsInt8(SsdProblem* problem) {
-  std::vector<SsdArgs> forms = {problem->Codes(StatePassing::kGateQ7)};
-  for (int sites = 0; sites < 8; ++sites) {
-    forms.push_back(problem->PerChunk(sites));
-  }
+void ExpectSimulationEqualsInt8(SsdProblem* problem, const std::vector<SsdArgs>& forms) {
   for (const SsdArgs& args : forms) {
     const SsdOutput simulated = Simulate(problem, args);
     int kernels = 0;
@@ -132,11 +133,29 @@ void ExpectSimulationEqualsInt8(SsdProblem* problem) {
       RunSsd(*kernel, args);
       EXPECT_TRUE(problem->Output() == simulated)
           << kernel->name << " passing=" << static_cast<int>(args.passing)
+          << " X_s: " << CodecName(args.scales->x_scaled_codec)
           << " per chunk: " << (args.scales->x_scaled == nullptr ? "x_scaled " : "")
           << (args.scales->score == nullptr ? "score " : "")
           << (args.scales->state == nullptr ? "state " : "") << problem->shape().Name();
     }
     EXPECT_GT(kernels, 0);
+  }
+}
+
+// Those that sum in units; int8 first.
+constexpr Codec kXScaledCodecs[] = {Codec::kUniform, Codec::kSe8s, Codec::kSe9, Codec::kInt16};
+
+void ExpectSimulationEqualsInt8(SsdProblem* problem) {
+  std::vector<SsdArgs> forms = {problem->Codes(StatePassing::kGateQ7)};
+  for (int sites = 0; sites < 8; ++sites) {
+    forms.push_back(problem->PerChunk(sites));
+  }
+  ExpectSimulationEqualsInt8(problem, forms);
+  for (const Codec codec : kXScaledCodecs) {
+    if (codec == Codec::kUniform) continue;
+    problem->SetXScaledCodec(codec);
+    ExpectSimulationEqualsInt8(problem,
+                               {problem->Codes(StatePassing::kGateQ7), problem->PerChunk(1)});
   }
 }
 
@@ -332,35 +351,43 @@ TEST(Int8, StaysWithinHalfSteps) {
   SsdArgs args = problem.Float();
   args.tap = &tap;
   RunSsd(*SsdKernel("ssd_chunked/ref"), args);
-  for (auto* maxima : {&most.x_scaled, &most.score, &most.state}) {
+  for (auto* maxima : {&most.score, &most.state}) {
     for (float& v : *maxima) {
       v = ScaleForAbsMax(v);
     }
   }
-  const SsdScales scales = {problem.scales().B, problem.scales().C, most.x_scaled.data(),
-                            most.score.data(), most.state.data()};
-  args = problem.Codes(StatePassing::kFloat);
-  args.scales = &scales;
   problem.Reset();
   RunSsd(*SsdKernel("ssd/ref"), args);
   const std::vector<float> exact = problem.y();
   const double abs_bc = 127 * 0.01;  // |B|, |C| <= 127 steps of at most 0.01
-  const double d_state = 4 * 16 * abs_bc * Largest(most.x_scaled) / 2;
-  const double bound =
-      21 * abs_bc * (d_state + Largest(most.state) / 2) + 16 * Largest(most.score) / 2 * 0.1003 * 2;
-  for (const auto* kernel : testing::Accepting(args)) {
-    problem.Reset();
-    RunSsd(*kernel, args);
-    double error = 0.0;
-    double size = 0.0;
-    for (size_t i = 0; i < exact.size(); ++i) {
-      ASSERT_LE(std::fabs(problem.y()[i] - exact[i]), bound) << kernel->name;
-      error += std::pow(problem.y()[i] - exact[i], 2);
-      size += std::pow(exact[i], 2);
+  for (const Codec codec : kXScaledCodecs) {
+    // Within the fitted range no step is larger than the scale, also in the soft edges.
+    std::vector<float> x_scaled = most.x_scaled;
+    for (float& v : x_scaled) {
+      v = FitCodec(codec, {-v, v}).scale;
     }
-    // Independent roundings: the worst case is far away. A scale applied twice or left out is not.
-    EXPECT_LT(std::sqrt(error / size), 0.02) << kernel->name;
-    EXPECT_GT(error, 0.0) << kernel->name;
+    const SsdScales scales = {problem.scales().B, problem.scales().C, x_scaled.data(),
+                              most.score.data(),  most.state.data(),  codec};
+    args = problem.Codes(StatePassing::kFloat);
+    args.scales = &scales;
+    const double d_state = 4 * 16 * abs_bc * Largest(x_scaled) / 2;
+    const double bound = 21 * abs_bc * (d_state + Largest(most.state) / 2) +
+                         16 * Largest(most.score) / 2 * 0.1003 * 2;
+    for (const auto* kernel : testing::Accepting(args)) {
+      problem.Reset();
+      RunSsd(*kernel, args);
+      double error = 0.0;
+      double size = 0.0;
+      for (size_t i = 0; i < exact.size(); ++i) {
+        ASSERT_LE(std::fabs(problem.y()[i] - exact[i]), bound) << kernel->name;
+        error += std::pow(problem.y()[i] - exact[i], 2);
+        size += std::pow(exact[i], 2);
+      }
+      // Independent roundings: the worst case is far away. A scale applied twice or left out is
+      // not, nor units of the wrong size.
+      EXPECT_LT(std::sqrt(error / size), 0.02) << kernel->name << " " << CodecName(codec);
+      EXPECT_GT(error, 0.0) << kernel->name << " " << CodecName(codec);
+    }
   }
 }
 

@@ -91,6 +91,8 @@ class SsdProblem {
 
   const SsdShape& shape() const { return shape_; }
   const SsdScales& scales() const { return scales_; }
+  // The code of X_s in the int8 forms asked for from now on.
+  void SetXScaledCodec(Codec codec) { scales_.x_scaled_codec = codec; }
 
   // The float form on decoded B and C, all heads. The pointers are into this object.
   SsdArgs Float() {

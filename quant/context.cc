@@ -53,7 +53,7 @@ Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap) {
   return ForEachDocument(c, [&](size_t d, int) -> Status {
     const auto entering = c.float_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
-    State state(c.graph);
+    State state(c.graph, HistoryStorage::kFloats);
     OCTET_TRY(interpreter.RunLayer(layer, &rows, &state, tap ? tap(d) : nullptr));
     std::ranges::copy(rows, c.float_streams->leaving(d).begin());
     return {};
@@ -79,7 +79,7 @@ Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocume
   const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
   const auto floats = static_cast<size_t>(part * c.float_streams->width());
   return ForEachDocument(c, [&](size_t d, int) -> Status {
-    State state(c.graph);
+    State state(c.graph, HistoryStorage::kFloats);
     Tap* own = tap(d);
     const auto entering = c.float_streams->entering(d);
     for (size_t i = 0; i < entering.size(); i += floats) {
@@ -98,7 +98,7 @@ Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& ta
   const auto run = [&](size_t d, int) -> Status {
     const auto entering = c.quantized_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
-    State state(c.graph);
+    State state(c.graph, HistoryStorage::kFloats);
     return interpreter.RunLayer(layer, &rows, &state, tap(d));
   };
   return ForEachDocument(c, run, seen);

@@ -314,6 +314,11 @@ TEST(Attributes, EncodingPasses) {
       EXPECT_EQ(p.graph.FindEncoding(SsdInnerSite(layer, inner))->source, ScaleSource::kPerChunk);
     }
   }
+  const SiteRule soft_edge{
+      .sites = "ssd.x_scaled", .codec = "se8s", .granularity = Granularity::kChunk};
+  ASSERT_TRUE(RunPass(EncodeSites({soft_edge}, {}), &p).ok());
+  EXPECT_EQ(p.graph.FindEncoding(SsdInnerSite(1, "x_scaled"))->codec, Codec::kSe8s);
+  EXPECT_EQ(p.graph.FindEncoding(SsdInnerSite(1, "x_scaled"))->source, ScaleSource::kPerChunk);
 }
 
 TEST(Attributes, Int8SsdChunkSizeAndState) {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <string>
 
 #include <fmt/format.h>
@@ -116,6 +117,35 @@ float DecodeValue(Codec codec, int code, float scale, int zero) {
 
 float FakeQuantize(Codec codec, float x, float scale, int zero) {
   return DecodeValue(codec, EncodeValue(codec, x, scale, zero), scale, zero);
+}
+
+float UnitOf(Codec codec, float scale) {
+  return codec == Codec::kUniform ? scale : 0.25f * scale;
+}
+
+int MaxUnits(Codec codec) {
+  switch (codec) {
+    case Codec::kUniform:
+      return 127;
+    case Codec::kInt16:
+      return kInt16MaxCode;
+    case Codec::kSe9:
+      return kSe9.Units(kSe9MaxCode);
+    case Codec::kSe8s:
+      return kSe8s.Units(kSe8sMaxCode);
+    case Codec::kAsymmetric:
+    case Codec::kSe8u:
+    case Codec::kSeg8:
+      break;
+  }
+  return 0;
+}
+
+int EncodeUnits(Codec codec, float x, float scale) {
+  const int code = EncodeValue(codec, x, scale, 0);
+  if (codec != Codec::kSe9 && codec != Codec::kSe8s) return code;
+  const int units = (codec == Codec::kSe9 ? kSe9 : kSe8s).Units(std::abs(code));
+  return code < 0 ? -units : units;
 }
 
 void StoreCode(Codec codec, int code, void* codes, int64_t i) {

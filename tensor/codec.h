@@ -43,6 +43,19 @@ float DecodeValue(Codec codec, int code, float scale, int zero);
 // decode(encode(x)): what a simulated site holds.
 float FakeQuantize(Codec codec, float x, float scale, int zero);
 
+// For integer dot products: the values of a codec without zeros are whole multiples, units, of
+// UnitOf(codec, scale), which is the scale for int8 and scale / 4 for the others, and has its 12
+// significant bits. MaxUnits: the largest; 0 for a codec with zeros, which has no units.
+float UnitOf(Codec codec, float scale);
+int MaxUnits(Codec codec);
+// EncodeUnits(x) * UnitOf is FakeQuantize(x), for a codec that has units.
+int EncodeUnits(Codec codec, float x, float scale);
+// Whether a sum of `products` >= 0 products of units and int8 codes stays below 2^29, where it is
+// exact in every run (docs/numerics.md). `products` is below 2^40.
+inline bool UnitSumsAreExact(Codec codec, int64_t products) {
+  return MaxUnits(codec) > 0 && products * MaxUnits(codec) * 127 < int64_t{1} << 29;
+}
+
 // Packs `code` as element `i` of an array of codes, at the codec's size; and reads it back.
 void StoreCode(Codec codec, int code, void* codes, int64_t i);
 int LoadCode(Codec codec, const void* codes, int64_t i);

@@ -7,7 +7,9 @@
 //     headers name.
 //  3. FitCodec makes every value of the range lie within half a step of a code (but for the soft
 //     edges' percentile, the same), with scales of 12 bits; zeros beyond 63 enlarge the scale.
-//  4. On synthetic SiLU outputs the codes rank as the table of methods_edge 1.3 says.
+//  4. Units times their size are the values that the code can hold, and sums of their products are
+//     exact up to the number of products that UnitSumsAreExact allows and no further.
+//  5. On synthetic SiLU outputs the codes rank as the table of methods_edge 1.3 says.
 #include "tensor/codec.h"
 
 #include <algorithm>
@@ -119,6 +121,44 @@ TEST(Codec, EveryCodeIsExactAndComesBack) {
       ASSERT_EQ(LoadCode(codec, packed.data(), 0), code);
     }
   });
+}
+
+TEST(Units, AreTheValuesInFinestSteps) {
+  Rng rng(3);
+  ForEachCode([&](Codec codec, float scale, int zero) {
+    if (HasZero(codec)) {
+      ASSERT_EQ(MaxUnits(codec), 0);
+      return;
+    }
+    ASSERT_EQ(static_cast<double>(UnitOf(codec, scale)), FinestStep(codec, scale));
+    ASSERT_EQ(RoundScale(UnitOf(codec, 8 * scale)), UnitOf(codec, 8 * scale));
+    for (int code = MinCode(codec); code <= MaxCode(codec); ++code) {
+      const float value = DecodeValue(codec, code, scale, zero);
+      ASSERT_EQ(EncodeUnits(codec, value, scale), UnitsOf(codec, code)) << CodecName(codec) << code;
+    }
+    ASSERT_EQ(EncodeUnits(codec, kInf, scale), MaxUnits(codec));
+    ASSERT_EQ(EncodeUnits(codec, -kInf, scale), -MaxUnits(codec));
+    for (int i = 0; i < 50; ++i) {
+      const float x = scale * rng.Uniform(-420.0f, 420.0f);
+      ASSERT_EQ(static_cast<float>(EncodeUnits(codec, x, scale)) * UnitOf(codec, scale),
+                FakeQuantize(codec, x, scale, 0))
+          << CodecName(codec) << " " << x;
+    }
+  });
+}
+
+TEST(Units, SumsAreExactBelowTwoToThe29) {
+  const std::map<Codec, int64_t> largest = {
+      {Codec::kUniform, 127}, {Codec::kSe8s, 796}, {Codec::kSe9, 1580}, {Codec::kInt16, 1580}};
+  for (const Codec codec : kCodecs) {
+    const auto it = largest.find(codec);
+    EXPECT_EQ(UnitSumsAreExact(codec, 1), it != largest.end()) << CodecName(codec);
+    if (it == largest.end()) continue;
+    EXPECT_EQ(MaxUnits(codec), it->second) << CodecName(codec);
+    const int64_t products = ((int64_t{1} << 29) - 1) / (it->second * 127);
+    EXPECT_TRUE(UnitSumsAreExact(codec, products)) << CodecName(codec);
+    EXPECT_FALSE(UnitSumsAreExact(codec, products + 1)) << CodecName(codec);
+  }
 }
 
 TEST(Codec, CountsOfCodesAndCeilings) {

@@ -25,7 +25,8 @@ struct Encoding {
   // a (head, head_dim) pair), each at most 12 significant bits (codecs/uniform.h). Channel c uses
   // scales[c * scales.size() / channels].
   std::vector<float> scales = {};
-  Codec codec = Codec::kUniform;  // another one only at node sites, with kStatic scales
+  // Another one at node sites, with kStatic scales, and at "ssd.x_scaled" where MaxUnits allows it.
+  Codec codec = Codec::kUniform;
   // One for each scale, at most MaxZero(codec); empty for a codec without zeros.
   std::vector<uint8_t> zeros = {};
 

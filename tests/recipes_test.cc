@@ -212,6 +212,10 @@ std::vector<Case> AllCases() {
     }
     cases.push_back({"ssdi8-w4a8", state, 2, "weight_method=rtn"});
   }
+  for (const char* codec : {"x_scaled_codec=se8s", "x_scaled_codec=se9", "x_scaled_codec=int16"}) {
+    cases.push_back({"ssdi8-w8a8", "f32", 2, codec});      // static scales
+    cases.push_back({"ssdi8-plus-w8a8", "i8", 1, codec});  // per chunk
+  }
   for (const char* codec :
        {"codec=se9", "codec=uint8", "codec=seg8", "codec=int16", "codec=int8", "codec=float"}) {
     cases.push_back({"quamba-se", "i8s", 1, codec, Arch::kMamba});
@@ -306,7 +310,7 @@ class RecipeTest : public testing::TestWithParam<Case> {
     exact.state = {};
     exact.state_scales = nullptr;
     const Interpreter interpreter(exact, q_.weights, kAllIsas);
-    State state(exact);
+    State state(exact, HistoryStorage::kFloats);
     Logits logits;
     for (const TokenId& id : ids) {
       ASSERT_TRUE(interpreter.Run({&id, 1}, &state, &peaks, &logits).ok());

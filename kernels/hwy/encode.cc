@@ -6,9 +6,9 @@
 #define HWY_TARGET_INCLUDE "kernels/hwy/encode.cc"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/hwy/codec-inl.h"
 #include "kernels/hwy/math-inl.h"
 #include "kernels/kernel.h"
-#include "tensor/codecs/int16.h"
 #include "tensor/codecs/segmented.h"
 #include "tensor/codecs/soft_edge.h"
 
@@ -16,43 +16,13 @@ HWY_BEFORE_NAMESPACE();
 namespace octet {
 namespace HWY_NAMESPACE {
 
-using D = hn::ScalableTag<float>;
-using DI = hn::RebindToSigned<D>;
-using V = hn::VFromD<D>;
-using VI = hn::VFromD<DI>;
-
-// std::round of each lane, for lanes that are not negative.
-HWY_INLINE V RoundAway(V v) {
-  const D d;
-  const V whole = hn::Trunc(v);
-  const auto up = hn::Ge(hn::Sub(v, whole), hn::Set(d, 0.5f));
-  return hn::Add(whole, hn::IfThenElseZero(up, hn::Set(d, 1.0f)));
-}
-
-// SoftEdge::Magnitude of each lane.
-HWY_INLINE V MagnitudeV(const SoftEdge& e, V a, V ceiling) {
-  const D d;
-  const V fine = RoundAway(hn::Mul(hn::Set(d, 4.0f), a));
-  const V offset = hn::Set(d, static_cast<float>(e.middle_offset()));
-  const V middle = hn::Add(RoundAway(a), offset);
-  const V middle_end = hn::Set(d, e.middle_end());
-  const V steps = RoundAway(hn::Mul(hn::Set(d, 0.25f), hn::Sub(a, middle_end)));
-  const V coarse = hn::Min(hn::Add(hn::Set(d, static_cast<float>(e.coarse)), steps), ceiling);
-  const V m = hn::IfThenElse(hn::Le(a, hn::Set(d, e.fine_end())), fine,
-                             hn::IfThenElse(hn::Le(a, middle_end), middle, coarse));
-  return hn::IfThenElseZero(hn::Gt(a, hn::Zero(d)), m);  // zero for NaN
-}
-
-// SoftEdge::Units of each lane.
-HWY_INLINE VI UnitsV(const SoftEdge& e, VI m) {
-  const DI di;
-  const VI zero = hn::Zero(di);
-  const VI middle = hn::Max(hn::Sub(m, hn::Set(di, e.fine)), zero);
-  const VI coarse = hn::Max(hn::Sub(m, hn::Set(di, e.coarse)), zero);
-  const VI three = hn::Add(middle, hn::ShiftLeft<1>(middle));
-  const VI twelve = hn::ShiftLeft<2>(hn::Add(coarse, hn::ShiftLeft<1>(coarse)));
-  return hn::Add(m, hn::Add(three, twelve));
-}
+using codecs::D;
+using codecs::DI;
+using codecs::MagnitudeV;
+using codecs::RoundAway;
+using codecs::UnitsV;
+using codecs::V;
+using codecs::VI;
 
 // Each codec: Encode gives its codes as int32, Decode the floats of such codes.
 struct Asymmetric {
@@ -71,37 +41,23 @@ struct Asymmetric {
 
 struct Int16 {
   static HWY_INLINE VI Encode(V x, V scale, VI /*zero*/) {
-    const D d;
-    const V inverse = hn::Mul(hn::Set(d, 4.0f), hn::Div(hn::Set(d, 1.0f), scale));
-    const V code = hn::Round(hn::Mul(x, inverse));
-    const V limit = hn::Set(d, static_cast<float>(kInt16MaxCode));
-    const V limited = hn::Min(hn::Max(code, hn::Neg(limit)), limit);
-    return hn::ConvertTo(DI(), hn::IfThenElseZero(hn::Eq(code, code), limited));
+    return codecs::Int16::Units(x, scale, hn::Div(hn::Set(D(), 1.0f), scale));
   }
   static HWY_INLINE V Decode(VI code, V scale, VI /*zero*/) {
     return hn::Mul(hn::ConvertTo(D(), code), hn::Mul(hn::Set(D(), 0.25f), scale));
   }
 };
 
-template <int kFine, int kCoarse, int kMaxCode>
+template <class Edge>
 struct SignedSoftEdge {
-  static constexpr SoftEdge kEdge = {kFine, kCoarse};
-  static HWY_INLINE VI Encode(V x, V scale, VI /*zero*/) {
-    const D d;
-    const V m =
-        MagnitudeV(kEdge, hn::Div(hn::Abs(x), scale), hn::Set(d, static_cast<float>(kMaxCode)));
-    return hn::ConvertTo(DI(), hn::IfThenElse(hn::Lt(x, hn::Zero(d)), hn::Neg(m), m));
-  }
+  static HWY_INLINE VI Encode(V x, V scale, VI /*zero*/) { return Edge::Code(x, scale); }
   static HWY_INLINE V Decode(VI code, V scale, VI /*zero*/) {
     const D d;
-    const DI di;
-    const VI units = UnitsV(kEdge, hn::Abs(code));
-    const VI signed_units = hn::IfThenElse(hn::Lt(code, hn::Zero(di)), hn::Neg(units), units);
-    return hn::Mul(hn::ConvertTo(d, signed_units), hn::Mul(hn::Set(d, 0.25f), scale));
+    return hn::Mul(hn::ConvertTo(d, Edge::UnitsOfCode(code)), hn::Mul(hn::Set(d, 0.25f), scale));
   }
 };
-using Se9 = SignedSoftEdge<kSe9.fine, kSe9.coarse, kSe9MaxCode>;
-using Se8s = SignedSoftEdge<kSe8s.fine, kSe8s.coarse, kSe8sMaxCode>;
+using Se9 = SignedSoftEdge<codecs::Se9>;
+using Se8s = SignedSoftEdge<codecs::Se8s>;
 
 struct Se8u {
   static HWY_INLINE VI Encode(V x, V scale, VI zero) {

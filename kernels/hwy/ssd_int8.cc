@@ -9,6 +9,7 @@
 #include "base/checked.h"
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
+#include "kernels/hwy/codec-inl.h"
 #include "kernels/hwy/math-inl.h"
 #include "kernels/hwy/ssd_scan-inl.h"
 #include "kernels/hwy/ssd_state-inl.h"
@@ -19,8 +20,9 @@
 #include "kernels/ssd_chunk.h"
 #include "tensor/codecs/uniform.h"
 
-// Everything here is a template over T, the type of the packed codes: int8 where the processor
-// multiplies bytes, else int16 (kernels/hwy/ssd_tile-inl.h). The results are the same integers.
+// Templates over T, the type of the packed codes: int8 where the processor multiplies bytes, else
+// int16 (kernels/hwy/ssd_tile-inl.h); and over X, the type of the operands of stage 2: T, or int16
+// for units of X_s that go beyond int8. The results are the same integers.
 
 HWY_BEFORE_NAMESPACE();
 namespace octet {
@@ -63,10 +65,10 @@ struct Int8Layout {
   int64_t L16, P16, N16;
   int32_t* B;             // codes [L16, N16]
   int32_t* C;             // codes [L16, N16]
-  int32_t* B_words;       // [L16 / kPerWord, N16], right factor of stage 2
+  int32_t* B_words;       // [L16 / kPerWord<X>, N16], right factor of stage 2
   int32_t* c_sums;        // [L16]
   float* score;           // [L16, L16], decoded CB codes
-  int32_t* x_words;       // [L16 / kPerWord, P16], left factor of stage 2, transposed
+  int32_t* x_words;       // [L16 / kPerWord<X>, P16], left factor of stage 2, transposed
   int32_t* x_sums;        // [P16]
   float* x_scale;         // [P16]
   float* x_inverse;       // [P16]
@@ -98,16 +100,16 @@ void WidenRows(const SsdArgs& args, const void* data, int64_t t0, int64_t len, i
   if (sums != nullptr) std::fill(sums + len, sums + Pad16(len), 0);
 }
 
-// out[q, n] holds the values of rows q * kPerWord + i, i < kPerWord, at column n.
-template <class T>
+// out[q, n] holds the values of rows q * kPerWord<X> + i, i < kPerWord<X>, at column n.
+template <class X, class T>
 void InterleaveRows(const T* rows, int64_t len, int64_t N16, int32_t* out) {
-  constexpr auto kMask = static_cast<T>(kRightMask<T>);
-  for (int64_t q = 0; q * kPerWord<T> < len; ++q) {
-    T* words = reinterpret_cast<T*>(out + q * N16);
-    for (int64_t i = 0; i < kPerWord<T>; ++i) {
-      const T* row = rows + (q * kPerWord<T> + i) * N16;
+  constexpr auto kMask = static_cast<X>(kRightMask<X>);
+  for (int64_t q = 0; q * kPerWord<X> < len; ++q) {
+    X* words = reinterpret_cast<X*>(out + q * N16);
+    for (int64_t i = 0; i < kPerWord<X>; ++i) {
+      const T* row = rows + (q * kPerWord<X> + i) * N16;
       for (int64_t n = 0; n < N16; ++n) {
-        words[n * kPerWord<T> + i] = static_cast<T>(row[n] ^ kMask);
+        words[n * kPerWord<X> + i] = static_cast<X>(row[n] ^ kMask);
       }
     }
   }
@@ -130,13 +132,13 @@ int32_t CausalAbsMax(const int32_t* acc, int64_t stride, int64_t len) {
 }
 
 // Stage 4, only up to the diagonal; also packs B and C for the other stages.
-template <class T>
+template <class T, class X>
 void Int8Score(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const Int8Layout& s) {
   constexpr int64_t kPer = kPerWord<T>;
   T* B = reinterpret_cast<T*>(s.B);
   WidenRows(args, args.B, t0, len, g, s.N16, B, nullptr);
   WidenRows(args, args.C, t0, len, g, s.N16, reinterpret_cast<T*>(s.C), s.c_sums);
-  InterleaveRows(B, len, s.N16, s.B_words);
+  InterleaveRows<X>(B, len, s.N16, s.B_words);
   TransposeWords(s.B, s.N16 / kPer, Pad16(len), s.N16 / kPer, s.transposed, s.L16, kRightMask<T>);
   for (int64_t m = 0; m < len; m += kPad) {
     const int64_t rows = std::min(kPad, len - m);
@@ -182,7 +184,7 @@ void ScaleX(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
       hn::StoreU(most, d, s.x_scale + p);
     }
     for (int64_t p = 0; p < s.P16; ++p) {
-      s.x_scale[p] = ScaleForAbsMax(s.x_scale[p]);
+      s.x_scale[p] = FitCodec(args.scales->x_scaled_codec, {-s.x_scale[p], s.x_scale[p]}).scale;
     }
   }
   for (int64_t p = 0; p < s.P16; ++p) {
@@ -190,12 +192,13 @@ void ScaleX(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
   }
 }
 
-// Quantizes X_s into s.x_words and s.x_sums. Returns the words of the inner dimension outside of
-// which all codes are zero: early tokens of a chunk decay below half a step.
-template <class T>
+// Quantizes X_s into s.x_words and s.x_sums, as units of Code (kernels/hwy/codec-inl.h). Returns
+// the words of the inner dimension outside of which all are zero: early tokens of a chunk decay
+// below half a step.
+template <class X, class Code>
 HeadRange PackX(int64_t len, const Int8Layout& s) {
-  constexpr int64_t kPer = kPerWord<T>;
-  constexpr int kBits = 8 * sizeof(T);
+  constexpr int64_t kPer = kPerWord<X>;
+  constexpr int kBits = 8 * sizeof(X);
   const DF d;
   const DI di;
   std::fill(s.x_sums, s.x_sums + s.P16, 0);
@@ -206,13 +209,15 @@ HeadRange PackX(int64_t len, const Int8Layout& s) {
     for (int64_t p = 0; p < s.P16; p += kLanes) {
       auto word = hn::Zero(di);
       auto sum = hn::LoadU(di, s.x_sums + p);
+      const auto scale = hn::LoadU(d, s.x_scale + p);
       const auto inverse = hn::LoadU(d, s.x_inverse + p);
       for (int64_t i = std::min(kPer, len - q * kPer) - 1; i >= 0; --i) {
         const int64_t k = q * kPer + i;
         const auto x = hn::LoadU(d, s.head.x + k * s.P16 + p);
-        const auto code = QuantizeV(d, hn::Mul(x, hn::Set(d, s.head.factor[k])), inverse);
-        word = hn::Or(hn::ShiftLeft<kBits>(word), hn::And(code, mask));
-        sum = hn::Add(sum, code);
+        const auto value = hn::Mul(x, hn::Set(d, s.head.factor[k]));
+        const auto units = Code::Units(value, scale, inverse);
+        word = hn::Or(hn::ShiftLeft<kBits>(word), hn::And(units, mask));
+        sum = hn::Add(sum, units);
       }
       hn::StoreU(word, di, s.x_words + q * s.P16 + p);
       hn::StoreU(sum, di, s.x_sums + p);
@@ -223,6 +228,16 @@ HeadRange PackX(int64_t len, const Int8Layout& s) {
     used.end = q + 1;
   }
   return used;
+}
+
+template <class X>
+HeadRange PackX(Codec codec, int64_t len, const Int8Layout& s) {
+  if constexpr (sizeof(X) == 2) {
+    if (codec == Codec::kSe8s) return PackX<X, codecs::Se8s>(len, s);
+    if (codec == Codec::kSe9) return PackX<X, codecs::Se9>(len, s);
+    if (codec == Codec::kInt16) return PackX<X, codecs::Int16>(len, s);
+  }
+  return PackX<X, codecs::Uniform>(len, s);
 }
 
 // Vector form of StateCode.
@@ -261,18 +276,19 @@ void PassRow(const SsdArgs& args, float a_last, float scale, double local_scale,
 
 // Stages 2 and 3; leaves the codes of the entering state in s.state, and in s.carried_scale what
 // turns their products with C into values.
-template <class T>
+template <class T, class X>
 void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
               const Int8Layout& s) {
   ScaleX(args, len, h, s);
-  const HeadRange used = PackX<T>(len, s);
-  Multiply<T>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
+  const Codec codec = args.scales->x_scaled_codec;
+  const HeadRange used = PackX<X>(codec, len, s);
+  Multiply<X>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
               args.N, s.acc, s.N16);
   std::fill(s.row, s.row + s.N16, 0.0f);
   std::fill(s.carried_scale, s.carried_scale + s.P16, 0.0);
   for (int64_t p = 0; p < args.P; ++p) {
     const int64_t row = h * args.P + p;
-    const double local_scale = static_cast<double>(s.x_scale[p]) * args.scales->B[g];
+    const double local_scale = static_cast<double>(UnitOf(codec, s.x_scale[p])) * args.scales->B[g];
     LoadStateRowV(args.h, row, args.N, s.row);
     const float scale = args.scales->state != nullptr ? args.scales->state[row]
                                                       : ScaleForAbsMax(AbsMax(s.row, args.N));
@@ -302,17 +318,17 @@ void Int8Carried(const SsdArgs& args, int64_t len, const Int8Layout& s) {
   }
 }
 
-template <class T>
+template <class T, class X>
 void RunCodes(const SsdArgs& args, void* scratch) {
   const Int8Layout s(args, scratch);
   // Rows beyond P are read by TransposeWords and their products never used.
   std::fill(s.state, s.state + s.P16 * s.N16 / 2, 0);
   ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
-    Int8Score<T>(args, t0, len, g, s);
+    Int8Score<T, X>(args, t0, len, g, s);
     QuantizeScore(args, len, g, s);
     for (int64_t h = heads.begin; h < heads.end; ++h) {
       LoadHead(args, t0, len, h, s.head);
-      Int8Pass<T>(args, t0, len, g, h, s);
+      Int8Pass<T, X>(args, t0, len, g, h, s);
       Int8Carried<T>(args, len, s);
       Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
     }
@@ -320,10 +336,12 @@ void RunCodes(const SsdArgs& args, void* scratch) {
 }
 
 void SsdInt8(const SsdArgs& args, void* scratch) {
-  if (HaveQuads()) {
-    RunCodes<int8_t>(args, scratch);
+  if (!HaveQuads()) {
+    RunCodes<int16_t, int16_t>(args, scratch);
+  } else if (args.scales->x_scaled_codec == Codec::kUniform) {
+    RunCodes<int8_t, int8_t>(args, scratch);
   } else {
-    RunCodes<int16_t>(args, scratch);
+    RunCodes<int8_t, int16_t>(args, scratch);
   }
 }
 

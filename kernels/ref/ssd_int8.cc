@@ -19,7 +19,7 @@ struct Layout {
     a = s.Take<float>(L);
     score = s.Take<float>(L * L);
     x_values = s.Take<float>(L);
-    x_scaled = s.Take<int8_t>(L);
+    x_scaled = s.Take<int16_t>(L);
     local = s.Take<float>(args.P * args.N);
     row = s.Take<float>(args.N);
     state = s.Take<int8_t>(args.P * args.N);
@@ -30,7 +30,7 @@ struct Layout {
   float* a;             // [L]
   float* score;         // [L, L], CB, then its decoded codes
   float* x_values;      // [L], a column of X_s
-  int8_t* x_scaled;     // [L], its codes
+  int16_t* x_scaled;    // [L], its units
   float* local;         // [P, N]
   float* row;           // [N]
   int8_t* state;        // [P, N], S_c as stage 5 reads it
@@ -52,13 +52,14 @@ int32_t Dot(const int8_t* a, const int8_t* b, int64_t n) {
 }
 
 // scales[i], or where there are none the scale that `values` [n] need.
-float ScaleFor(const float* scales, int64_t i, const float* values, int64_t n) {
+float ScaleFor(const float* scales, int64_t i, const float* values, int64_t n,
+               Codec codec = Codec::kUniform) {
   if (scales != nullptr) return scales[i];
   float absmax = 0.0f;
   for (int64_t j = 0; j < n; ++j) {
     absmax = std::fmax(absmax, std::fabs(values[j]));
   }
-  return ScaleForAbsMax(absmax);
+  return FitCodec(codec, {-absmax, absmax}).scale;
 }
 
 // Stage 4; zero above the diagonal.
@@ -80,21 +81,22 @@ void Score(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, float* score
 // Stage 2.
 void LocalState(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
                 const Layout& s) {
+  const Codec codec = args.scales->x_scaled_codec;
   for (int64_t p = 0; p < args.P; ++p) {
     for (int64_t k = 0; k < len; ++k) {
       const float factor = DecayedDt(s.a[len - 1], s.a[k], args.dt[(t0 + k) * args.H + h]);
       s.x_values[k] = args.x[(t0 + k) * args.x_stride + h * args.P + p] * factor;
     }
-    const float scale = ScaleFor(args.scales->x_scaled, h * args.P + p, s.x_values, len);
+    const float scale = ScaleFor(args.scales->x_scaled, h * args.P + p, s.x_values, len, codec);
     for (int64_t k = 0; k < len; ++k) {
-      s.x_scaled[k] = QuantizeI8(s.x_values[k], 1.0f / scale);
+      s.x_scaled[k] = static_cast<int16_t>(EncodeUnits(codec, s.x_values[k], scale));
     }
     for (int64_t n = 0; n < args.N; ++n) {
       int32_t acc = 0;
       for (int64_t k = 0; k < len; ++k) {
         acc += s.x_scaled[k] * BcRow(args, args.B, t0 + k, g)[n];
       }
-      s.local[p * args.N + n] = DequantizeAcc(acc, scale, args.scales->B[g]);
+      s.local[p * args.N + n] = DequantizeAcc(acc, UnitOf(codec, scale), args.scales->B[g]);
     }
   }
 }

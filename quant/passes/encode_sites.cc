@@ -223,8 +223,9 @@ class EncodeSitesPass {
     for (const auto& [site, p] : plans) {
       if (!p.rule->run_time()) continue;
       const bool token = p.rule->granularity == Granularity::kToken;
+      OCTET_ASSIGN(const Codec codec, ParseCodec(p.rule->codec));
       c.graph.encodings[site] = {
-          DType::kI8, token ? ScaleSource::kPerToken : ScaleSource::kPerChunk, {}};
+          DType::kI8, token ? ScaleSource::kPerToken : ScaleSource::kPerChunk, {}, codec};
     }
     return ShareScales(c, layer, plans);
   }

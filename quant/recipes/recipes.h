@@ -38,6 +38,7 @@ RecipeOption WeightMethodOption(const char* fallback);
 RecipeOption ChunkSizeOption(int64_t fallback);
 RecipeOption MeanCorrectionOption(const char* fallback);
 RecipeOption AlphaOption();
+RecipeOption XScaledCodecOption();
 // "embedding" or "head".
 RecipeOption EndOption(const char* name);
 
@@ -56,8 +57,9 @@ SiteRule TensorSite(const std::string& site, bool optional = false);
 // The option alpha for every percentile of the plan.
 void SetAlpha(const RecipeOptions& options, QuantPlan* plan);
 
-// The inner sites and inputs of an int8 Ssd (methods_mamba 2.8.3).
-std::vector<SiteRule> Ssdi8Sites();
+// The inner sites and inputs of an int8 Ssd (methods_mamba 2.8.3), X_s in the code that the option
+// x_scaled_codec names.
+std::vector<SiteRule> Ssdi8Sites(const RecipeOptions& options);
 
 }  // namespace octet
 #endif  // OCTET_QUANT_RECIPES_RECIPES_H_

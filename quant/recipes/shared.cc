@@ -65,6 +65,15 @@ RecipeOption AlphaOption() {
           "perplexity"};
 }
 
+RecipeOption XScaledCodecOption() {
+  return {"x_scaled_codec",
+          "int8",
+          {"int8", "se8s", "se9", "int16"},
+          0,
+          0,
+          "code of the decayed inputs X inside the SSD: uniform, or with a finer step near zero"};
+}
+
 RecipeOption EndOption(const char* name) {
   const bool head = name[0] == 'h';
   return {name,
@@ -121,12 +130,12 @@ SiteRule TensorSite(const std::string& site, bool optional) {
   return {.sites = site, .optional = optional};
 }
 
-std::vector<SiteRule> Ssdi8Sites() {
+std::vector<SiteRule> Ssdi8Sites(const RecipeOptions& o) {
   using enum Granularity;
   return {{.sites = "linear-inputs"},
           {.sites = "B", .granularity = kGroup},
           {.sites = "C", .granularity = kGroup},
-          {.sites = "ssd.x_scaled", .granularity = kChannel},
+          {.sites = "ssd.x_scaled", .codec = o.String("x_scaled_codec"), .granularity = kChannel},
           {.sites = "ssd.score", .granularity = kGroup},
           {.sites = "ssd.state", .granularity = kChannel}};
 }

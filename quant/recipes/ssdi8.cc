@@ -6,7 +6,8 @@ namespace octet {
 namespace {
 
 std::vector<RecipeOption> CommonOptions() {
-  return {ChunkSizeOption(0), MeanCorrectionOption("0.15"), HadamardOption(), StateOption()};
+  return {ChunkSizeOption(0), MeanCorrectionOption("0.15"), XScaledCodecOption(), HadamardOption(),
+          StateOption()};
 }
 
 QuantPlan Plan(const RecipeOptions& o, const WeightRule& linears) {
@@ -16,7 +17,7 @@ QuantPlan Plan(const RecipeOptions& o, const WeightRule& linears) {
   p.hadamard = o.String("hadamard");
   p.ssd = SsdMode::kInt8GateQ7;
   p.full_score = true;
-  p.sites = Ssdi8Sites();
+  p.sites = Ssdi8Sites(o);
   AddF16Ends(&p);
   p.weights.push_back(linears);
   AddInt8Vectors({"A_log", "D"}, &p);

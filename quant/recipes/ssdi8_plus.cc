@@ -21,6 +21,7 @@ std::vector<RecipeOption> CommonOptions() {
        "scales of X, scores and states inside the SSD: made per chunk at run time, or calibrated"},
       ChunkSizeOption(64),
       MeanCorrectionOption("auto"),
+      XScaledCodecOption(),
       HadamardOption(),
       StateOption()};
 }
@@ -32,9 +33,11 @@ QuantPlan Plan(const RecipeOptions& o, const WeightRule& linears) {
   p.hadamard = o.String("hadamard");
   p.ssd = SsdMode::kInt8;
   p.running_state = true;
-  p.sites = Ssdi8Sites();
+  p.sites = Ssdi8Sites(o);
   if (o.String("inner_scales") == "chunk") {
-    p.sites.push_back({.sites = "ssd.*", .granularity = Granularity::kChunk});
+    for (SiteRule& rule : p.sites) {
+      if (rule.sites.starts_with("ssd.")) rule.granularity = Granularity::kChunk;
+    }
   }
   AddF16Ends(&p);
   p.weights.push_back(linears);
