@@ -323,6 +323,10 @@ Result<Sensitivity> MeasureSensitivity(const QuantPlan& base, const Graph& graph
   return result;
 }
 
+const char* DefaultBaseRecipe(Family family) {
+  return family == Family::kMamba2 ? "ssdi8-plus-w8a8" : "quamba";
+}
+
 TokenDataset SampleOf(const TokenDataset& data, int64_t documents, int64_t length) {
   TokenDataset sample;
   const auto have = static_cast<int64_t>(data.documents.size());

@@ -64,6 +64,9 @@ Result<Sensitivity> MeasureSensitivity(const QuantPlan& base, const Graph& graph
                                        const SensitivityOptions& options, ThreadPool* pool,
                                        const Progress& progress);
 
+// The 8-bit recipe that parts are taken from when the user names none.
+const char* DefaultBaseRecipe(Family family);
+
 // The first `length` tokens of at most `documents` documents, spread evenly over `data`; those of
 // less than two tokens are left out.
 TokenDataset SampleOf(const TokenDataset& data, int64_t documents, int64_t length);
