@@ -55,9 +55,8 @@ def measure(args, model, folder, *recipe):
                       args.calibration, "--samples", args.samples, "--length", args.length)
     compared = octet(args, "compare", model, folder, "--text", args.text, "--window", 512,
                      "--max-tokens", args.max_tokens)
-    return {"bytes": quantized["bytes_after"], "kl_mean": compared["kl_mean"],
-            "perplexity_ratio": compared["perplexity_ratio"],
-            "top1_agreement": compared["top1_agreement"],
+    kept = ("kl_mean", "kl_mean_ci95", "perplexity_ratio", "top1_agreement")
+    return {"bytes": quantized["bytes_after"], **{key: compared[key] for key in kept},
             "attempts": quantized.get("attempts", [])}
 
 
@@ -76,10 +75,6 @@ def run(args, work):
     return rows
 
 
-def estimate(e):
-    return f"{e['value']:.5f} [{e['low']:.5f}, {e['high']:.5f}]"
-
-
 def table(args, rows):
     lines = [
         "# Recipe auto against uniform recipes of the same size", "",
@@ -92,8 +87,10 @@ def table(args, rows):
     ]
     for row in rows:
         for name, r in ((row["uniform"], row["uniform_result"]), ("auto", row["auto_result"])):
+            low, high = r["kl_mean_ci95"]
             lines.append(f"| {row['model']} | {name} | {r['bytes'] / 1e6:.3f} | "
-                         f"{estimate(r['kl_mean'])} | {r['perplexity_ratio']['value']:.4f} | "
+                         f"{r['kl_mean']:.5f} [{low:.5f}, {high:.5f}] | "
+                         f"{r['perplexity_ratio']:.4f} | "
                          f"{100 * r['top1_agreement']:.2f} % |")
     return "\n".join(lines) + "\n"
 
@@ -108,7 +105,7 @@ def main():
     pathlib.Path(args.output + ".md").write_text(table(args, rows))
     for row in rows:
         uniform, auto = row["uniform_result"], row["auto_result"]
-        if auto["bytes"] > uniform["bytes"] or auto["kl_mean"]["value"] >= uniform["kl_mean"]["value"]:
+        if auto["bytes"] > uniform["bytes"] or auto["kl_mean"] >= uniform["kl_mean"]:
             raise SystemExit(f"auto does not beat {row['uniform']} on {row['model']}")
 
 
