@@ -102,7 +102,8 @@ Status Run(const RecipesCommand& c) {
     text += "\n";
   }
   Print(text +
-        "The value after = is the default. A recipe can also be a JSON file; see --schema.\n");
+        "The value after = is the default. A recipe can also be a JSON file; see --schema.\n"
+        "octet quantize --recipe auto chooses widths by measurement; see its --help.\n");
   return {};
 }
 

@@ -20,6 +20,7 @@ constexpr const char* kExamples = R"(
 Examples:
   octet demo                                    what Octet does, on a small model, in 2 minutes
   octet quantize mamba2-130m --recipe ssdi8-plus-w8a8 --output mamba2-130m-w8a8
+  octet quantize mamba2-130m --recipe auto --budget-mb 120 --output mamba2-130m-auto
   octet compare mamba2-130m mamba2-130m-w8a8 --text wiki.test.raw
   octet generate mamba2-130m-w8a8 --prompt "Once upon a time" -n 64
   octet bench mamba2-130m mamba2-130m-w8a8 --threads 2
