@@ -151,6 +151,15 @@ Result<SelfCheckReport> SelfCheck(const Graph& float_graph, const WeightMap& flo
   return report;
 }
 
+Result<double> MeanKl(const Graph& float_graph, const WeightMap& float_weights,
+                      const QuantizedModel& quantized, const std::vector<TokenId>& text,
+                      ThreadPool* pool) {
+  if (text.empty()) return InvalidArgument("there is no text to measure on");
+  SelfCheckReport report;
+  OCTET_TRY(CompareFloat(float_graph, float_weights, quantized, text, pool, Progress(), &report));
+  return report.kl_mean;
+}
+
 std::vector<std::string> SelfCheckReport::Failures() const {
   std::vector<std::string> failures;
   if (!finite) failures.push_back("the quantized model produces values that are not finite");

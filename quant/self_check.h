@@ -41,5 +41,10 @@ Result<SelfCheckReport> SelfCheck(const Graph& float_graph, const WeightMap& flo
                                   const QuantizedModel& quantized, const std::vector<TokenId>& text,
                                   ThreadPool* pool, const Progress& progress);
 
+// The kl_mean of that check alone.
+Result<double> MeanKl(const Graph& float_graph, const WeightMap& float_weights,
+                      const QuantizedModel& quantized, const std::vector<TokenId>& text,
+                      ThreadPool* pool);
+
 }  // namespace octet
 #endif  // OCTET_QUANT_SELF_CHECK_H_

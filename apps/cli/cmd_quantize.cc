@@ -3,6 +3,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/shared.h"
 #include "io/output_folder.h"
+#include "quant/auto_recipe.h"
 
 namespace octet::cli {
 namespace {
@@ -28,6 +29,30 @@ Status ProbeOutput(const std::string& output) {
   return OutputFolder::Create(output).status();
 }
 
+constexpr const char* kAuto = "auto";
+
+// What a budget or a largest KL is for, before a model is loaded.
+Status CheckAuto(const QuantizeCommand& c) {
+  const bool limited = c.budget_mb > 0 || c.max_kl > 0;
+  if (c.recipe == kAuto && !limited) {
+    return InvalidArgument("--recipe auto needs --budget-mb or --max-kl");
+  }
+  if (c.recipe != kAuto && limited) {
+    return InvalidArgument("--budget-mb and --max-kl are for --recipe auto");
+  }
+  return {};
+}
+
+// Takes the recipe that auto starts from out of the options.
+Result<std::string> TakeBase(Json* options, std::string fallback) {
+  const Json* base = options->Find("base");
+  if (base == nullptr) return fallback;
+  std::string name = base->AsString();
+  if (name == kAuto) return InvalidArgument("--option base=auto: must be another recipe");
+  options->Erase("base");
+  return name;
+}
+
 // Mistakes in the recipe's name or options, before a model is loaded.
 Status CheckRecipe(const std::string& recipe, const Json& options) {
   const Status s = PlanRecipeNamed(recipe, options, Family::kMamba2).status();
@@ -46,6 +71,7 @@ Json Strings(const std::vector<std::string>& texts) {
 struct Summary {
   const QuantizeCommand& command;
   const CheckedModel& checked;
+  const std::vector<AutoAttempt>& attempts;  // of recipe auto
   const std::vector<std::string>& warnings;
   int64_t bytes_before, bytes_after;
   bool written;
@@ -66,6 +92,13 @@ Json ToJson(const Summary& s) {
   j.Set("saturated_sites", Strings(check.SaturatedSites()));
   j.Set("warnings", Strings(s.warnings));
   j.Set("failures", Strings(check.Failures()));
+  if (!s.attempts.empty()) {
+    Json attempts = Json::MakeArray();
+    for (const AutoAttempt& a : s.attempts) {
+      attempts.Append(a.ToJson());
+    }
+    j.Set("attempts", std::move(attempts));
+  }
   return j;
 }
 
@@ -92,6 +125,10 @@ std::string ToText(const Summary& s) {
                    FormatNumber(check.simulated_tokens, "token")));
   const std::vector<std::string> saturated = check.SaturatedSites();
   line("saturated sites", saturated.empty() ? "none" : fmt::format("{}", saturated.size()));
+  for (const AutoAttempt& a : s.attempts) {
+    line(a.uniform ? "tried uniform widths" : "tried mixed widths",
+         fmt::format("{}, KL {}", FormatBytes(a.bytes), FormatDecimals(a.kl)));
+  }
   if (s.written) line("written to", s.command.output);
   return text;
 }
@@ -115,28 +152,82 @@ void PrintWarnings(const SelfCheckReport& check, const std::vector<std::string>&
   }
 }
 
+// What was made of the model, and by which plan.
+struct Quantized {
+  CheckedModel checked;
+  QuantPlan plan;
+  std::vector<AutoAttempt> attempts;
+};
+
+Result<Quantized> QuantizeAuto(const QuantizeCommand& c, Json given, const FloatCheckpoint& source,
+                               const CalibrationText& text, const Progress& progress) {
+  const Family family = FamilyOf(source.graph);
+  OCTET_ASSIGN(const std::string name, TakeBase(&given, DefaultBaseRecipe(family)));
+  OCTET_ASSIGN(const RecipeRun base, PlanRecipeNamed(name, given, family));
+  AutoLimit limit;
+  if (c.max_kl > 0) limit.max_kl = c.max_kl;
+  if (c.budget_mb > 0) limit.budget_bytes = static_cast<int64_t>(c.budget_mb * 1e6);
+  ThreadPool pool(c.threads);
+  OCTET_ASSIGN(AutoResult found,
+               FindAutoRecipe(base, limit, source.graph, source.weights,
+                              {text.data, text.record, text.check}, &pool, progress));
+  Quantized q{{std::move(found.model), {}}, std::move(found.run.plan), std::move(found.attempts)};
+  OCTET_ASSIGN(q.checked.check, SelfCheck(source.graph, source.weights, q.checked.model, text.check,
+                                          &pool, progress));
+  if (found.winner.uniform) {
+    PrintWarning("no mix of widths was better than the same width in all blocks, which was taken");
+  }
+  return q;
+}
+
+Result<Quantized> QuantizeByRecipe(const QuantizeCommand& c, const Json& given,
+                                   const FloatCheckpoint& source, const CalibrationText& text,
+                                   const Progress& progress) {
+  OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given, FamilyOf(source.graph)));
+  OCTET_ASSIGN(CheckedModel checked, QuantizeAndCheck(recipe, source, text, c.threads, progress));
+  return Quantized{std::move(checked), recipe.plan, {}};
+}
+
+// Whether the recipe looks at calibration text; also its errors.
+Result<bool> NeedsText(const QuantizeCommand& c, const Json& options, const Graph& graph) {
+  if (c.recipe == kAuto) return true;
+  OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, options, FamilyOf(graph)));
+  return NeedsCalibration(recipe.plan);
+}
+
 }  // namespace
 
 Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(const Json given, ParseOptions(c.options));
-  OCTET_TRY(CheckRecipe(c.recipe, given));
+  OCTET_TRY(CheckAuto(c));
+  const bool is_auto = c.recipe == kAuto;
+  Json options = given;
+  OCTET_ASSIGN(const std::string named,
+               is_auto ? TakeBase(&options, "") : Result<std::string>(c.recipe));
+  if (!named.empty()) OCTET_TRY(CheckRecipe(named, options));
   OCTET_TRY(ProbeOutput(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
-  OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given, FamilyOf(source.graph)));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
-  OCTET_ASSIGN(const CalibrationText text, LoadCalibration({c.calibration, c.samples, c.length,
-                                                            c.seed, NeedsCalibration(recipe.plan)},
-                                                           model, c.threads, bar.Callback()));
-  OCTET_ASSIGN(const CheckedModel checked,
-               QuantizeAndCheck(recipe, source, text, c.threads, bar.Callback()));
+  OCTET_ASSIGN(const bool calibrates, NeedsText(c, given, source.graph));
+  OCTET_ASSIGN(const CalibrationText text,
+               LoadCalibration({c.calibration, c.samples, c.length, c.seed, calibrates}, model,
+                               c.threads, bar.Callback()));
+  OCTET_ASSIGN(const Quantized quantized,
+               is_auto ? QuantizeAuto(c, given, source, text, bar.Callback())
+                       : QuantizeByRecipe(c, given, source, text, bar.Callback()));
+  const CheckedModel& checked = quantized.checked;
   const bool written = checked.check.Failures().empty() || c.force;
   if (written) OCTET_TRY(WriteModelFolder(checked.model, source, c.model, c.output));
+  if (!c.save_recipe.empty()) {
+    OCTET_TRY(WriteTextFile(c.save_recipe, ToJson(quantized.plan).Dump(2) + "\n"));
+  }
   std::vector<std::string> warnings = source.warnings;  // printed on loading
   const std::vector<std::string> of_text = TextWarnings(text);
   warnings.insert(warnings.end(), of_text.begin(), of_text.end());
   const Summary summary{c,
                         checked,
+                        quantized.attempts,
                         warnings,
                         StoredBytes(source.graph, source.weights),
                         StoredBytes(checked.model.graph, checked.model.weights),

@@ -106,7 +106,8 @@ Status Run(const RecipesCommand& c) {
     text += "\n";
   }
   Print(text +
-        "The value after = is the default. A recipe can also be a JSON file; see\n--schema.\n");
+        "The value after = is the default. A recipe can also be a JSON file; see\n--schema. "
+        "octet quantize --recipe auto chooses widths by measurement; see its --help.\n");
   return {};
 }
 

@@ -25,6 +25,7 @@ constexpr const char* kExamples = R"(
 Examples:
   octet demo
   octet quantize mamba2-130m --recipe ssdi8-plus-w8a8 --output mamba2-130m-w8a8
+  octet quantize mamba2-130m --recipe auto --budget-mb 120 --output mamba2-130m-auto
   octet compare mamba2-130m mamba2-130m-w8a8 --text wiki.test.raw
   octet generate mamba2-130m-w8a8 --prompt "Once upon a time" -n 64
   octet bench mamba2-130m mamba2-130m-w8a8 --threads 2
@@ -63,6 +64,7 @@ class Parser {
     app_.require_subcommand(1);
     app_.set_help_flag("-h,--help", "print this text");
     Quantize();
+    MeasureSensitivity();
     Perplexity();
     Compare();
     Generate();
@@ -163,7 +165,9 @@ class Parser {
     QuantizeCommand& q = quantize_;
     CLI::App* c = AddCommand("quantize", "quantize a float model", &q.json);
     Model(c, "MODEL", "folder of the float model", &q.model);
-    c->add_option("--recipe", q.recipe, "how; see \"octet recipes\"")
+    c->add_option("--recipe", q.recipe,
+                  "how; see \"octet recipes\", or auto: a width for each matrix that keeps "
+                  "--budget-mb or --max-kl")
         ->required()
         ->type_name("NAME");
     c->add_option("--output", q.output, "folder to write; must not exist or be empty")
@@ -183,9 +187,50 @@ class Parser {
     c->add_option("--option", q.options, "option of the recipe, repeatable")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
+    AutoLimits(c, &q);
+    c->add_option("--save-recipe", q.save_recipe, "write the plan as a recipe file as well")
+        ->type_name("FILE.json");
     Seed(c, &q.seed);
     c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
     Threads(c, &q.threads);
+  }
+
+  static void AutoLimits(CLI::App* c, QuantizeCommand* q) {
+    CLI::Option* budget =
+        c->add_option("--budget-mb", q->budget_mb,
+                      "recipe auto: what the weights may take at most, in units of 1,000,000 bytes")
+            ->check(Between(1e-6, 1e9))
+            ->type_name("N");
+    c->add_option("--max-kl", q->max_kl,
+                  "recipe auto: the smallest model whose mean KL from float is at most that")
+        ->check(Between(1e-9, 100.0))
+        ->type_name("X")
+        ->excludes(budget);
+  }
+
+  void MeasureSensitivity() {
+    SensitivityCommand& s = sensitivity_;
+    CLI::App* c =
+        AddCommand("sensitivity", "what quantizing each part of a model alone costs", &s.json);
+    Model(c, "MODEL", "folder of the float model", &s.model);
+    c->add_option("--text", s.text, "text to measure on (plain or .jsonl), or self")
+        ->required()
+        ->type_name("FILE");
+    c->add_option("--recipe", s.recipe,
+                  "whose rotation and sites; default: ssdi8-plus-w8a8, of a Mamba-1 quamba")
+        ->type_name("NAME");
+    c->add_option("--bits", s.bits, "widths of matrices")
+        ->delimiter(',')
+        ->check(CLI::IsMember({4, 8}).description(""))
+        ->capture_default_str()
+        ->type_name("4,8");
+    Count(c, "--samples", "pieces of text; 4 times as many calibrate", &s.samples, 2, 1 << 20);
+    Count(c, "--length", "tokens of a piece", &s.length, 2, 1 << 24);
+    c->add_option("--output", s.output, "write the JSON object to this file")
+        ->type_name("FILE.json");
+    c->add_option("--html", s.html, "write a heat map to this file")->type_name("FILE.html");
+    Seed(c, &s.seed);
+    Threads(c, &s.threads, AvailableThreads());
   }
 
   void Perplexity() {
@@ -367,6 +412,7 @@ class Parser {
     if (name == "inspect") return Command(inspect_);
     if (name == "recipes") return Command(recipes_);
     if (name == "bench") return Command(bench_);
+    if (name == "sensitivity") return Command(sensitivity_);
     return Command(demo_);
   }
 
@@ -380,6 +426,7 @@ class Parser {
   RecipesCommand recipes_;
   BenchCommand bench_;
   DemoCommand demo_;
+  SensitivityCommand sensitivity_;
 };
 
 }  // namespace

@@ -18,8 +18,22 @@ struct QuantizeCommand {
   int64_t samples = 0;               // 0: 512 of a file, 32 of its own
   int64_t length = 512;
   std::vector<std::string> options;  // "key=value"
+  double budget_mb = 0;              // recipe auto: of 1,000,000 bytes; 0: not given
+  double max_kl = 0;                 // recipe auto; 0: not given
+  std::string save_recipe;           // "": do not
   uint64_t seed = 0;
   bool force = false;
+  int threads = 1;
+  bool json = false;
+};
+
+struct SensitivityCommand {
+  std::string model, text;
+  std::string recipe;  // "": DefaultBaseRecipe
+  std::vector<int64_t> bits = {4, 8};
+  int64_t samples = 16, length = 256;
+  std::string output, html;  // "": do not write
+  uint64_t seed = 0;
   int threads = 1;
   bool json = false;
 };
@@ -102,9 +116,9 @@ struct ShowText {
   std::string text;  // --help, --version
 };
 
-using Command =
-    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
-                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand>;
+using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
+                             CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
+                             BenchCommand, DemoCommand, SensitivityCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

@@ -1,10 +1,12 @@
 #include "apps/cli/shared.h"
 
 #include <filesystem>
+#include <span>
 
 #include <fmt/format.h>
 
 #include "exec/quantized_format.h"
+#include "io/file_writer.h"
 #include "io/output_folder.h"
 #include "io/safetensors.h"
 
@@ -18,6 +20,12 @@ constexpr int64_t kFewTokens = 512;
 constexpr int64_t kFewCheckTokens = 64;
 
 }  // namespace
+
+Status WriteTextFile(const std::string& path, const std::string& text) {
+  OCTET_ASSIGN(FileWriter file, FileWriter::Create(path));
+  OCTET_TRY(file.Write(std::as_bytes(std::span(text))));
+  return file.Commit();
+}
 
 Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size,
                                                bool bf16_compute) {

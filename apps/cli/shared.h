@@ -71,5 +71,8 @@ Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckp
 Status WriteModelFolder(const QuantizedModel& model, const FloatCheckpoint& source,
                         const std::string& source_folder, const std::string& output);
 
+// Writes or replaces the file `path`; nothing is left on an error.
+Status WriteTextFile(const std::string& path, const std::string& text);
+
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_SHARED_H_

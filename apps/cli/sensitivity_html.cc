@@ -1,0 +1,181 @@
+#include "apps/cli/sensitivity_html.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "apps/cli/term.h"
+
+namespace octet::cli {
+namespace {
+
+constexpr int kCellWidth = 44, kCellHeight = 24, kLeft = 64, kTop = 96;
+
+constexpr const char* kHead = R"(<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>
+:root {{ --page: #ffffff; --ink: #1b1f24; --quiet: #57606a; --heat: #9a3412; --on: #ffffff; --line: #d0d7de; }}
+@media (prefers-color-scheme: dark) {{
+  :root {{ --page: #14171b; --ink: #e6e8eb; --quiet: #9aa4af; --heat: #ffb27d; --on: #1b1f24; --line: #3a414a; }}
+}}
+body {{ margin: 1rem auto; max-width: 76rem; padding: 0 1rem; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }}
+h1 {{ font-size: 1.3rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }}
+p {{ margin: .3rem 0; color: var(--quiet); max-width: 44rem; }}
+figure {{ margin: 1rem 0; overflow-x: auto; }}
+text {{ fill: var(--ink); font: 12px system-ui, sans-serif; }}
+.cell {{ fill: var(--heat); stroke: var(--line); stroke-width: .5; }}
+.number {{ text-anchor: middle; font-size: 11px; pointer-events: none; }}
+.on {{ fill: var(--on); }}
+</style>
+</head>
+<body>
+)";
+
+std::string Escaped(const std::string& text) {
+  std::string out;
+  for (const char c : Printable(text)) {
+    switch (c) {
+      case '&':
+        out += "&amp;";
+        break;
+      case '<':
+        out += "&lt;";
+        break;
+      case '>':
+        out += "&gt;";
+        break;
+      case '"':
+        out += "&quot;";
+        break;
+      default:
+        out += c;
+    }
+  }
+  return out;
+}
+
+std::string RowName(int layer) {
+  return layer < 0 ? "outside" : fmt::format("block {}", layer);
+}
+
+// Maps KL to 0 .. 1 by its logarithm.
+class HeatScale {
+ public:
+  explicit HeatScale(const Sensitivity& s) {
+    for (const SensitivityItem& i : s.items) {
+      if (i.kl > 0) high_ = std::max(high_, i.kl);
+    }
+    low_ = high_;
+    for (const SensitivityItem& i : s.items) {
+      if (i.kl > 0) low_ = std::min(low_, i.kl);
+    }
+    // What is a million times smaller than the largest does not matter.
+    low_ = std::max(low_, high_ * 1e-6);
+  }
+  double Heat(double kl) const {
+    if (kl <= low_) return 0;
+    return std::log(kl / low_) / std::log(high_ / low_);
+  }
+  double At(double heat) const { return low_ * std::pow(high_ / low_, heat); }
+
+ private:
+  double low_ = 0, high_ = 1e-30;
+};
+
+std::string Cell(int x, int y, double heat, const std::string& number, const std::string& title) {
+  return fmt::format(
+      "<g><rect class=\"cell\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" "
+      "fill-opacity=\"{:.3f}\"><title>{}</title></rect>"
+      "<text class=\"number{}\" x=\"{}\" y=\"{}\">{}</text></g>\n",
+      x, y, kCellWidth, kCellHeight, heat, title, heat > 0.55 ? " on" : "", x + kCellWidth / 2,
+      y + 16, number);
+}
+
+std::string TitleOf(const SensitivityItem& i) {
+  std::string text = fmt::format("{}, {}: KL {:.3e} (standard error {:.1e}) nats per token",
+                                 RowName(i.layer), ColumnOf(i), i.kl, i.kl_error);
+  if (i.kind != SensitivityItem::Kind::kSite) {
+    text += fmt::format("; {} bytes, {} in fp16", i.bytes, i.f16_bytes);
+  }
+  return Escaped(text);
+}
+
+std::string HeatMap(const Sensitivity& s, const std::vector<std::string>& columns,
+                    const HeatScale& scale) {
+  const int width = kLeft + static_cast<int>(columns.size()) * kCellWidth + 40;
+  const int height = kTop + (s.layers + 1) * kCellHeight + 8;
+  std::string svg = fmt::format(
+      "<figure><svg role=\"img\" aria-label=\"KL by block and part\" width=\"{0}\" height=\"{1}\" "
+      "viewBox=\"0 0 {0} {1}\">\n",
+      width, height);
+  for (size_t c = 0; c < columns.size(); ++c) {
+    const int x = kLeft + static_cast<int>(c) * kCellWidth + kCellWidth / 2;
+    svg += fmt::format("<text transform=\"translate({},{}) rotate(-50)\">{}</text>\n", x, kTop - 6,
+                       Escaped(columns[c]));
+  }
+  const auto top = [](int layer) { return kTop + (layer + 1) * kCellHeight; };
+  for (int layer = -1; layer < s.layers; ++layer) {
+    svg += fmt::format("<text x=\"0\" y=\"{}\">{}</text>\n", top(layer) + 16, RowName(layer));
+  }
+  for (const SensitivityItem& i : s.items) {
+    const auto c = std::ranges::find(columns, ColumnOf(i)) - columns.begin();
+    svg += Cell(kLeft + static_cast<int>(c) * kCellWidth, top(i.layer), scale.Heat(i.kl),
+                ShortNumber(i.kl), TitleOf(i));
+  }
+  return svg + "</svg></figure>\n";
+}
+
+std::string Legend(const HeatScale& scale) {
+  constexpr int kSteps = 7;
+  std::string svg = fmt::format(
+      "<figure><svg role=\"img\" aria-label=\"legend\" width=\"{0}\" height=\"{1}\" "
+      "viewBox=\"0 0 {0} {1}\">\n",
+      kSteps * kCellWidth + 2, kCellHeight + 2);
+  for (int i = 0; i < kSteps; ++i) {
+    const double heat = static_cast<double>(i) / (kSteps - 1);
+    svg += Cell(1 + i * kCellWidth, 1, heat, ShortNumber(scale.At(heat)),
+                fmt::format("KL {:.2e} nats per token", scale.At(heat)));
+  }
+  return svg + "</svg></figure>\n";
+}
+
+}  // namespace
+
+std::string ColumnOf(const SensitivityItem& item) {
+  return item.kind == SensitivityItem::Kind::kMatrix ? fmt::format("{}:{}", item.name, item.bits)
+                                                     : item.name;
+}
+
+std::string ShortNumber(double value) {
+  if (value == 0) return "0";
+  std::string text = fmt::format("{:.0e}", value);  // "3e-04"
+  const size_t zero = text.find('e') + 2;
+  if (text[zero] == '0') text.erase(zero, 1);
+  return text;
+}
+
+std::string SensitivityHtml(const Sensitivity& s, const std::string& model,
+                            const std::string& recipe) {
+  std::vector<std::string> columns;
+  for (const SensitivityItem& i : s.items) {
+    if (std::ranges::find(columns, ColumnOf(i)) == columns.end()) columns.push_back(ColumnOf(i));
+  }
+  const HeatScale scale(s);
+  std::string html =
+      fmt::format(fmt::runtime(kHead), fmt::arg("title", Escaped("Sensitivity of " + model)));
+  html += fmt::format(
+      "<h1>Sensitivity of {}</h1>\n"
+      "<p>Mean KL divergence, in nats per token, of the model from itself in float when one part "
+      "alone is quantized. Parts as in recipe {}; in_proj:4 is that matrix in 4 bits. "
+      "{} tokens in {} pieces of text.</p>\n<p>Colour is logarithmic in KL:</p>\n",
+      Escaped(model), Escaped(recipe), s.tokens, s.documents);
+  return html + Legend(scale) + HeatMap(s, columns, scale) + "</body>\n</html>\n";
+}
+
+}  // namespace octet::cli
