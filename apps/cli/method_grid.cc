@@ -14,7 +14,7 @@ namespace octet::cli {
 namespace {
 
 constexpr Part kParts[] = {Part::kAll, Part::kSsm, Part::kLinears};
-constexpr int64_t kSaturationTokens = 1024;
+constexpr int64_t kSaturationTokens = 512;
 
 // Options beside the defaults that say something about the method.
 struct Variant {
@@ -69,6 +69,8 @@ Json ParseVariant(std::string_view text) {
 
 // What all rows of a model share.
 struct Subject {
+  std::string name;
+  bool copy;  // of another with outliers
   const FloatCheckpoint& source;
   const CalibrationText& calibration;
   std::shared_ptr<const Model> reference;
@@ -87,8 +89,8 @@ Result<std::map<std::string, Saturation>> MeasureSaturation(const QuantizedModel
   return std::map<std::string, Saturation>(tap.saturation().begin(), tap.saturation().end());
 }
 
-// The plans of a method: all of it and, where that differs, its parts.
-std::vector<std::pair<Part, RecipeRun>> PlansOf(const Method& method, const RecipeRun& run) {
+// The plan and, where they are wanted and differ from it, its parts.
+std::vector<std::pair<Part, RecipeRun>> PlansOf(const RecipeRun& run, bool with_parts) {
   std::vector<std::pair<Part, RecipeRun>> plans;
   for (const Part part : kParts) {
     RecipeRun r = run;
@@ -96,7 +98,7 @@ std::vector<std::pair<Part, RecipeRun>> PlansOf(const Method& method, const Reci
     if (part == Part::kLinears) r.plan = OnlyLinears(run.plan);
     const bool same = part != Part::kAll && r.plan == run.plan;
     if (!same && QuantizesSomething(r.plan)) plans.emplace_back(part, std::move(r));
-    if (!method.has_parts) break;
+    if (!with_parts) break;
   }
   return plans;
 }
@@ -107,7 +109,7 @@ Status MeasureMethod(const Method& method, const RecipeRun& run, const Subject& 
   const size_t first = rows->size();
   ThreadPool pool(o.threads);
   std::vector<std::shared_ptr<const Model>> models;
-  for (const auto& [part, plan] : PlansOf(method, run)) {
+  for (const auto& [part, plan] : PlansOf(run, method.has_parts && !subject.copy)) {
     OCTET_ASSIGN(QuantizedModel q,
                  Quantize(plan, subject.source.graph, subject.source.weights,
                           subject.calibration.data, subject.calibration.record, &pool, {}));
@@ -135,16 +137,24 @@ struct Count {
   int64_t done, total;
 };
 
-Result<ModelResults> MeasureModel(const std::string& name, const Subject& subject,
-                                  std::span<const EvaluationText> texts, const GridOptions& o,
-                                  ProgressBar* bar, Count* count) {
+// On the copies, which say how methods stand outliers, variants are left out unless an order names
+// them.
+bool Wanted(const Method& method, const Subject& subject) {
+  return !subject.copy || method.has_parts || std::ranges::any_of(kOrders, [&](const Order& o) {
+    return method.name == o.better || method.name == o.worse;
+  });
+}
+
+Result<ModelResults> MeasureModel(const Subject& subject, std::span<const EvaluationText> texts,
+                                  const GridOptions& o, ProgressBar* bar, Count* count) {
   ModelResults results;
-  results.name = name;
+  results.name = subject.name;
   results.family = FamilyOf(subject.source.graph);
   results.bytes = StoredBytes(subject.source.graph, subject.source.weights);
   std::vector<QuantPlan> seen;
   for (const Method& method : o.methods) {
     bar->Update("measuring methods", count->done++, count->total);
+    if (!Wanted(method, subject)) continue;
     Result<RecipeRun> run = PlanRecipeNamed(method.recipe, method.options, results.family);
     if (run.status().code() == Code::kUnsupported) continue;
     if (!run.ok()) return run.status();
@@ -152,7 +162,7 @@ Result<ModelResults> MeasureModel(const std::string& name, const Subject& subjec
     if (std::ranges::count(seen, run->plan) != 0) continue;
     seen.push_back(run->plan);
     const Status s = MeasureMethod(method, *run, subject, texts, o, &results.rows);
-    if (!s.ok()) return s.Annotate(name + ": " + method.name);
+    if (!s.ok()) return s.Annotate(subject.name + ": " + method.name);
   }
   return results;
 }
@@ -165,17 +175,16 @@ Status MeasureFolder(const std::string& folder, std::span<const EvaluationText> 
   OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
   OCTET_ASSIGN(const CalibrationText calibration,
                LoadCalibration(o.calibration, o.samples, o.length, 0, model, o.threads, {}));
-  Subject subject{source, calibration, model, {}};
+  const std::string name = std::filesystem::path(folder + "/").parent_path().filename().string();
+  Subject subject{name, false, source, calibration, model, {}};
   for (const EvaluationText& t : texts) {
     subject.tokens.push_back(tokenizer.Encode(t.text));
   }
-  const std::string name = std::filesystem::path(folder + "/").parent_path().filename().string();
-  OCTET_ASSIGN(all->emplace_back(), MeasureModel(name, subject, texts, o, bar, count));
+  OCTET_ASSIGN(all->emplace_back(), MeasureModel(subject, texts, o, bar, count));
   FloatCheckpoint copy = source;
   OCTET_TRY(AddOutliers({}, copy.graph, &copy.weights));
-  const Subject spiked{copy, calibration, model, subject.tokens};
-  OCTET_ASSIGN(all->emplace_back(),
-               MeasureModel(name + ", outliers", spiked, texts, o, bar, count));
+  const Subject spiked{name + ", outliers", true, copy, calibration, model, subject.tokens};
+  OCTET_ASSIGN(all->emplace_back(), MeasureModel(spiked, texts, o, bar, count));
   return {};
 }
 

@@ -19,7 +19,7 @@ namespace octet::cli {
 struct Method {
   std::string name, recipe;
   Json options;
-  bool has_parts;  // also measured with only one part quantized: recipes with default options
+  bool has_parts;  // also measured with only one part quantized; recipes with default options
 };
 // All registered recipes and variants worth a row; of `recipes` only, unless that is empty.
 // kInvalidArgument for a name that is not registered.
@@ -52,7 +52,8 @@ struct ModelResults {
 };
 
 struct GridOptions {
-  std::vector<std::string> models;  // folders; each is measured as it is and with outliers
+  std::vector<std::string> models;  // folders; each is measured as it is, and a copy with
+  // outliers (quant/outliers.h), without parts and without variants that no order names
   std::vector<Method> methods;
   std::string calibration;  // file
   int64_t samples = 0, length = 0, window = 0;

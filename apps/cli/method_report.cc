@@ -215,8 +215,11 @@ std::string ToMarkdown(const MethodReport& r) {
   text += OrdersText(r);
   for (const ModelResults& m : r.models) {
     text += fmt::format("\n## {}\n\n{}", m.name, QualityText(r, m));
-    text += "\nMean KL with everything, only the SSM part, or only the linears quantized:\n\n";
-    text += PartsText(r, m) + "\n" + SaturationText(m);
+    if (std::ranges::any_of(m.rows, [](const MethodRow& w) { return w.part != Part::kAll; })) {
+      text += "\nMean KL with everything, only the SSM part, or only the linears quantized:\n\n";
+      text += PartsText(r, m);
+    }
+    text += fmt::format("\n{}", SaturationText(m));
   }
   return text + kPublishedResults;
 }
