@@ -132,11 +132,6 @@ Status MeasureMethod(const Method& method, const RecipeRun& run, const Subject& 
   return {};
 }
 
-// How many methods are done, of all models.
-struct Count {
-  int64_t done, total;
-};
-
 // On the copies, which say how methods stand outliers, variants are left out unless an order names
 // them.
 bool Wanted(const Method& method, const Subject& subject) {
@@ -145,31 +140,40 @@ bool Wanted(const Method& method, const Subject& subject) {
   });
 }
 
+// The wanted methods that the model's family has, each plan once: an option may change nothing.
+Result<std::vector<std::pair<const Method*, RecipeRun>>> RunsOf(std::span<const Method> methods,
+                                                                const Subject& subject) {
+  std::vector<std::pair<const Method*, RecipeRun>> runs;
+  for (const Method& method : methods) {
+    if (!Wanted(method, subject)) continue;
+    Result<RecipeRun> run =
+        PlanRecipeNamed(method.recipe, method.options, FamilyOf(subject.source.graph));
+    if (run.status().code() == Code::kUnsupported) continue;
+    if (!run.ok()) return run.status();
+    const auto same = [&](const auto& seen) { return seen.second.plan == run->plan; };
+    if (std::ranges::none_of(runs, same)) runs.emplace_back(&method, *std::move(run));
+  }
+  return runs;
+}
+
 Result<ModelResults> MeasureModel(const Subject& subject, std::span<const EvaluationText> texts,
-                                  const GridOptions& o, ProgressBar* bar, Count* count) {
+                                  const GridOptions& o, ProgressBar* bar) {
   ModelResults results;
   results.name = subject.name;
   results.family = FamilyOf(subject.source.graph);
   results.bytes = StoredBytes(subject.source.graph, subject.source.weights);
-  std::vector<QuantPlan> seen;
-  for (const Method& method : o.methods) {
-    bar->Update("measuring methods", count->done++, count->total);
-    if (!Wanted(method, subject)) continue;
-    Result<RecipeRun> run = PlanRecipeNamed(method.recipe, method.options, results.family);
-    if (run.status().code() == Code::kUnsupported) continue;
-    if (!run.ok()) return run.status();
-    // An option that this family does not have.
-    if (std::ranges::count(seen, run->plan) != 0) continue;
-    seen.push_back(run->plan);
-    const Status s = MeasureMethod(method, *run, subject, texts, o, &results.rows);
-    if (!s.ok()) return s.Annotate(subject.name + ": " + method.name);
+  OCTET_ASSIGN(const auto runs, RunsOf(o.methods, subject));
+  int64_t done = 0;
+  for (const auto& [method, run] : runs) {
+    bar->Update("measuring " + subject.name, done++, std::ssize(runs));
+    const Status s = MeasureMethod(*method, run, subject, texts, o, &results.rows);
+    if (!s.ok()) return s.Annotate(subject.name + ": " + method->name);
   }
   return results;
 }
 
 Status MeasureFolder(const std::string& folder, std::span<const EvaluationText> texts,
-                     const GridOptions& o, ProgressBar* bar, Count* count,
-                     std::vector<ModelResults>* all) {
+                     const GridOptions& o, ProgressBar* bar, std::vector<ModelResults>* all) {
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
   OCTET_ASSIGN(const auto model, LoadModel(folder, 0));
   OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
@@ -180,11 +184,11 @@ Status MeasureFolder(const std::string& folder, std::span<const EvaluationText> 
   for (const EvaluationText& t : texts) {
     subject.tokens.push_back(tokenizer.Encode(t.text));
   }
-  OCTET_ASSIGN(all->emplace_back(), MeasureModel(subject, texts, o, bar, count));
+  OCTET_ASSIGN(all->emplace_back(), MeasureModel(subject, texts, o, bar));
   FloatCheckpoint copy = source;
   OCTET_TRY(AddOutliers({}, copy.graph, &copy.weights));
   const Subject spiked{name + ", outliers", true, copy, calibration, model, subject.tokens};
-  OCTET_ASSIGN(all->emplace_back(), MeasureModel(spiked, texts, o, bar, count));
+  OCTET_ASSIGN(all->emplace_back(), MeasureModel(spiked, texts, o, bar));
   return {};
 }
 
@@ -222,9 +226,8 @@ Result<std::vector<ModelResults>> MeasureGrid(const GridOptions& options,
                                               std::span<const EvaluationText> texts,
                                               ProgressBar* bar) {
   std::vector<ModelResults> all;
-  Count count{0, static_cast<int64_t>(2 * options.models.size() * options.methods.size())};
   for (const std::string& folder : options.models) {
-    OCTET_TRY(MeasureFolder(folder, texts, options, bar, &count, &all));
+    OCTET_TRY(MeasureFolder(folder, texts, options, bar, &all));
   }
   return all;
 }
