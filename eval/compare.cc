@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <numeric>
 
 #include <fmt/format.h>
@@ -20,20 +21,29 @@ constexpr int64_t kMinBlocks = 20;
 constexpr uint64_t kBootstrapSeed = 0x6f63746574;
 constexpr int64_t kPiece = 256;
 
-// Cutting a window there changes no result of either model (runtime/session.h).
-int64_t PieceLength(const Model& a, const Model& b, int64_t window) {
-  const int64_t step = std::lcm(ChunkSize(a.graph()), ChunkSize(b.graph()));
-  return step >= window ? window : CeilDiv(kPiece, step) * step;
+using Candidates = std::span<const std::shared_ptr<const Model>>;
+
+// Cutting a window there changes no result of any model (runtime/session.h).
+int64_t PieceLength(const Model& reference, Candidates candidates, int64_t window) {
+  int64_t step = ChunkSize(reference.graph());
+  for (const auto& c : candidates) {
+    step = std::lcm(step, ChunkSize(c->graph()));
+    if (step >= window) return window;
+  }
+  return CeilDiv(kPiece, step) * step;
 }
 
-Status CompareWindow(const std::shared_ptr<const Model>& reference,
-                     const std::shared_ptr<const Model>& candidate, std::span<const TokenId> tokens,
-                     const Window& w, const std::shared_ptr<ThreadPool>& pool, RowComparison* out) {
+// One window through all models; `out` has one row of results for each candidate.
+Status CompareWindow(const std::shared_ptr<const Model>& reference, Candidates candidates,
+                     std::span<const TokenId> part, const Window& w,
+                     const std::shared_ptr<ThreadPool>& pool, std::vector<RowComparison*> out) {
   Session reference_session(reference, pool);
-  Session candidate_session(candidate, pool);
-  const auto part = tokens.subspan(static_cast<size_t>(w.begin), static_cast<size_t>(w.length));
+  std::vector<Session> sessions;
+  for (const auto& c : candidates) {
+    sessions.emplace_back(c, pool);
+  }
   const size_t vocab = static_cast<size_t>(reference->vocab_rows());
-  const int64_t piece = PieceLength(*reference, *candidate, w.length);
+  const int64_t piece = PieceLength(*reference, candidates, w.length);
   std::vector<float> want;
   for (int64_t t = 0; t < w.length; t += piece) {
     const auto now =
@@ -43,15 +53,18 @@ Status CompareWindow(const std::shared_ptr<const Model>& reference,
       std::copy_n(logits, static_cast<size_t>(rows) * vocab,
                   want.data() + static_cast<size_t>(first) * vocab);
     }));
-    OCTET_TRY(candidate_session.FeedAll(now, [&](int64_t first, int64_t rows, const float* logits) {
-      for (int64_t r = 0; r < rows; ++r) {
-        const int64_t p = t + first + r;
-        if (p < w.first_scored || p + 1 >= w.length) continue;
-        const std::span<const float> a(want.data() + static_cast<size_t>(first + r) * vocab, vocab);
-        const std::span<const float> b(logits + static_cast<size_t>(r) * vocab, vocab);
-        *out++ = CompareRows(a, b, part[static_cast<size_t>(p + 1)]);
-      }
-    }));
+    for (size_t c = 0; c < sessions.size(); ++c) {
+      OCTET_TRY(sessions[c].FeedAll(now, [&](int64_t first, int64_t rows, const float* logits) {
+        for (int64_t r = 0; r < rows; ++r) {
+          const int64_t p = t + first + r;
+          if (p < w.first_scored || p + 1 >= w.length) continue;
+          const std::span<const float> a(want.data() + static_cast<size_t>(first + r) * vocab,
+                                         vocab);
+          const std::span<const float> b(logits + static_cast<size_t>(r) * vocab, vocab);
+          *out[c]++ = CompareRows(a, b, part[static_cast<size_t>(p + 1)]);
+        }
+      }));
+    }
   }
   return {};
 }
@@ -96,6 +109,20 @@ CompareReport Summarize(std::span<const RowComparison> rows) {
   return report;
 }
 
+// Mean KL of the rows between neighbouring offsets.
+std::vector<double> WindowMeans(std::span<const RowComparison> rows,
+                                std::span<const size_t> offsets) {
+  std::vector<double> means;
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    double sum = 0;
+    for (size_t k = offsets[i]; k < offsets[i + 1]; ++k) {
+      sum += rows[k].kl;
+    }
+    means.push_back(sum / static_cast<double>(offsets[i + 1] - offsets[i]));
+  }
+  return means;
+}
+
 }  // namespace
 
 double Quantile(std::span<const double> sorted, double q) {
@@ -130,35 +157,59 @@ Estimate BootstrapMean(std::span<const double> values, int64_t block, uint64_t s
           Quantile(means, 0.975)};
 }
 
+Estimate PairedDifference(std::span<const double> a, std::span<const double> b) {
+  std::vector<double> differences(a.size());
+  std::ranges::transform(a, b, differences.begin(), std::minus<>());
+  return BootstrapMean(differences, 1, kBootstrapSeed);
+}
+
 Result<CompareReport> Compare(const std::shared_ptr<const Model>& reference,
                               const std::shared_ptr<const Model>& candidate,
                               std::span<const TokenId> tokens, const std::string& name,
                               const WindowOptions& options, const Progress& progress) {
-  if (reference->vocab_rows() != candidate->vocab_rows()) {
+  OCTET_ASSIGN(std::vector<CompareReport> reports,
+               CompareAll(reference, {&candidate, 1}, tokens, name, options, progress));
+  return std::move(reports.front());
+}
+
+Result<std::vector<CompareReport>> CompareAll(
+    const std::shared_ptr<const Model>& reference,
+    std::span<const std::shared_ptr<const Model>> candidates, std::span<const TokenId> tokens,
+    const std::string& name, const WindowOptions& options, const Progress& progress) {
+  for (const auto& c : candidates) {
+    if (reference->vocab_rows() == c->vocab_rows()) continue;
     return InvalidArgument(
         fmt::format("the models have vocabularies of {} and {} rows; they cannot be compared",
-                    reference->vocab_rows(), candidate->vocab_rows()));
+                    reference->vocab_rows(), c->vocab_rows()));
   }
   OCTET_ASSIGN(const std::vector<Window> windows,
                CutWindows(static_cast<int64_t>(tokens.size()), options, name));
-  std::vector<size_t> offsets;
-  size_t scored = 0;
+  std::vector<size_t> offsets = {0};
   for (const Window& w : windows) {
-    offsets.push_back(scored);
-    scored += static_cast<size_t>(w.scored());
+    offsets.push_back(offsets.back() + static_cast<size_t>(w.scored()));
   }
-  std::vector<RowComparison> rows(scored);
-  OCTET_TRY(ForEachWindow(static_cast<int64_t>(windows.size()), options.threads,
-                          "comparing the models", progress,
-                          [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) {
-                            const size_t k = static_cast<size_t>(i);
-                            return CompareWindow(reference, candidate, tokens, windows[k], pool,
-                                                 rows.data() + offsets[k]);
-                          }));
-  OCTET_TRY(CheckFinite(rows));
-  CompareReport report = Summarize(rows);
-  report.windows = static_cast<int64_t>(windows.size());
-  return report;
+  std::vector<std::vector<RowComparison>> rows(candidates.size(),
+                                               std::vector<RowComparison>(offsets.back()));
+  OCTET_TRY(ForEachWindow(
+      static_cast<int64_t>(windows.size()), options.threads, "comparing the models", progress,
+      [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) {
+        const Window& w = windows[static_cast<size_t>(i)];
+        std::vector<RowComparison*> out;
+        for (auto& r : rows) {
+          out.push_back(r.data() + offsets[static_cast<size_t>(i)]);
+        }
+        const auto part =
+            tokens.subspan(static_cast<size_t>(w.begin), static_cast<size_t>(w.length));
+        return CompareWindow(reference, candidates, part, w, pool, std::move(out));
+      }));
+  std::vector<CompareReport> reports;
+  for (const auto& r : rows) {
+    OCTET_TRY(CheckFinite(r));
+    reports.push_back(Summarize(r));
+    reports.back().windows = static_cast<int64_t>(windows.size());
+    reports.back().window_kl = WindowMeans(r, offsets);
+  }
+  return reports;
 }
 
 }  // namespace octet

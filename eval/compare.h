@@ -41,7 +41,13 @@ struct CompareReport {
       perplexity_ratio;  // candidate / reference: exp of the mean difference of log-likelihoods
   int64_t tokens = 0;
   int64_t windows = 0;
+  std::vector<double> window_kl;  // mean KL of each window, in text order
 };
+
+// Mean of a[i] - b[i] with a 95 % interval: two candidates on the same windows, which are drawn
+// together (BootstrapMean with blocks of one), so that what makes a window hard for both cancels.
+// Equally many values, at least one.
+Estimate PairedDifference(std::span<const double> a, std::span<const double> b);
 
 // Feeds the windows of eval/windows.h to both models. Softmax in double over all vocabulary rows.
 // Intervals: BootstrapMean over blocks of 64 scored tokens, fewer when that leaves less than 20
@@ -52,6 +58,13 @@ Result<CompareReport> Compare(const std::shared_ptr<const Model>& reference,
                               const std::shared_ptr<const Model>& candidate,
                               std::span<const TokenId> tokens, const std::string& name,
                               const WindowOptions& options, const Progress& progress);
+
+// The same for several candidates, while the reference runs once: reports in their order. The
+// chunk sizes of all count for the piece.
+Result<std::vector<CompareReport>> CompareAll(
+    const std::shared_ptr<const Model>& reference,
+    std::span<const std::shared_ptr<const Model>> candidates, std::span<const TokenId> tokens,
+    const std::string& name, const WindowOptions& options, const Progress& progress);
 
 }  // namespace octet
 #endif  // OCTET_EVAL_COMPARE_H_

@@ -7,6 +7,9 @@
 // 4. Quantile interpolates; BootstrapMean: the interval has the width of the normal approximation
 //    for independent values, is wider for values that repeat within a block, and has no width for
 //    constants; deterministic.
+// 5. CompareAll gives each candidate the report that Compare gives it alone, also with candidates
+// of
+//    other chunk sizes; window_kl are the windows' means. PairedDifference is the hand computation.
 #include "eval/compare.h"
 
 #include <gtest/gtest.h>
@@ -152,6 +155,49 @@ TEST_F(CompareTest, RefusesDifferentVocabularies) {
   const auto r = Compare(model_, *other, RandomTokens(**other, 100, 4), "t", {50, 50, 0, 1}, {});
   ASSERT_FALSE(r.ok());
   EXPECT_EQ(r.status().code(), Code::kInvalidArgument);
+}
+
+TEST_F(CompareTest, OfSeveralEqualsCompareOfEach) {
+  ModelOptions chunks;
+  chunks.chunk_size = 64;
+  const auto other = Model::Load("models/books-mamba2-5m", chunks);
+  ASSERT_TRUE(other.ok()) << other.status().message();
+  const std::vector<std::shared_ptr<const Model>> candidates = {Scaled(0.8f), *other, Scaled(0.5f)};
+  const std::vector<TokenId> tokens = RandomTokens(*model_, 700, 2);
+  const WindowOptions options = {300, 300, 0, 2};
+  const auto all = CompareAll(model_, candidates, tokens, "t", options, {});
+  ASSERT_TRUE(all.ok()) << all.status().message();
+  ASSERT_EQ(all->size(), 3u);
+  for (size_t i = 0; i < candidates.size(); ++i) {
+    const auto alone = Compare(model_, candidates[i], tokens, "t", options, {});
+    ASSERT_TRUE(alone.ok());
+    const CompareReport& r = (*all)[i];
+    EXPECT_EQ(r.kl_mean.value, alone->kl_mean.value) << i;
+    EXPECT_EQ(r.top1_agreement, alone->top1_agreement) << i;
+    EXPECT_EQ(r.window_kl, alone->window_kl) << i;
+    ASSERT_EQ(r.window_kl.size(), 2u);
+    EXPECT_NEAR((r.window_kl[0] + r.window_kl[1]) / 2, r.kl_mean.value, 1e-12) << i;
+  }
+  EXPECT_GT((*all)[2].kl_mean.value, 2 * (*all)[0].kl_mean.value);
+}
+
+TEST(PairedDifference, IsTheHandComputation) {
+  // Differences 1, 1, 1, 1: drawing windows changes nothing, however different the windows are.
+  const Estimate steady =
+      PairedDifference(std::vector<double>{2, 11, 102, 5}, std::vector<double>{1, 10, 101, 4});
+  EXPECT_EQ(steady.value, 1);
+  EXPECT_EQ(steady.low, 1);
+  EXPECT_EQ(steady.high, 1);
+  // Differences -1 and 3, half of each among 64: mean 1, standard deviation 2, standard error 1/4.
+  std::vector<double> a, b;
+  for (int i = 0; i < 64; ++i) {
+    b.push_back(10.0 * i);
+    a.push_back(b.back() + (i % 2 == 0 ? -1 : 3));
+  }
+  const Estimate e = PairedDifference(a, b);
+  EXPECT_DOUBLE_EQ(e.value, 1);
+  EXPECT_NEAR(e.low, 1 - 1.96 / 4, 0.06);
+  EXPECT_NEAR(e.high, 1 + 1.96 / 4, 0.06);
 }
 
 TEST(Quantile, Interpolates) {

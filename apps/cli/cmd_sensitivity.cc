@@ -80,7 +80,7 @@ Status Run(const SensitivityCommand& c) {
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
   OCTET_ASSIGN(const CalibrationText text,
-               LoadCalibration(c.text, c.samples * kCalibrationPieces, c.length, c.seed, model,
+               LoadCalibration({c.text, c.samples * kCalibrationPieces, c.length, c.seed}, model,
                                c.threads, bar.Callback()));
   ThreadPool pool(c.threads);
   OCTET_ASSIGN(const Sensitivity s,

@@ -19,6 +19,7 @@ Status Run(const RecipesCommand& c);
 Status Run(const BenchCommand& c);
 Status Run(const DemoCommand& c);
 Status Run(const SensitivityCommand& c);
+Status Run(const ReproduceCommand& c);
 
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_COMMANDS_H_

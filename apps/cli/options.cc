@@ -72,6 +72,7 @@ class Parser {
     ListRecipes();
     Bench();
     Demo();
+    Reproduce();
     app_.footer(kExamples);  // last: subcommands would inherit it
   }
 
@@ -230,7 +231,7 @@ class Parser {
         ->type_name("FILE.json");
     c->add_option("--html", s.html, "write a heat map to this file")->type_name("FILE.html");
     Seed(c, &s.seed);
-    Threads(c, &s.threads, AvailableThreads());
+    Threads(c, &s.threads);
   }
 
   void Perplexity() {
@@ -388,6 +389,29 @@ class Parser {
         fmt::format("unknown option {};{} See {} --help", name, help, NameOf(&c)));
   }
 
+  void Reproduce() {
+    ReproduceCommand& r = reproduce_;
+    CLI::App* c = AddCommand(
+        "reproduce", "measure every recipe on models and their copies with outliers", &r.json);
+    c->add_option("--data", r.data,
+                  "folder with books/calibration.txt, books/valid.txt, wikitext2/wiki.test.raw; "
+                  "default: OCTET_DATA, or ../shared/data")
+        ->type_name("DIR");
+    c->add_option("--models", r.models, "float model folders; default: the shipped ones")
+        ->type_name("DIR");
+    c->add_option("--recipes", r.recipes, "only these, and their variants")
+        ->delimiter(',')
+        ->type_name("NAME,NAME");
+    Count(c, "--bytes", "of each text to evaluate", &r.bytes, 1);
+    Count(c, "--samples", "pieces of text to calibrate on", &r.samples, 1, 1 << 24);
+    Count(c, "--length", "tokens of a piece", &r.length, 2, 1 << 24);
+    Count(c, "--window", "tokens that a fresh state sees", &r.window, 2);
+    c->add_option("--output", r.output, "write FILE.md and FILE.json")
+        ->capture_default_str()
+        ->type_name("FILE");
+    Threads(c, &r.threads);
+  }
+
   // The subcommand that the arguments reached.
   CLI::App* Innermost() {
     CLI::App* c = &app_;
@@ -413,6 +437,7 @@ class Parser {
     if (name == "recipes") return Command(recipes_);
     if (name == "bench") return Command(bench_);
     if (name == "sensitivity") return Command(sensitivity_);
+    if (name == "reproduce") return Command(reproduce_);
     return Command(demo_);
   }
 
@@ -427,6 +452,7 @@ class Parser {
   BenchCommand bench_;
   DemoCommand demo_;
   SensitivityCommand sensitivity_;
+  ReproduceCommand reproduce_;
 };
 
 }  // namespace

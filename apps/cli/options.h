@@ -112,13 +112,25 @@ struct DemoCommand {
   bool json = false;
 };
 
+struct ReproduceCommand {
+  std::string data;                  // "": OCTET_DATA, or ../shared/data
+  std::vector<std::string> models;   // empty: the shipped ones
+  std::vector<std::string> recipes;  // empty: all
+  int64_t bytes = 200000;            // of each text
+  int64_t samples = 64, length = 512;
+  int64_t window = 512;
+  std::string output = "docs/results/methods";  // .md and .json
+  int threads = 1;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
 
 using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
                              CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
-                             BenchCommand, DemoCommand, SensitivityCommand>;
+                             BenchCommand, DemoCommand, SensitivityCommand, ReproduceCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);
