@@ -120,7 +120,7 @@ class Search {
     const TokenDataset sample = SampleOf(text_.calibration, kSamples, kSampleTokens);
     OCTET_ASSIGN(const Sensitivity s,
                  MeasureSensitivity(base_.plan, graph_, weights_, text_.calibration, sample,
-                                    {{4, 8}, true}, pool_, progress_));
+                                    {{4, 8}, true, true}, pool_, progress_));
     matrices_ = MatricesOf(s);
     for (const Matrix& m : matrices_) {
       choices_.push_back(m.choices);

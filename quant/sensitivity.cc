@@ -44,6 +44,25 @@ Result<Prepared> Prepare(QuantPlan plan, const Graph& graph, const WeightMap& we
   return p;
 }
 
+// The tensors with every matrix in 4 bits by GPTQ.
+Result<WeightMap> StoreByGptq(QuantPlan plan, const Graph& graph, const WeightMap& weights,
+                              const TokenDataset& calibration, ThreadPool* pool,
+                              const Progress& progress) {
+  plan.mean_correction = "none";
+  plan.weights.clear();
+  for (const char* name : {"linears", "embedding", "head"}) {
+    plan.weights.push_back(MatrixRule(name, "", 4));
+  }
+  if (graph.nodes[static_cast<size_t>(graph.logits)].weights == graph.nodes[0].weights &&
+      plan.rotation != Rotation::kFull) {
+    plan.weights.pop_back();  // one tensor with the embedding
+  }
+  Prepared p{graph, weights};
+  QuantContext context{p.graph, p.weights, calibration, *pool, progress};
+  OCTET_TRY(RunPasses(PassesOf(plan), context));
+  return std::move(p.weights);
+}
+
 // The tensors as `rules` store them.
 Result<WeightMap> Store(const Prepared& p, std::vector<WeightRule> rules, ThreadPool* pool) {
   for (WeightRule& r : rules) {
@@ -107,8 +126,9 @@ class Variants {
   Variants(const QuantPlan& base, const Prepared& p, const SensitivityOptions& options)
       : base_(base), p_(p), options_(options) {}
 
-  Result<std::vector<Variant>> List(ThreadPool* pool, int64_t* fixed_bytes) {
-    OCTET_TRY(AddMatrices(pool));
+  // `four`: the matrices in 4 bits, where they are not rounded to nearest.
+  Result<std::vector<Variant>> List(const WeightMap* four, ThreadPool* pool, int64_t* fixed_bytes) {
+    OCTET_TRY(AddMatrices(four, pool));
     OCTET_ASSIGN(const WeightMap stored, Store(p_, base_.weights, pool));
     *fixed_bytes = 0;
     for (const auto& [name, w] : StoredTensors(p_.graph, stored)) {
@@ -130,12 +150,16 @@ class Variants {
     variants_.push_back({std::move(item), std::move(full), std::move(weight)});
   }
 
-  Status AddMatrices(ThreadPool* pool) {
+  Status AddMatrices(const WeightMap* four, ThreadPool* pool) {
     OCTET_ASSIGN(const WeightMap halves, Store(p_, EveryMatrix(16), pool));
     std::vector<WeightMap> stored;
     for (const int64_t bits : options_.bits) {
       if (bits != 4 && bits != 8) {
         return InvalidArgument(fmt::format("a matrix cannot be tried at {} bits", bits));
+      }
+      if (bits == 4 && four != nullptr) {
+        stored.push_back(*four);
+        continue;
       }
       OCTET_ASSIGN(WeightMap w, Store(p_, EveryMatrix(bits), pool));
       stored.push_back(std::move(w));
@@ -288,12 +312,17 @@ Result<Sensitivity> MeasureSensitivity(const QuantPlan& base, const Graph& graph
     return InvalidArgument("sensitivity is measured on at least two pieces of text");
   }
   OCTET_ASSIGN(Prepared p, Prepare(base, graph, weights, calibration, pool, progress));
+  WeightMap four;
+  if (options.gptq) {
+    OCTET_ASSIGN(four, StoreByGptq(base, graph, weights, calibration, pool, progress));
+  }
   Sensitivity result;
   result.layers = p.graph.layers;
   result.documents = static_cast<int64_t>(sample.documents.size());
   result.tokens = sample.tokens();
-  OCTET_ASSIGN(const std::vector<Variant> variants,
-               Variants(base, p, options).List(pool, &result.fixed_bytes));
+  OCTET_ASSIGN(
+      const std::vector<Variant> variants,
+      Variants(base, p, options).List(options.gptq ? &four : nullptr, pool, &result.fixed_bytes));
   p.graph.state = StateFormat();
   p.graph.state_scales = nullptr;
 

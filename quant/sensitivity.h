@@ -43,6 +43,8 @@ struct Sensitivity {
 struct SensitivityOptions {
   std::vector<int64_t> bits = {4, 8};  // of matrices: 4, 8; not empty, no number twice
   bool matrices_only = false;
+  bool gptq =
+      false;  // 4-bit codes by GPTQ behind blocks that are quantized so, as auto stores them
 };
 
 // Carries out `base` but for its weights: rotated, reordered, with the scales that `calibration`
