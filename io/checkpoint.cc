@@ -26,7 +26,9 @@ using Reader = std::function<Result<WeightMap>(const std::string&)>;
 
 Status CheckTypes(const WeightMap& weights, const std::string& path) {
   for (const auto& [name, w] : weights.all()) {
-    if (w.dtype == DType::kI32 || w.dtype == DType::kI64) {
+    // Maps of rows to scales are integers (exec/quantized_format.h); weights are not.
+    const bool map = w.dtype == DType::kI32 && name.starts_with("encodings.");
+    if ((w.dtype == DType::kI32 && !map) || w.dtype == DType::kI64) {
       return Unsupported(fmt::format("{}: tensor {:.200}: element type {} is not supported", path,
                                      name, DTypeName(w.dtype)));
     }

@@ -121,6 +121,12 @@ TEST(Checkpoint, ErrorsNameFileAndTensor) {
   EXPECT_EQ(OpenCheckpoint(folder.path()).status().code(), Code::kUnsupported);
   EXPECT_EQ(ErrorOf(folder),
             folder.At("model.safetensors") + ": tensor steps: element type i64 is not supported");
+  const Weight i32 = MakeWeight(DType::kI32, std::vector<std::byte>(4), {1});
+  ASSERT_TRUE(WriteSafetensors(folder.At("model.safetensors"), {{"steps", i32}}, {}).ok());
+  EXPECT_THAT(ErrorOf(folder), HasSubstr("element type i32 is not supported"));
+  ASSERT_TRUE(
+      WriteSafetensors(folder.At("model.safetensors"), {{"encodings.a.rows", i32}}, {}).ok());
+  EXPECT_TRUE(OpenCheckpoint(folder.path()).ok()) << "which row has which scale";
   folder.Write("model.safetensors", "x");
   EXPECT_EQ(ErrorOf(folder), folder.At("model.safetensors") + ": the file is shorter than 8 bytes");
   std::filesystem::remove(folder.At("model.safetensors"));

@@ -140,7 +140,7 @@ bool Wanted(const Method& method, const Subject& subject) {
   });
 }
 
-// The wanted methods that the model's family has, each plan once: an option may change nothing.
+// The wanted methods that the model's family has, without variants whose option changes nothing.
 Result<std::vector<std::pair<const Method*, RecipeRun>>> RunsOf(std::span<const Method> methods,
                                                                 const Subject& subject) {
   std::vector<std::pair<const Method*, RecipeRun>> runs;
@@ -151,7 +151,8 @@ Result<std::vector<std::pair<const Method*, RecipeRun>>> RunsOf(std::span<const 
     if (run.status().code() == Code::kUnsupported) continue;
     if (!run.ok()) return run.status();
     const auto same = [&](const auto& seen) { return seen.second.plan == run->plan; };
-    if (std::ranges::none_of(runs, same)) runs.emplace_back(&method, *std::move(run));
+    if (method.has_parts || std::ranges::none_of(runs, same))
+      runs.emplace_back(&method, *std::move(run));
   }
   return runs;
 }
@@ -178,7 +179,7 @@ Status MeasureFolder(const std::string& folder, std::span<const EvaluationText> 
   OCTET_ASSIGN(const auto model, LoadModel(folder, 0));
   OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
   OCTET_ASSIGN(const CalibrationText calibration,
-               LoadCalibration(o.calibration, o.samples, o.length, 0, model, o.threads, {}));
+               LoadCalibration({o.calibration, o.samples, o.length}, model, o.threads, {}));
   const std::string name = std::filesystem::path(folder + "/").parent_path().filename().string();
   Subject subject{name, false, source, calibration, model, {}};
   for (const EvaluationText& t : texts) {
