@@ -21,6 +21,8 @@ class State {
   // The state before the first token: all zeros, in the format graph.state. Static scales are
   // shared with the graph.
   explicit State(const Graph& graph);
+  // Of block `layer` alone, for passes that go layer by layer: the others have no memory.
+  static State OfBlock(const Graph& graph, int layer);
 
   // History of block `layer` [K - 1, channels], oldest first (kernels/conv1d.h); null when K is 1.
   float* conv(int layer) { return layers_[static_cast<size_t>(layer)].conv.data(); }
@@ -46,6 +48,8 @@ class State {
     std::vector<uint8_t> h_residuals;  // kFeedback
     friend bool operator==(const Layer&, const Layer&) = default;
   };
+  void Allocate(const Node& n);
+
   StateFormat format_;
   std::shared_ptr<const std::vector<StateScales>> fixed_;  // by layer
   std::vector<Layer> layers_;

@@ -1,11 +1,20 @@
+#include <algorithm>
+#include <filesystem>
+#include <system_error>
+
 #include <fmt/format.h>
 
 #include "apps/cli/commands.h"
 #include "apps/cli/shared.h"
+#include "base/version.h"
 #include "io/output_folder.h"
+#include "kernels/isa.h"
+#include "quant/work_folder.h"
 
 namespace octet::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 Result<Json> ParseOptions(const std::vector<std::string>& options) {
   Json given = Json::MakeObject();
@@ -22,6 +31,50 @@ Result<Json> ParseOptions(const std::vector<std::string>& options) {
 // Fails now, rather than after minutes of work, when the folder could not be written.
 Status ProbeOutput(const std::string& output) {
   return OutputFolder::Create(output).status();
+}
+
+// Beside the output folder, so that it is on the same disk.
+std::string WorkPath(const std::string& output) {
+  std::error_code error;
+  fs::path target = fs::absolute(output, error).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  return target.string() + ".partial";
+}
+
+// Everything that determines the bytes of the result. The model's files stand for their content by
+// size and time: reading all of them would take as long as quantizing some blocks.
+Json DescribeRun(const RecipeRun& recipe, const std::string& model, const Json& calibration) {
+  Json files = Json::MakeArray();
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(model, error)) {
+    const std::string extension = file.path().extension().string();
+    if (extension != ".safetensors" && extension != ".bin" && extension != ".json") continue;
+    const std::string name = file.path().filename().string();
+    const auto time = file.last_write_time(error).time_since_epoch().count();
+    files.Append(fmt::format("{} {} {}", name, file.file_size(error), time));
+  }
+  std::ranges::sort(files.AsArray(), {}, [](const Json& f) { return f.AsString(); });
+  Json run = Json::MakeObject();
+  run.Set("model", files);
+  run.Set("recipe", recipe.name);
+  run.Set("options", recipe.options);
+  run.Set("plan", ToJson(recipe.plan));
+  run.Set("calibration", calibration);
+  run.Set("version", kVersion);
+  run.Set("instruction sets", static_cast<int64_t>(AllowedIsas()));
+  return run;
+}
+
+Result<WorkFolder> OpenWork(const std::string& output, const Json& run, int layers) {
+  OCTET_ASSIGN(WorkFolder work, WorkFolder::Open(WorkPath(output), run));
+  if (!work.discarded().empty()) {
+    PrintNotice(
+        fmt::format("{} is of another run ({}); starting again", work.path(), work.discarded()));
+  } else if (work.finished() > 0) {
+    PrintNotice(fmt::format("going on after block {} of {}, as {} has it", work.finished(), layers,
+                            work.path()));
+  }
+  return work;
 }
 
 // Mistakes in the recipe's name or options, before a model is loaded.
@@ -116,10 +169,17 @@ Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(const CalibrationText text,
                LoadCalibration(c.calibration, c.samples, c.length, c.seed, model, c.threads,
                                bar.Callback()));
-  OCTET_ASSIGN(const CheckedModel checked,
-               QuantizeAndCheck(recipe, source, text, c.threads, bar.Callback()));
+  OCTET_ASSIGN(WorkFolder work,
+               OpenWork(c.output, DescribeRun(recipe, c.model, text.record), source.graph.layers));
+  const Result<CheckedModel> result =
+      QuantizeAndCheck(recipe, source, text, c.threads, bar.Callback(), &work);
+  // After a full disk or the like the finished blocks are good; after anything else they are not.
+  if (!result.ok() && result.status().code() != Code::kIo) OCTET_TRY(work.Remove());
+  if (!result.ok()) return result.status();
+  const CheckedModel& checked = *result;
   const bool written = checked.check.Failures().empty() || c.force;
   if (written) OCTET_TRY(WriteModelFolder(checked.model, source, c.model, c.output));
+  OCTET_TRY(work.Remove());
   const Summary summary{c,
                         checked,
                         source.warnings,

@@ -147,6 +147,11 @@ class Parser {
         ->allow_extra_args(false);
     Seed(c, &q.seed);
     c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
+    c->footer(
+        "\nFinished blocks are kept in DIR.partial, so memory holds one block. Where a run was "
+        "killed, the\nsame command goes on after the last finished block and gives the same bytes; "
+        "any other starts\nagain. Without that folder it starts again, too. It is removed at the "
+        "end.");
     Threads(c, &q.threads, AvailableThreads());
   }
 

@@ -30,6 +30,7 @@ std::string Printable(std::string_view text);
 // "octet: <message>", made Printable, on one line of standard error.
 void PrintError(std::string_view message);
 void PrintWarning(std::string_view message);
+void PrintNotice(std::string_view message);  // of what is as it should be
 
 // A bar on standard error, redrawn in place when it is a terminal, else a line now and then. Shows
 // nothing for what takes less than about two seconds. Thread-safe.
@@ -53,6 +54,7 @@ class ProgressBar {
   const bool terminal_;
   bool drawn_ = false;
   std::string what_;
+  double first_ = 0;  // share that was done when it started: a run may go on with an earlier one
   Clock::time_point started_, shown_;
 };
 
