@@ -68,15 +68,16 @@ Tensors TensorsOfBlock(int layer, const Graph& graph, const std::vector<StateSca
   return tensors;
 }
 
-// A bias that a pass added to a Linear has the name of its matrix.
-void AttachBiases(int blocks, const WeightMap& weights, Graph* graph) {
+// A bias that a pass added to a Linear has the name of its matrix. One that the checkpoint has is
+// where the architecture wants it: Mamba's dt_proj.bias belongs to the softplus behind.
+void AttachBiases(int blocks, const WeightMap& before, const WeightMap& weights, Graph* graph) {
   constexpr std::string_view kWeight = "weight";
   for (Node& n : graph->nodes) {
     if (n.op != Op::kLinear || n.layer < 0 || n.layer >= blocks || !n.weights[1].empty()) continue;
     std::string name = n.weights[0];
     if (!name.ends_with(kWeight)) continue;
     name.replace(name.size() - kWeight.size(), kWeight.size(), "bias");
-    if (weights.Find(name) != nullptr) n.weights[1] = name;
+    if (weights.Find(name) != nullptr && before.Find(name) == nullptr) n.weights[1] = name;
   }
 }
 
@@ -166,7 +167,7 @@ Status WorkFolder::LoadProgress() {
     return Empty();
   }
   finished_ = static_cast<int>(finished->AsInt());
-  edits_ = *edits;
+  if (finished_ > 0) edits_ = *edits;  // Restore checks them
   remembered_ = *remembered;
   return {};
 }
@@ -251,6 +252,7 @@ Status WorkFolder::RestoreBlocks(Graph* graph, WeightMap* weights,
     }
   }
   OCTET_ASSIGN(const WeightMap attached, AttachScales(edits_, stored, &encodings));
+  AttachBiases(finished_, *weights, attached, graph);
   for (const auto& [name, w] : attached.all()) {
     weights->Set(name, w);
   }
@@ -259,7 +261,6 @@ Status WorkFolder::RestoreBlocks(Graph* graph, WeightMap* weights,
     encodings.Erase(StateSite(layer) + ".scale");
     encodings.Erase(StateSite(layer) + ".rows");
   }
-  AttachBiases(finished_, attached, graph);
   return ApplyQuantization(edits_, encodings, graph);
 }
 

@@ -79,7 +79,9 @@ void StopIn(int layer, const QuantPlan& plan, bool swept, const RandomModel& m, 
   const Progress progress;
   QuantContext context{copy.graph, copy.weights, data, pool, progress};
   context.work = work;
-  if (swept) ASSERT_TRUE(work->Remember(ToJson(plan)).ok());
+  if (swept) {
+    ASSERT_TRUE(work->Remember(ToJson(plan)).ok());
+  }
   std::vector<Pass> passes = PassesOf(plan);
   passes.push_back({"stop", nullptr, [layer](QuantContext&, int now) {
                       return now == layer ? Internal("stopped") : Status();
