@@ -44,11 +44,23 @@ Interpreter::Interpreter(const Graph& graph, const WeightMap& weights, IsaMask i
     : graph_(graph), weights_(weights), isas_(isas) {
   floats_[""] = {};
   for (const Node& n : graph.nodes) {
-    if (n.op == Op::kEmbedding) continue;
-    for (size_t i = n.op == Op::kLinear ? 1 : 0; i < n.weights.size(); ++i) {
-      if (const Weight* w = weights.Find(n.weights[i]); w != nullptr) {
-        floats_.try_emplace(n.weights[i], ToF32(*w));
-      }
+    Widen(n);
+  }
+}
+
+Interpreter::Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas, int layer)
+    : graph_(graph), weights_(weights), isas_(isas) {
+  floats_[""] = {};
+  for (const Node& n : graph.nodes) {
+    if (n.layer == layer) Widen(n);
+  }
+}
+
+void Interpreter::Widen(const Node& n) {
+  if (n.op == Op::kEmbedding) return;
+  for (size_t i = n.op == Op::kLinear ? 1 : 0; i < n.weights.size(); ++i) {
+    if (const Weight* w = weights_.Find(n.weights[i]); w != nullptr) {
+      floats_.try_emplace(n.weights[i], ToF32(*w));
     }
   }
 }

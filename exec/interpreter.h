@@ -43,6 +43,9 @@ class Interpreter {
  public:
   // `isas` selects kernels: kReferenceOnly for double accumulation, AllowedIsas() for speed.
   Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas);
+  // For block `layer` alone, -1: for what is outside the blocks. It holds less memory; only
+  // RunLayer of that layer, or Embed, FinalNorm and Logits, may be called.
+  Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas, int layer);
 
   // Rows of the embedding, the residual stream [T, d_model] that enters block 0. kInvalidArgument
   // for a token outside the vocabulary.
@@ -59,6 +62,8 @@ class Interpreter {
              std::vector<float>* logits) const;
 
  private:
+  // The small weights of `n` as fp32.
+  void Widen(const Node& n);
   // First node after the blocks.
   ValueId Tail() const;
   Status RunNodes(ValueId begin, ValueId end, std::span<const float> input, int64_t T, State* state,
@@ -69,7 +74,7 @@ class Interpreter {
   const Graph& graph_;
   const WeightMap& weights_;
   IsaMask isas_;
-  std::map<std::string, std::vector<float>, std::less<>> floats_;  // filled by the constructor
+  std::map<std::string, std::vector<float>, std::less<>> floats_;  // filled by constructors
 };
 
 }  // namespace octet

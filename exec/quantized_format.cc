@@ -260,6 +260,22 @@ Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
   return weights;
 }
 
+Result<StateScales> ReadStateScales(const WeightMap& encodings, int layer) {
+  const std::string site = StateSite(layer), name = "encodings." + site;
+  const Weight* scale = encodings.Find(site + std::string(kScaleSuffix));
+  if (scale == nullptr) return Corrupt(fmt::format("tensor {}.scale is missing", name));
+  StateScales s;
+  OCTET_ASSIGN(s.values, ReadScales(name + ".scale", *scale));
+  if (scale->shape.size() > 2) return Corrupt(fmt::format("tensor {}.scale is no matrix", name));
+  if (scale->shape.size() == 2) s.columns = scale->shape[1];
+  const std::string rows = site + std::string(kRowMapSuffix);
+  if (const Weight* map = encodings.Find(rows); map != nullptr) {
+    OCTET_ASSIGN(s.row_map, ReadRowMap("encodings." + rows, *map));
+    if (s.row_map.empty()) return Corrupt(fmt::format("tensor encodings.{} is empty", rows));
+  }
+  return s;
+}
+
 namespace {
 
 class Applier {
@@ -428,27 +444,11 @@ class Applier {
     return false;
   }
 
-  Result<StateScales> StateScalesOf(int layer) const {
-    const std::string site = StateSite(layer), name = "encodings." + site;
-    const Weight* scale = encodings_.Find(site + std::string(kScaleSuffix));
-    if (scale == nullptr) return Corrupt(fmt::format("tensor {}.scale is missing", name));
-    StateScales s;
-    OCTET_ASSIGN(s.values, ReadScales(name + ".scale", *scale));
-    if (scale->shape.size() > 2) return Corrupt(fmt::format("tensor {}.scale is no matrix", name));
-    if (scale->shape.size() == 2) s.columns = scale->shape[1];
-    const std::string rows = site + std::string(kRowMapSuffix);
-    if (const Weight* map = encodings_.Find(rows); map != nullptr) {
-      OCTET_ASSIGN(s.row_map, ReadRowMap("encodings." + rows, *map));
-      if (s.row_map.empty()) return Corrupt(fmt::format("tensor encodings.{} is empty", rows));
-    }
-    return s;
-  }
-
   Status States() {
     if (!graph_.state.static_scales()) return {};
     std::vector<StateScales> scales;
     for (int layer = 0; layer < graph_.layers; ++layer) {
-      OCTET_ASSIGN(StateScales own, StateScalesOf(layer));
+      OCTET_ASSIGN(StateScales own, ReadStateScales(encodings_, layer));
       scales.push_back(std::move(own));
     }
     graph_.state_scales = std::make_shared<const std::vector<StateScales>>(std::move(scales));

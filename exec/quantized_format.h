@@ -35,6 +35,10 @@ Json DescribeQuantization(const Graph& graph, const WeightMap& weights);
 Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
                                WeightMap* encodings);
 
+// The static scales of the state of block `layer` among the encodings of AttachScales. kCorrupt,
+// naming the tensor, when they are missing or malformed.
+Result<StateScales> ReadStateScales(const WeightMap& encodings, int layer);
+
 // Edits the float graph of the checkpoint into the quantized one. kCorrupt, naming the site, when
 // the description and the tensors do not fit the graph; unknown members are refused.
 Status ApplyQuantization(const Json& description, const WeightMap& encodings, Graph* graph);

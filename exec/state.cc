@@ -7,18 +7,33 @@ namespace octet {
 State::State(const Graph& graph, HistoryStorage history)
     : format_(graph.state), fixed_(graph.state_scales), layers_(static_cast<size_t>(graph.layers)) {
   for (const Node& n : graph.nodes) {
-    if (n.layer < 0) continue;
-    Layer& layer = layers_[static_cast<size_t>(n.layer)];
-    if (n.op == Op::kCausalConvSilu) layer.conv = ConvHistory(graph, n, history);
-    if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
-    layer.rows = n.width;
-    layer.N = StateSize(n);
-    layer.h.resize(static_cast<size_t>(format_.CodeBytes(layer.rows * layer.N)));
-    if (format_.dynamic_scales()) layer.h_scales.assign(static_cast<size_t>(layer.rows), 1.0f);
-    if (format_.rounding == StateRounding::kFeedback) {
-      constexpr uint8_t kNone = 0x88;  // two residuals of zero
-      layer.h_residuals.assign(static_cast<size_t>(layer.rows * ResidualBytes(layer.N)), kNone);
-    }
+    if (n.layer >= 0) Allocate(graph, n, history);
+  }
+}
+
+State State::OfBlock(const Graph& graph, int layer, HistoryStorage history) {
+  State state;
+  state.format_ = graph.state;
+  state.fixed_ = graph.state_scales;
+  state.layers_.resize(static_cast<size_t>(graph.layers));
+  const auto [begin, end] = graph.LayerRange(layer);
+  for (ValueId v = begin; v < end; ++v) {
+    state.Allocate(graph, graph.nodes[static_cast<size_t>(v)], history);
+  }
+  return state;
+}
+
+void State::Allocate(const Graph& graph, const Node& n, HistoryStorage history) {
+  Layer& layer = layers_[static_cast<size_t>(n.layer)];
+  if (n.op == Op::kCausalConvSilu) layer.conv = ConvHistory(graph, n, history);
+  if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) return;
+  layer.rows = n.width;
+  layer.N = StateSize(n);
+  layer.h.resize(static_cast<size_t>(format_.CodeBytes(layer.rows * layer.N)));
+  if (format_.dynamic_scales()) layer.h_scales.assign(static_cast<size_t>(layer.rows), 1.0f);
+  if (format_.rounding == StateRounding::kFeedback) {
+    constexpr uint8_t kNone = 0x88;  // two residuals of zero
+    layer.h_residuals.assign(static_cast<size_t>(layer.rows * ResidualBytes(layer.N)), kNone);
   }
 }
 

@@ -22,6 +22,9 @@ class State {
   // The state before the first token: all zeros, in the format graph.state. Static scales are
   // shared with the graph. A run that ignores the graph's encodings wants kFloats.
   explicit State(const Graph& graph, HistoryStorage history = HistoryStorage::kCodes);
+  // Of block `layer` alone, for passes that go layer by layer: the others have no memory.
+  static State OfBlock(const Graph& graph, int layer,
+                       HistoryStorage history = HistoryStorage::kCodes);
 
   // History of the convolution of block `layer`.
   ConvHistory& conv(int layer) { return layers_[static_cast<size_t>(layer)].conv; }
@@ -47,6 +50,8 @@ class State {
     std::vector<uint8_t> h_residuals;  // kFeedback
     friend bool operator==(const Layer&, const Layer&) = default;
   };
+  void Allocate(const Graph& graph, const Node& n, HistoryStorage history);
+
   StateFormat format_;
   std::shared_ptr<const std::vector<StateScales>> fixed_;  // by layer
   std::vector<Layer> layers_;

@@ -128,7 +128,8 @@ TEST(Checkpoint, ErrorsNameFileAndTensor) {
       WriteSafetensors(folder.At("model.safetensors"), {{"encodings.a.rows", i32}}, {}).ok());
   EXPECT_TRUE(OpenCheckpoint(folder.path()).ok()) << "which row has which scale";
   folder.Write("model.safetensors", "x");
-  EXPECT_EQ(ErrorOf(folder), folder.At("model.safetensors") + ": the file is shorter than 8 bytes");
+  EXPECT_EQ(ErrorOf(folder),
+            folder.At("model.safetensors") + ": not a safetensors file: shorter than 8 bytes");
   std::filesystem::remove(folder.At("model.safetensors"));
   folder.Write("pytorch_model.bin", ReadBytes("tests/golden/torch/module.bin"));
   EXPECT_EQ(ErrorOf(folder),

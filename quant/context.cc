@@ -37,23 +37,32 @@ void QuantContext::Report(int64_t done, int64_t total) const {
 
 Status StartStreams(QuantContext& c, std::optional<ResidualStreams>* streams) {
   if (streams->has_value()) return {};
-  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
-  ResidualStreams started(c.data, c.graph.nodes[0].width);
+  const int64_t width = c.graph.nodes[0].width;
+  std::string file;
+  if (c.work != nullptr) {
+    file = c.work->PathOf(streams == &c.float_streams ? "float" : "quantized");
+    if (c.work->finished() > 0) {
+      OCTET_ASSIGN(*streams, ResidualStreams::Reopen(c.data, width, file, c.work->finished()));
+      return {};
+    }
+  }
+  OCTET_ASSIGN(ResidualStreams started, ResidualStreams::Create(c.data, width, file));
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), -1);
   for (size_t d = 0; d < c.data.documents.size(); ++d) {
     OCTET_ASSIGN(const std::vector<float> rows, interpreter.Embed(c.data.documents[d]));
     std::ranges::copy(rows, started.leaving(d).begin());
   }
-  started.Advance();
+  OCTET_TRY(started.Advance());
   *streams = std::move(started);
   return {};
 }
 
 Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap) {
-  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), layer);
   return ForEachDocument(c, [&](size_t d, int) -> Status {
     const auto entering = c.float_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
-    State state(c.graph, HistoryStorage::kFloats);
+    State state = State::OfBlock(c.graph, layer, HistoryStorage::kFloats);
     OCTET_TRY(interpreter.RunLayer(layer, &rows, &state, tap ? tap(d) : nullptr));
     std::ranges::copy(rows, c.float_streams->leaving(d).begin());
     return {};
@@ -76,10 +85,10 @@ std::vector<uint16_t> ClusterOfChannel(const HeadClusters& clusters) {
 }
 
 Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap) {
-  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), layer);
   const auto floats = static_cast<size_t>(part * c.float_streams->width());
   return ForEachDocument(c, [&](size_t d, int) -> Status {
-    State state(c.graph, HistoryStorage::kFloats);
+    State state = State::OfBlock(c.graph, layer, HistoryStorage::kFloats);
     Tap* own = tap(d);
     const auto entering = c.float_streams->entering(d);
     for (size_t i = 0; i < entering.size(); i += floats) {
@@ -94,11 +103,11 @@ Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocume
 
 Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
                              const std::function<void(size_t)>& seen) {
-  const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+  const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), layer);
   const auto run = [&](size_t d, int) -> Status {
     const auto entering = c.quantized_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
-    State state(c.graph, HistoryStorage::kFloats);
+    State state = State::OfBlock(c.graph, layer, HistoryStorage::kFloats);
     return interpreter.RunLayer(layer, &rows, &state, tap(d));
   };
   return ForEachDocument(c, run, seen);
@@ -120,7 +129,7 @@ Status RunQuantizedBlock(QuantContext& c, int layer) {
   return ForEachDocument(c, [&](size_t d, int worker) -> Status {
     const auto entering = c.quantized_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
-    State state(c.graph);
+    State state = State::OfBlock(c.graph, layer);
     OCTET_TRY(
         program->RunLayer(layer, &rows, &state, workspaces[static_cast<size_t>(worker)].get()));
     std::ranges::copy(rows, c.quantized_streams->leaving(d).begin());

@@ -16,6 +16,7 @@
 #include "graph/graph.h"
 #include "quant/cluster.h"
 #include "quant/streams.h"
+#include "quant/work_folder.h"
 #include "tensor/weights.h"
 
 namespace octet {
@@ -39,6 +40,9 @@ struct QuantContext {
   // Mean of the float model's block output (the site "out"), by document and channel.
   std::vector<std::vector<double>> block_means = {};
 
+  // Where finished blocks and the streams are kept; null: in memory.
+  WorkFolder* work = nullptr;
+
   // Of the current block of a Mamba-2, where heads are sorted and clustered.
   std::optional<HeadClusters> clusters = {};
   // The format that states will have, and by layer its static scales, if it has them: graph.state
@@ -52,7 +56,9 @@ struct QuantContext {
   void Report(int64_t done, int64_t total) const;
 };
 
-// Fills `*streams`, unless it is started already, with the embedding's rows as they are now.
+// Fills `*streams`, a member of `c`, unless it is started already: with the embedding's rows as
+// they are now, or, when c.work has finished blocks, with what entered the first that is not
+// finished.
 Status StartStreams(QuantContext& c, std::optional<ResidualStreams>* streams);
 
 // The cluster of each channel of x [H * P], counted over the block.

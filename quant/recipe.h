@@ -103,10 +103,12 @@ struct QuantizedModel {
 
 // Runs a recipe on a float model. `calibration` describes the data for the record ("name",
 // "sha256", "tokens"). Deterministic: the same inputs give the same bytes, for any number of
-// threads. kInvalidArgument when the plan needs calibration data and there is none.
+// threads. kInvalidArgument when the plan needs calibration data and there is none. With a work
+// folder, what is finished is kept there and not in memory, the result is mapped from it, and an
+// earlier run is gone on with; the bytes are the same.
 Result<QuantizedModel> Quantize(const RecipeRun& run, Graph graph, WeightMap weights,
                                 const TokenDataset& data, const Json& calibration, ThreadPool* pool,
-                                const Progress& progress);
+                                const Progress& progress, WorkFolder* work = nullptr);
 
 }  // namespace octet
 #endif  // OCTET_QUANT_RECIPE_H_

@@ -41,15 +41,14 @@ Result<double> NegativeLogLikelihood(const Graph& graph, const WeightMap& weight
   double total = 0;
   for (const auto& document : data.documents) {
     State state(graph);
-    OCTET_TRY(program->Run(document, &state, &workspace,
-                           [&](int64_t first, int64_t rows, const float* logits) {
-                             for (int64_t r = 0; r < rows; ++r) {
-                               const auto next = static_cast<size_t>(first + r + 1);
-                               if (next == document.size()) break;
-                               total += Surprise(logits + r * graph.vocab_rows, graph.vocab_rows,
-                                                 document[next]);
-                             }
-                           }));
+    OCTET_TRY(program->Run(
+        document, &state, &workspace, [&](int64_t first, int64_t rows, const float* logits) {
+          for (int64_t r = 0; r < rows; ++r) {
+            const auto next = static_cast<size_t>(first + r + 1);
+            if (next == document.size()) break;
+            total += Surprise(logits + r * graph.vocab_rows, graph.vocab_rows, document[next]);
+          }
+        }));
   }
   return total;
 }
@@ -57,8 +56,7 @@ Result<double> NegativeLogLikelihood(const Graph& graph, const WeightMap& weight
 }  // namespace
 
 Result<QuantPlan> SweepAlpha(const QuantPlan& plan, const Graph& graph, const WeightMap& weights,
-                             const TokenDataset& data, ThreadPool* pool,
-                             const Progress& progress) {
+                             const TokenDataset& data, ThreadPool* pool, const Progress& progress) {
   TokenDataset sample = data;
   sample.documents.resize(std::min(kDocuments, sample.documents.size()));
   QuantPlan best = WithAlpha(plan, kAlphas[0]);

@@ -447,7 +447,7 @@ TEST_F(CliErrorsTest, FileSizeLimit) {
   }
   args[2] = command;
   const std::vector<std::string> before = Entries();
-  ExpectError(Execute(args), 1, {"model.safetensors", "large"});
+  ExpectError(Execute(args), 1, {".safetensors", "large"});
   EXPECT_EQ(Entries(), before);
 }
 
@@ -460,7 +460,7 @@ TEST_F(CliErrorsTest, FullDisk) {
   const Outcome o = Octet(QuickQuantize(kBooks, "absmax", disk + "/q"));
   const bool empty = std::filesystem::is_empty(disk);
   umount(disk.c_str());
-  ExpectError(o, 1, {"model.safetensors", "space"});
+  ExpectError(o, 1, {".safetensors", "space"});
   EXPECT_TRUE(empty);
 }
 

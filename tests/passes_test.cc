@@ -6,7 +6,8 @@
 //  3. With a factor g the squared error falls by exactly n (2 g - g^2) |c*|^2; g = auto lies
 //  between
 //     0 and 1 and trusts many documents more than few.
-//  4. Every recipe runs with its defaults for 1, 2, 4 and 8 groups.
+//  4. Every recipe runs with its defaults for 1, 2, 4 and 8 groups; its options are typed and
+//  checked.
 #include <algorithm>
 #include <cmath>
 
@@ -311,6 +312,25 @@ TEST(Recipes, DefaultsRunForEveryNumberOfGroups) {
       EXPECT_LT(RelativeError(got, want), int4 ? 0.5 : 0.15) << recipe.name << groups;
     }
   }
+}
+
+TEST(Options, AreTypedAndChecked) {
+  const Recipe* recipe = *FindRecipe("ssdi8-plus-w4a8");
+  const auto parse = [&](const char* key, Json value) {
+    Json o = Json::MakeObject();
+    o.Set(key, std::move(value));
+    return RecipeOptions::Parse(recipe->options(), o);
+  };
+  EXPECT_EQ(parse("group", "64")->Int("group"), 64);
+  EXPECT_THAT(parse("groups", 64).status().message(), testing::HasSubstr("unknown option groups"));
+  EXPECT_THAT(parse("group", "x").status().message(), testing::HasSubstr("between 32 and 1024"));
+  EXPECT_THAT(parse("state", "i4").status().message(), testing::HasSubstr("f32, f16, f16+sr, i16"));
+  EXPECT_THAT(FindRecipe("gptq9").status().message(), testing::HasSubstr("ssdi8-w8a8"));
+  const RandomModel m = MakeRandomModel(SmallConfig(1), 1);
+  ThreadPool pool(1);
+  const Result<QuantizedModel> none = Quantize(*PlanRecipe(*recipe, Json(), Family::kMamba2),
+                                               m.graph, m.weights, {}, Json(), &pool, {});
+  EXPECT_THAT(none.status().message(), testing::HasSubstr("needs calibration text"));
 }
 
 }  // namespace

@@ -1,12 +1,22 @@
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <system_error>
+
 #include <fmt/format.h>
 
 #include "apps/cli/commands.h"
 #include "apps/cli/shared.h"
+#include "base/version.h"
 #include "io/output_folder.h"
+#include "kernels/isa.h"
 #include "quant/auto_recipe.h"
+#include "quant/work_folder.h"
 
 namespace octet::cli {
 namespace {
+
+namespace fs = std::filesystem;
 
 Result<Json> ParseOptions(const std::vector<std::string>& options) {
   Json given = Json::MakeObject();
@@ -51,6 +61,50 @@ Result<std::string> TakeBase(Json* options, std::string fallback) {
   if (name == kAuto) return InvalidArgument("--option base=auto: must be another recipe");
   options->Erase("base");
   return name;
+}
+
+// Beside the output folder, so that it is on the same disk.
+std::string WorkPath(const std::string& output) {
+  std::error_code error;
+  fs::path target = fs::absolute(output, error).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();
+  return target.string() + ".partial";
+}
+
+// Everything that determines the bytes of the result. The model's files stand for their content by
+// size and time: reading all of them would take as long as quantizing some blocks.
+Json DescribeRun(const RecipeRun& recipe, const std::string& model, const Json& calibration) {
+  Json files = Json::MakeArray();
+  std::error_code error;
+  for (const auto& file : fs::directory_iterator(model, error)) {
+    const std::string extension = file.path().extension().string();
+    if (extension != ".safetensors" && extension != ".bin" && extension != ".json") continue;
+    const std::string name = file.path().filename().string();
+    const auto time = file.last_write_time(error).time_since_epoch().count();
+    files.Append(fmt::format("{} {} {}", name, file.file_size(error), time));
+  }
+  std::ranges::sort(files.AsArray(), {}, [](const Json& f) { return f.AsString(); });
+  Json run = Json::MakeObject();
+  run.Set("model", files);
+  run.Set("recipe", recipe.name);
+  run.Set("options", recipe.options);
+  run.Set("plan", ToJson(recipe.plan));
+  run.Set("calibration", calibration);
+  run.Set("version", kVersion);
+  run.Set("instruction sets", static_cast<int64_t>(AllowedIsas()));
+  return run;
+}
+
+Result<WorkFolder> OpenWork(const std::string& output, const Json& run, int layers) {
+  OCTET_ASSIGN(WorkFolder work, WorkFolder::Open(WorkPath(output), run));
+  if (!work.discarded().empty()) {
+    PrintNote(
+        fmt::format("{} is of another run ({}); starting again", work.path(), work.discarded()));
+  } else if (work.finished() > 0) {
+    PrintNote(fmt::format("going on after block {} of {}, as {} has it", work.finished(), layers,
+                          work.path()));
+  }
+  return work;
 }
 
 // Mistakes in the recipe's name or options, before a model is loaded.
@@ -157,6 +211,7 @@ struct Quantized {
   CheckedModel checked;
   QuantPlan plan;
   std::vector<AutoAttempt> attempts;
+  std::optional<WorkFolder> work = {};  // holds tensors of the model until that is written
 };
 
 Result<Quantized> QuantizeAuto(const QuantizeCommand& c, Json given, const FloatCheckpoint& source,
@@ -184,8 +239,14 @@ Result<Quantized> QuantizeByRecipe(const QuantizeCommand& c, const Json& given,
                                    const FloatCheckpoint& source, const CalibrationText& text,
                                    const Progress& progress) {
   OCTET_ASSIGN(const RecipeRun recipe, PlanRecipeNamed(c.recipe, given, FamilyOf(source.graph)));
-  OCTET_ASSIGN(CheckedModel checked, QuantizeAndCheck(recipe, source, text, c.threads, progress));
-  return Quantized{std::move(checked), recipe.plan, {}};
+  OCTET_ASSIGN(WorkFolder work,
+               OpenWork(c.output, DescribeRun(recipe, c.model, text.record), source.graph.layers));
+  Result<CheckedModel> checked = QuantizeAndCheck(recipe, source, text, c.threads, progress, &work);
+  if (!checked.ok()) {
+    (void)work.Remove();  // the first error is the one to tell
+    return checked.status();
+  }
+  return Quantized{*std::move(checked), recipe.plan, {}, std::move(work)};
 }
 
 // Whether the recipe looks at calibration text; also its errors.
@@ -213,12 +274,16 @@ Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(const CalibrationText text,
                LoadCalibration({c.calibration, c.samples, c.length, c.seed, calibrates}, model,
                                c.threads, bar.Callback()));
-  OCTET_ASSIGN(const Quantized quantized,
-               is_auto ? QuantizeAuto(c, given, source, text, bar.Callback())
-                       : QuantizeByRecipe(c, given, source, text, bar.Callback()));
+  OCTET_ASSIGN(Quantized quantized, is_auto
+                                        ? QuantizeAuto(c, given, source, text, bar.Callback())
+                                        : QuantizeByRecipe(c, given, source, text, bar.Callback()));
   const CheckedModel& checked = quantized.checked;
   const bool written = checked.check.Failures().empty() || c.force;
-  if (written) OCTET_TRY(WriteModelFolder(checked.model, source, c.model, c.output));
+  const Status saved =
+      written ? WriteModelFolder(checked.model, source, c.model, c.output) : Status();
+  const Status removed = quantized.work ? quantized.work->Remove() : Status();
+  OCTET_TRY(saved);
+  OCTET_TRY(removed);
   if (!c.save_recipe.empty()) {
     OCTET_TRY(WriteTextFile(c.save_recipe, ToJson(quantized.plan).Dump(2) + "\n"));
   }

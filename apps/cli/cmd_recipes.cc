@@ -107,7 +107,7 @@ Status Run(const RecipesCommand& c) {
   }
   Print(text +
         "The value after = is the default. A recipe can also be a JSON file; see\n--schema. "
-        "octet quantize --recipe auto chooses widths by measurement; see its --help.\n");
+        "octet quantize --recipe auto chooses widths by measurement.\n");
   return {};
 }
 

@@ -25,7 +25,7 @@ constexpr const char* kExamples = R"(
 Examples:
   octet demo
   octet quantize mamba2-130m --recipe ssdi8-plus-w8a8 --output mamba2-130m-w8a8
-  octet quantize mamba2-130m --recipe auto --budget-mb 120 --output mamba2-130m-auto
+  octet quantize mamba2-130m --recipe auto --budget-mb 120 --output mamba2-auto
   octet compare mamba2-130m mamba2-130m-w8a8 --text wiki.test.raw
   octet generate mamba2-130m-w8a8 --prompt "Once upon a time" -n 64
   octet bench mamba2-130m mamba2-130m-w8a8 --threads 2
@@ -193,6 +193,10 @@ class Parser {
         ->type_name("FILE.json");
     Seed(c, &q.seed);
     c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
+    c->footer(
+        "\nFinished blocks go to DIR.partial, so memory holds one block. Where a run was\n"
+        "killed, the same command goes on after the last finished block and gives the\n"
+        "same bytes; any other starts again. The folder is removed at the end.");
     Threads(c, &q.threads);
   }
 

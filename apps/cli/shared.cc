@@ -122,11 +122,11 @@ std::vector<std::string> TextWarnings(const CalibrationText& text) {
 
 Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckpoint& source,
                                       const CalibrationText& text, int threads,
-                                      const Progress& progress) {
+                                      const Progress& progress, WorkFolder* work) {
   ThreadPool pool(threads);
   CheckedModel checked;
   OCTET_ASSIGN(checked.model, Quantize(recipe, source.graph, source.weights, text.data, text.record,
-                                       &pool, progress));
+                                       &pool, progress, work));
   OCTET_ASSIGN(checked.check,
                SelfCheck(source.graph, source.weights, checked.model, text.check, &pool, progress));
   return checked;

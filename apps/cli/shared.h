@@ -57,14 +57,14 @@ Result<CalibrationText> LoadCalibration(const CalibrationFlags& flags,
 // Sentences about text of which there is too little to say much.
 std::vector<std::string> TextWarnings(const CalibrationText& text);
 
-// A quantized model that was checked, in memory.
+// A quantized model that was checked, in memory or mapped from a work folder.
 struct CheckedModel {
   QuantizedModel model;
   SelfCheckReport check;
 };
 Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckpoint& source,
                                       const CalibrationText& text, int threads,
-                                      const Progress& progress);
+                                      const Progress& progress, WorkFolder* work = nullptr);
 
 // Writes the model folder: config.json of `source` with quantization_config, model.safetensors, and
 // the tokenizer files of `source_folder`. Nothing is left at `output` or beside it on an error.

@@ -105,14 +105,16 @@ void ProgressBar::Erase() {
 
 void ProgressBar::Update(std::string_view what, int64_t done, int64_t total) {
   const std::lock_guard lock(mutex_);
+  const double fraction =
+      static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, total));
   if (what != what_) {
     Erase();
     what_ = what;
     started_ = shown_ = Clock::now();
+    first_ = fraction;
   }
   if (done >= total) return Erase();
   const double elapsed = Since(started_);
-  const double fraction = static_cast<double>(done) / static_cast<double>(total);
   const bool slow = elapsed > kQuietSeconds ||
                     (elapsed > kQuietSeconds / 4 && elapsed / fraction > 2 * kQuietSeconds);
   if (!slow || Since(shown_) < (terminal_ ? kRedrawSeconds : kLineSeconds)) return;
@@ -122,8 +124,8 @@ void ProgressBar::Update(std::string_view what, int64_t done, int64_t total) {
 
 void ProgressBar::Draw(double fraction, double elapsed) {
   std::string left;
-  if (fraction > 0) {
-    left = fmt::format(", {} left", FormatSeconds(elapsed / fraction * (1 - fraction)));
+  if (const double gained = fraction - first_; gained > 0) {
+    left = fmt::format(", {} left", FormatSeconds(elapsed / gained * (1 - fraction)));
   }
   if (!terminal_) {
     fmt::print(stderr, "{}: {:.0f} %{}\n", what_, 100 * fraction, left);

@@ -54,6 +54,7 @@ class ProgressBar {
   const bool terminal_;
   bool drawn_ = false;
   std::string what_;
+  double first_ = 0;  // share that was done when it started: a run may go on with an earlier one
   Clock::time_point started_, shown_;
 };
 

@@ -244,7 +244,7 @@ class EncodeSitesPass {
     }
     OCTET_ASSIGN(const SitePlan plan, PlanNode(*rule, norm, nullptr));
     const SitePlans plans = {{norm.site, plan}};
-    const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+    const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), -1);
     ObserverTap total(-1, plans, options_);
     for (size_t d = 0; d < c.float_streams->documents(); ++d) {
       ObserverTap tap(-1, plans, options_);

@@ -50,12 +50,17 @@ Weight Int8Weight(const Weight& w, const std::vector<int64_t>& ends) {
   return q;
 }
 
+// Row by row: a head in fp32 may be half a gigabyte, and a copy of it another.
 Weight Float16Weight(const Weight& w) {
-  const std::vector<float> values = ToF32(w);
-  std::vector<std::byte> bytes(values.size() * 2);
-  for (size_t i = 0; i < values.size(); ++i) {
-    const uint16_t half = F32ToF16(values[i]);
-    std::memcpy(bytes.data() + 2 * i, &half, 2);
+  const auto columns = static_cast<size_t>(w.columns());
+  std::vector<float> row(columns);
+  std::vector<std::byte> bytes(static_cast<size_t>(w.count()) * 2);
+  for (int64_t r = 0; r < w.rows(); ++r) {
+    RowToF32(w, r, row.data());
+    for (size_t i = 0; i < columns; ++i) {
+      const uint16_t half = F32ToF16(row[i]);
+      std::memcpy(bytes.data() + 2 * (static_cast<size_t>(r) * columns + i), &half, 2);
+    }
   }
   return MakeWeight(DType::kF16, std::move(bytes), w.shape);
 }
@@ -163,7 +168,7 @@ class QuantizeWeightsPass {
       if (rule == nullptr || rule->method != WeightMethod::kGptq) continue;
       if (t.name == "embedding") return InvalidArgument("gptq cannot choose codes of embedding");
       OCTET_ASSIGN(Hessian hessian, Hessian::Create(InputOf(c.graph, t).width));
-      const Interpreter interpreter(c.graph, c.weights, AllowedIsas());
+      const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), -1);
       for (size_t d = 0; d < c.quantized_streams->documents(); ++d) {
         OCTET_ASSIGN(const std::vector<float> rows,
                      interpreter.FinalNorm(c.quantized_streams->entering(d), nullptr));
@@ -238,7 +243,8 @@ class QuantizeWeightsPass {
       return InvalidArgument(fmt::format("tensor {} is quantized already", t.full));
     if (rule.bits == 16) {
       // 16 bits already, or beyond what fp16 can hold.
-      if (w.dtype != DType::kF32 || AbsMax(ToF32(w).data(), w.count()) > 65504.0f) return {};
+      if (w.dtype != DType::kF32) return {};
+      if (AbsMax(reinterpret_cast<const float*>(w.data), w.count()) > 65504.0f) return {};
       c.weights.Set(t.full, Float16Weight(w));
       return {};
     }

@@ -8,68 +8,70 @@
 namespace octet {
 namespace {
 
-// A matrix in double, for exact-enough products that are rounded once at the end.
-struct Matrix {
-  int64_t rows, cols;
-  std::vector<double> values;
-
-  explicit Matrix(const Weight& w) : rows(w.rows()), cols(w.columns()) {
-    const std::vector<float> f = ToF32(w);
-    values.assign(f.begin(), f.end());
-  }
-  void ScaleColumns(const std::vector<float>& factors) {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) {
-        values[static_cast<size_t>(r * cols + c)] *=
-            static_cast<double>(factors[static_cast<size_t>(c)]);
-      }
-    }
-  }
-  // this <- this H^T
-  void RotateRows(const HadamardShape& h) { HadamardRowsF64(h, values.data(), rows); }
-  // this <- H this
-  void RotateColumns(const HadamardShape& h) {
-    Transpose();
-    RotateRows(h);
-    Transpose();
-  }
-  void Transpose() {
-    std::vector<double> t(values.size());
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t c = 0; c < cols; ++c) {
-        t[static_cast<size_t>(c * rows + r)] = values[static_cast<size_t>(r * cols + c)];
-      }
-    }
-    values = std::move(t);
-    std::swap(rows, cols);
-  }
-  Weight ToWeight() const {
-    return MakeWeight(std::vector<float>(values.begin(), values.end()), {rows, cols});
-  }
-};
+// Products are in double and rounded once at the end.
 
 std::vector<float> Ones(int64_t n) {
   return std::vector<float>(static_cast<size_t>(n), 1.0f);
 }
 
-// Multiplies the columns of `matrix` by the norm weight `norm` and sets that to ones.
-Status FoldNorm(const std::string& norm, WeightMap* weights, Matrix* matrix) {
+// w [diag(factors)] H^T; no factors: all are 1. A block of rows at a time is in double.
+Weight RotateRows(const Weight& w, const std::vector<float>& factors, const HadamardShape& h) {
+  constexpr int64_t kRows = 256;
+  const int64_t rows = w.rows(), cols = w.columns();
+  std::vector<float> rotated(static_cast<size_t>(rows * cols));
+  std::vector<double> block;
+  for (int64_t first = 0; first < rows; first += kRows) {
+    const int64_t count = std::min(kRows, rows - first);
+    float* out = rotated.data() + first * cols;
+    for (int64_t r = 0; r < count; ++r) {
+      RowToF32(w, first + r, out + r * cols);
+    }
+    block.assign(out, out + count * cols);
+    for (int64_t i = 0; i < count * cols && !factors.empty(); ++i) {
+      block[static_cast<size_t>(i)] *= static_cast<double>(factors[static_cast<size_t>(i % cols)]);
+    }
+    HadamardRowsF64(h, block.data(), count);
+    std::ranges::transform(block, out, [](double v) { return static_cast<float>(v); });
+  }
+  return MakeWeight(std::move(rotated), {rows, cols});
+}
+
+std::vector<double> Transpose(const std::vector<double>& m, int64_t rows, int64_t cols) {
+  std::vector<double> t(m.size());
+  for (int64_t r = 0; r < rows; ++r) {
+    for (int64_t c = 0; c < cols; ++c) {
+      t[static_cast<size_t>(c * rows + r)] = m[static_cast<size_t>(r * cols + c)];
+    }
+  }
+  return t;
+}
+
+// H w
+Weight RotateColumns(const Weight& w, const HadamardShape& h) {
+  const std::vector<float> values = ToF32(w);
+  std::vector<double> m =
+      Transpose(std::vector<double>(values.begin(), values.end()), w.rows(), w.columns());
+  HadamardRowsF64(h, m.data(), w.columns());
+  m = Transpose(m, w.columns(), w.rows());
+  return MakeWeight(std::vector<float>(m.begin(), m.end()), {w.rows(), w.columns()});
+}
+
+// The values of the norm weight `norm`, which becomes ones.
+Result<std::vector<float>> TakeNorm(const std::string& norm, WeightMap* weights) {
   OCTET_ASSIGN(const Weight w, weights->Get(norm));
-  matrix->ScaleColumns(ToF32(w));
   weights->Set(norm, MakeWeight(Ones(w.count()), {w.count()}));
-  return {};
+  return ToF32(w);
 }
 
 // out_proj <- out_proj [diag(gamma)] H_I^T, for an online Hadamard before it.
 Status RotateOutProj(const std::string& mixer, const HadamardShape& hi, bool migrate_gamma,
                      WeightMap* weights) {
   OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
-  Matrix out(out_proj);
+  std::vector<float> gamma;
   if (migrate_gamma && weights->Find(mixer + "norm.weight") != nullptr) {  // Mamba has no such norm
-    OCTET_TRY(FoldNorm(mixer + "norm.weight", weights, &out));
+    OCTET_ASSIGN(gamma, TakeNorm(mixer + "norm.weight", weights));
   }
-  out.RotateRows(hi);
-  weights->Set(mixer + "out_proj.weight", out.ToWeight());
+  weights->Set(mixer + "out_proj.weight", RotateRows(out_proj, gamma, hi));
   return {};
 }
 
@@ -77,21 +79,17 @@ Status RotateOutProj(const std::string& mixer, const HadamardShape& hi, bool mig
 Status RotateBlock(const std::string& block, const HadamardShape& hd, WeightMap* weights) {
   const std::string mixer = block + "mixer.";
   OCTET_ASSIGN(const Weight in_proj, weights->Get(mixer + "in_proj.weight"));
-  Matrix in(in_proj);
-  OCTET_TRY(FoldNorm(block + "norm.weight", weights, &in));
-  in.RotateRows(hd);
-  weights->Set(mixer + "in_proj.weight", in.ToWeight());
+  OCTET_ASSIGN(const std::vector<float> gamma, TakeNorm(block + "norm.weight", weights));
+  weights->Set(mixer + "in_proj.weight", RotateRows(in_proj, gamma, hd));
 
   OCTET_ASSIGN(const Weight out_proj, weights->Get(mixer + "out_proj.weight"));
-  Matrix out(out_proj);
-  out.RotateColumns(hd);
-  weights->Set(mixer + "out_proj.weight", out.ToWeight());
+  weights->Set(mixer + "out_proj.weight", RotateColumns(out_proj, hd));
   if (const Weight* bias = weights->Find(mixer + "out_proj.bias"); bias != nullptr) {
-    Matrix b(*bias);
-    b.Transpose();  // [D, 1] to one row
-    b.RotateRows(hd);
-    weights->Set(mixer + "out_proj.bias",
-                 MakeWeight(std::vector<float>(b.values.begin(), b.values.end()), {bias->count()}));
+    Weight row = *bias;
+    row.shape = {1, bias->count()};
+    Weight rotated = RotateRows(row, {}, hd);
+    rotated.shape = {bias->count()};
+    weights->Set(mixer + "out_proj.bias", std::move(rotated));
   }
   return {};
 }
@@ -101,15 +99,11 @@ Status RotateEnds(const HadamardShape& hd, QuantContext* c) {
   const Node& norm = c->graph.nodes[static_cast<size_t>(logits.in[0])];
   const std::string table = c->graph.nodes[0].weights[0];
   OCTET_ASSIGN(const Weight head, c->weights.Get(logits.weights[0]));
-  Matrix rotated_head(head);
-  OCTET_TRY(FoldNorm(norm.weights[0], &c->weights, &rotated_head));
-  rotated_head.RotateRows(hd);
   OCTET_ASSIGN(const Weight embedding, c->weights.Get(table));
-  Matrix rotated_table(embedding);
-  rotated_table.RotateRows(hd);
-  c->weights.Set(table, rotated_table.ToWeight());
+  OCTET_ASSIGN(const std::vector<float> gamma, TakeNorm(norm.weights[0], &c->weights));
+  c->weights.Set(table, RotateRows(embedding, {}, hd));
   logits.weights[0] = "lm_head.weight";  // tied or not, the two matrices differ from now on
-  c->weights.Set(logits.weights[0], rotated_head.ToWeight());
+  c->weights.Set(logits.weights[0], RotateRows(head, gamma, hd));
   return {};
 }
 
