@@ -4,8 +4,7 @@
 //  2. Mean correction with g = 1: the mean of the residual stream after every block is the float
 //     model's on the calibration data (methods_mamba 2.8.7), also where out_proj had a bias.
 //  3. With a factor g the squared error falls by exactly n (2 g - g^2) |c*|^2; g = auto lies
-//  between
-//     0 and 1 and trusts many documents more than few.
+//     between 0 and 1 and trusts many documents more than few.
 //  4. Every recipe runs with its defaults for 1, 2, 4 and 8 groups; its options are typed and
 //  checked.
 #include <algorithm>
