@@ -20,7 +20,7 @@ std::array<ValueId, 3> Selection(const Mamba1Config& c, ValueId x_dbl, GraphBuil
 }  // namespace
 
 Graph Mamba1Graph(const Mamba1Config& c, const WeightMap& weights) {
-  auto optional = [&](std::string name) {
+  auto optional = [&](const std::string& name) {
     return weights.Find(name) != nullptr ? name : std::string();
   };
   ScanAttributes scan;

@@ -195,6 +195,7 @@ Result<std::vector<CompareReport>> CompareAll(
       [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) {
         const Window& w = windows[static_cast<size_t>(i)];
         std::vector<RowComparison*> out;
+        out.reserve(rows.size());
         for (auto& r : rows) {
           out.push_back(r.data() + offsets[static_cast<size_t>(i)]);
         }

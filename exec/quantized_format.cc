@@ -383,7 +383,9 @@ class Applier {
     for (const auto& [name, tensor] : encodings_.all()) {
       if (EndsWith(name, kZeroSuffix) || IsOfState(name)) continue;
       const std::string site = name.substr(0, name.rfind('.'));
-      if (sites.count(site) == 0) return Bad("scales for an unknown site " + site);
+      if (!EndsWith(name, kScaleSuffix) || sites.count(site) == 0) {
+        return Bad("scales for an unknown site " + site);
+      }
       OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + name, tensor));
       graph_.encodings[site] = {DType::kI8, ScaleSource::kStatic, std::move(scales)};
     }

@@ -176,8 +176,8 @@ class Search {
   Status WithinBudget() {
     for (int round = 0; round < kRounds; ++round) {
       const Result<Widths> widths = LeastCost(choices_, *limit_.budget_bytes - fixed_bytes_);
-      if (!widths.ok()) return TooSmall();
-      if (Tried(*widths)) break;
+      if (!widths.ok() && best_.empty()) return TooSmall();
+      if (!widths.ok() || Tried(*widths)) break;
       OCTET_TRY(Try(*widths, false).status());
     }
     const Widths* uniform = nullptr;

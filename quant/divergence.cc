@@ -24,7 +24,7 @@ double RowKl(const float* reference, const float* candidate, int64_t vocab) {
     const double lr = static_cast<double>(reference[i]) - zr;
     kl += std::exp(lr) * (lr - (static_cast<double>(candidate[i]) - zc));
   }
-  return std::max(0.0, kl);
+  return kl < 0 ? 0 : kl;  // a NaN stays one
 }
 
 }  // namespace octet

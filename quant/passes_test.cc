@@ -222,6 +222,9 @@ TEST(EncodeSitesTest, RefusesByName) {
   EXPECT_THAT(error(Mamba1(), {.sites = "x", .granularity = kGroup}),
               HasSubstr("layers.0.x: there are no groups"));
   EXPECT_THAT(error(Mamba2(), {.sites = "x", .granularity = kChunk}), HasSubstr("layers.0.x"));
+  EXPECT_THAT(error(Mamba2(), {.sites = "xBC_in", .granularity = kCluster}),
+              HasSubstr("layers.0.xBC_in: only x of an Ssd has clusters"));
+  EXPECT_THAT(error(Mamba1(), {.sites = "x", .granularity = kCluster}), HasSubstr("clusters"));
   EXPECT_THAT(error(Mamba2(), {.sites = "ssd.score", .granularity = kChannel}),
               HasSubstr("granularity must be group or chunk"));
   EXPECT_THAT(error(Mamba2(), {.sites = "ssd.state"}), HasSubstr("channel or chunk"));
@@ -400,6 +403,35 @@ TEST(Gptq, SeesInputsBehindQuantizedBlocks) {
     const Weight rtn =
         QuantizeInt4Rtn(*before.weights.Find(LayerTensor(1, name)), 32, Int4Step::kAbsMax, &pool);
     EXPECT_NE(ToF32(got), ToF32(rtn)) << name;
+  }
+}
+
+// Nothing static is calibrated here: the float model's means are observed all the same.
+TEST(MeanCorrection, NeedsNoStaticSite) {
+  QuantPlan plan;
+  plan.weights = {{.tensors = "linears", .bits = 4, .group = 32}};
+  plan.mean_correction = "1";
+  const Parts before = Mamba2();
+  Parts p = before;
+  ASSERT_TRUE(RunPassesOn(PassesOf(plan), &p.graph, &p.weights, Text()).ok());
+  const auto mean = [](const Parts& parts) {
+    std::vector<double> sums(8);
+    double tokens = 0;
+    for (const Seen& document : RunFloat(parts, Text())) {
+      const Floats& rows = document.now.at("layers.1.residual");
+      for (size_t i = 0; i < rows.size(); ++i) {
+        sums[i % 8] += static_cast<double>(rows[i]);
+      }
+      tokens += static_cast<double>(rows.size() / 8);
+    }
+    for (double& s : sums) {
+      s /= tokens;
+    }
+    return sums;
+  };
+  const std::vector<double> want = mean(before), got = mean(p);
+  for (size_t c = 0; c < 8; ++c) {
+    EXPECT_NEAR(got[c], want[c], 1e-4);
   }
 }
 

@@ -319,6 +319,15 @@ Status CheckPlan(const QuantPlan& p) {
   if (!p.reorder_heads && p.state_scales == StateLayout::kCluster) {
     return InvalidArgument("state_scales can be cluster with reorder_heads only");
   }
+  for (const ForkRule& f : p.forks) {
+    if (f.site.empty() || f.site.find('.') != f.site.npos) {
+      return InvalidArgument(fmt::format("a fork's site is \"{}\", but must be one word", f.site));
+    }
+    const auto same = [&](const ForkRule& o) { return o.reader == f.reader && o.input == f.input; };
+    if (std::ranges::count_if(p.forks, same) > 1) {
+      return InvalidArgument(fmt::format("input {} of {} is forked twice", f.input, f.reader));
+    }
+  }
   for (const SiteRule& r : p.sites) {
     if (r.codec != "float") OCTET_TRY(ParseCodec(r.codec).status());
     if (!p.reorder_heads && r.granularity == Granularity::kCluster) {
@@ -393,14 +402,23 @@ bool ContainsLayer(std::string_view layers, int layer) {
 }
 
 bool MatchesName(std::string_view pattern, std::string_view name) {
-  const size_t star = pattern.find('*');
-  if (star == pattern.npos) return pattern == name;
-  if (!name.starts_with(pattern.substr(0, star))) return false;
-  const std::string_view rest = pattern.substr(star + 1);
-  for (size_t i = star; i <= name.size(); ++i) {
-    if (MatchesName(rest, name.substr(i))) return true;
+  size_t p = 0, n = 0;
+  size_t star = pattern.npos, after = 0;  // the last star, and the end of what it stands for
+  while (n < name.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      after = n;
+    } else if (p < pattern.size() && pattern[p] == name[n]) {
+      ++p;
+      ++n;
+    } else if (star != pattern.npos) {
+      p = star + 1;
+      n = ++after;
+    } else {
+      return false;
+    }
   }
-  return false;
+  return pattern.find_first_not_of('*', p) == pattern.npos;
 }
 
 }  // namespace octet

@@ -52,7 +52,7 @@ struct SiteRule {
   std::string codec = "int8";  // a name of tensor/codec.h, or "float"
   Granularity granularity = Granularity::kTensor;
   ObserverKind observer = ObserverKind::kAbsMax;
-  double alpha = 1.0;        // kPercentile: in (0, 1]
+  double alpha = 1.0;        // kPercentile: in [0.5, 1]
   std::string same_as = "";  // the site shares the scales of this one, where it is a part of it
   bool optional = false;     // a site of some families only: no error where no block has it
 
@@ -135,8 +135,8 @@ Result<std::optional<double>> ParseMeanCorrection(const std::string& text);
 bool NeedsCalibration(const QuantPlan& plan);
 
 Json ToJson(const QuantPlan& plan);
-// Sets what `j` has on `*plan`; "sites" and "weights" are appended. Unknown members, wrong types
-// and values outside their ranges are refused: kInvalidArgument naming the member.
+// Sets what `j` has on `*plan`; "forks", "sites" and "weights" are appended. Unknown members, wrong
+// types and values outside their ranges are refused: kInvalidArgument naming the member.
 Status ApplyJson(const Json& j, QuantPlan* plan);
 // JSON Schema (draft 2020-12) of what ApplyJson takes.
 Json PlanSchema();

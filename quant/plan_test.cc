@@ -152,6 +152,10 @@ TEST(CheckPlanTest, RefusesWhatMeansNothing) {
   EXPECT_THAT(error(R"({"state_observer": "octav"})"), HasSubstr("state_observer"));
   EXPECT_THAT(error(R"({"state_observer": "percentile"})"), HasSubstr("state_observer"));
   EXPECT_THAT(error(R"({"hadamard": "dct"})"), HasSubstr("dct"));
+  EXPECT_THAT(error(R"({"forks": [{"site": "a.b", "reader": "y"}]})"), HasSubstr("one word"));
+  EXPECT_THAT(error(R"({"forks": [{"reader": "y"}]})"), HasSubstr("one word"));
+  EXPECT_THAT(error(R"({"forks": [{"site": "a", "reader": "y"}, {"site": "b", "reader": "y"}]})"),
+              HasSubstr("forked twice"));
   for (const char* bad : {"1.5", "-0.1", "nan", "half", "", "0.5x"}) {
     EXPECT_THAT(error(std::string(R"({"mean_correction": ")") + bad + "\"}"),
                 HasSubstr("between 0 and 1"))
@@ -197,6 +201,16 @@ TEST(Names, Patterns) {
                         {"", "", true}}) {
     EXPECT_EQ(MatchesName(c.pattern, c.name), c.matches) << c.pattern << " " << c.name;
   }
+}
+
+TEST(Names, ManyStarsEndSoon) {
+  std::string pattern, name;
+  for (int i = 0; i < 100000; ++i) {
+    pattern += "*a";
+    name += "a";
+  }
+  EXPECT_TRUE(MatchesName(pattern, name));
+  EXPECT_FALSE(MatchesName(std::string(300, '*') + "a*a*a*z", std::string(300, 'a')));
 }
 
 TEST(Calibration, IsNeededByWhatObservesText) {

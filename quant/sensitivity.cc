@@ -224,7 +224,7 @@ Result<Reference> RunReference(const Graph& graph, const WeightMap& weights,
                                const std::vector<TokenId>& document) {
   const Interpreter interpreter(graph, weights, AllowedIsas());
   Reference r;
-  State state(graph);
+  State state(graph, HistoryStorage::kFloats);
   OCTET_ASSIGN(std::vector<float> residual, interpreter.Embed(document));
   for (int layer = 0; layer < graph.layers; ++layer) {
     r.streams.push_back(residual);
@@ -249,7 +249,7 @@ Status RunVariant(const Prepared& p, const Variant& v, const Reference& referenc
   if (!site) weights.Set(v.full, v.weight);
   const Interpreter interpreter(p.graph, weights, AllowedIsas());
   OneSiteTap tap(p.graph, v.full);
-  State state(p.graph);
+  State state(p.graph, HistoryStorage::kFloats);
   const int first = FirstBlock(p.graph, v);
   std::vector<float> residual = reference.streams[static_cast<size_t>(first)];
   if (v.full == p.graph.nodes[0].weights[0]) {

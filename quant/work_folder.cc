@@ -83,9 +83,17 @@ void AttachBiases(int blocks, const WeightMap& before, const WeightMap& weights,
 
 // Whether a run leaves a file of that name.
 bool IsOwn(std::string_view name) {
-  constexpr std::array<std::string_view, 5> kStems = {"progress.json", "block.", "ends.safetensors",
-                                                      "float.", "quantized."};
-  return std::ranges::any_of(kStems, [name](std::string_view s) { return name.starts_with(s); });
+  constexpr std::string_view kUnfinished = ".partial", kTensors = ".safetensors";
+  if (name.ends_with(kUnfinished)) name.remove_suffix(kUnfinished.size());
+  if (name == "progress.json" || name == "ends.safetensors") return true;
+  if (name.ends_with(kTensors)) name.remove_suffix(kTensors.size());
+  for (const std::string_view stem : {"block.", "float.", "quantized."}) {
+    if (!name.starts_with(stem)) continue;
+    const std::string_view number = name.substr(stem.size());
+    return !number.empty() &&
+           std::ranges::all_of(number, [](char c) { return c >= '0' && c <= '9'; });
+  }
+  return false;
 }
 
 // The first member in which two descriptions of a run differ.

@@ -54,9 +54,13 @@ Result<SitePlan> PlanNode(const SiteRule& rule, const Node& n, const SsdAttribut
     case Granularity::kGroup:
       if (ssd == nullptr) return Mismatch(n.site, "there are no groups in this model");
       return SitePlan{&rule, ScaleAxis::kColumn, ssd->groups};
+    case Granularity::kCluster:
+      if (ssd == nullptr || n.site != fmt::format("layers.{}.x", n.layer)) {
+        return Mismatch(n.site, "only x of an Ssd has clusters");
+      }
+      return SitePlan{&rule, ScaleAxis::kColumn, n.width};
     case Granularity::kChannel:
     case Granularity::kSegment:
-    case Granularity::kCluster:
       return SitePlan{&rule, ScaleAxis::kColumn, n.width};
     case Granularity::kChunk:
       break;
@@ -239,7 +243,8 @@ class EncodeSitesPass {
     if (rule == nullptr || rule->codec == "float") return {};
     const Node& norm = c.graph.nodes[static_cast<size_t>(c.graph.FindSite(kFinalNorm))];
     if (rule->granularity == Granularity::kToken) {
-      c.graph.encodings[norm.site] = {DType::kI8, ScaleSource::kPerToken, {}};
+      OCTET_ASSIGN(const Codec codec, ParseCodec(rule->codec));
+      c.graph.encodings[norm.site] = {DType::kI8, ScaleSource::kPerToken, {}, codec};
       return {};
     }
     OCTET_ASSIGN(const SitePlan plan, PlanNode(*rule, norm, nullptr));
@@ -256,8 +261,9 @@ class EncodeSitesPass {
 
  private:
   bool Calibrates() const {
-    return std::ranges::any_of(
-        rules_, [](const SiteRule& r) { return r.codec != "float" && !r.run_time(); });
+    return options_.block_means || std::ranges::any_of(rules_, [](const SiteRule& r) {
+             return r.codec != "float" && !r.run_time();
+           });
   }
 
   Status Calibrate(QuantContext& c, int layer, const SitePlans& plans) const {

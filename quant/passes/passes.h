@@ -37,6 +37,7 @@ Pass SortAndClusterHeads();
 // is not optional and names a site that no block has, or a granularity that the site cannot have.
 struct EncodeOptions {
   bool full_score = false, running_state = false;  // as in QuantPlan
+  bool block_means = false;     // fill QuantContext::block_means, for RunAsDeployed
   bool rotates_output = false;  // blocks will have a site y_rot that the graph does not have yet
 };
 Pass EncodeSites(std::vector<SiteRule> rules, const EncodeOptions& options);

@@ -13,8 +13,8 @@ std::vector<Pass> PassesOf(const QuantPlan& p) {
   if (p.rotation != Rotation::kNone) {
     passes.push_back(RotateOutput(p.hadamard, p.rotation == Rotation::kFull && p.migrate_gamma));
   }
-  passes.push_back(
-      EncodeSites(p.sites, {p.full_score, p.running_state, p.rotation != Rotation::kNone}));
+  passes.push_back(EncodeSites(p.sites, {p.full_score, p.running_state, p.mean_correction != "none",
+                                         p.rotation != Rotation::kNone}));
   passes.push_back(SetStateFormat({p.state, p.state_scales, p.state_observer, p.state_alpha}));
   passes.push_back(QuantizeWeights(p.weights, p.damping));
   if (p.ssd != SsdMode::kFloat) passes.push_back(UseInt8Ssd(p.ssd == SsdMode::kInt8GateQ7));

@@ -134,7 +134,11 @@ class QuantizeWeightsPass {
     OCTET_TRY(CheckRulesMatch(c.graph));
     for (const Tensor& t : OuterTensors(c.graph)) {
       const WeightRule* rule = LastRule(rules_, t, -1);
-      if (rule == nullptr || rule->method == WeightMethod::kGptq) continue;
+      const bool gptq = rule != nullptr && rule->method == WeightMethod::kGptq;
+      if (gptq && t.name == "embedding") {
+        return InvalidArgument("gptq cannot choose the codes of embedding");
+      }
+      if (rule == nullptr || gptq) continue;
       OCTET_TRY(Store(c, t, *rule, nullptr));
     }
     return {};
@@ -166,7 +170,6 @@ class QuantizeWeightsPass {
     for (const Tensor& t : OuterTensors(c.graph)) {
       const WeightRule* rule = LastRule(rules_, t, -1);
       if (rule == nullptr || rule->method != WeightMethod::kGptq) continue;
-      if (t.name == "embedding") return InvalidArgument("gptq cannot choose codes of embedding");
       OCTET_ASSIGN(Hessian hessian, Hessian::Create(InputOf(c.graph, t).width));
       const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), -1);
       for (size_t d = 0; d < c.quantized_streams->documents(); ++d) {

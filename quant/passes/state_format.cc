@@ -27,7 +27,8 @@ class StateTap : public Tap {
     }
     peaks.resize(static_cast<size_t>(rows * cols));
     for (size_t i = 0; i < peaks.size(); ++i) {
-      peaks[i] = std::max(peaks[i], std::fabs(values[i]));
+      const float magnitude = std::fabs(values[i]);
+      peaks[i] = magnitude > peaks[i] || std::isnan(magnitude) ? magnitude : peaks[i];
     }
   }
   bool WantsInnerSites() const override { return false; }
@@ -60,7 +61,9 @@ Result<StateScales> Calibrate(QuantContext& c, int layer, const StatePlan& plan)
   std::vector<float> peaks(static_cast<size_t>(n.width * StateSize(n)), 0.0f);
   for (const auto& tap : taps) {
     for (size_t i = 0; i < peaks.size(); ++i) {
-      peaks[i] = std::max(peaks[i], tap->peaks[i]);
+      const float peak = tap->peaks[i];
+      if (!std::isfinite(peak)) return Corrupt("the model has states that are not finite");
+      peaks[i] = std::max(peaks[i], peak);
     }
   }
   std::vector<uint16_t> map;
