@@ -1,13 +1,12 @@
 #include <fmt/format.h>
 
 #include "arch/mamba2.h"
+#include "arch/outer_graph.h"
 
 namespace octet {
 
 Graph Mamba2Graph(const Mamba2Config& c, const WeightMap& weights) {
-  auto optional = [&](const std::string& name) {
-    return weights.Find(name) != nullptr ? name : std::string();
-  };
+  const auto optional = [&](const std::string& name) { return OptionalTensor(weights, name); };
   SsdAttributes ssd;
   ssd.heads = c.heads;
   ssd.head_dim = c.head_dim;
@@ -16,8 +15,7 @@ Graph Mamba2Graph(const Mamba2Config& c, const WeightMap& weights) {
   ssd.chunk_size = c.chunk_size;
 
   GraphBuilder g;
-  const std::string table = "backbone.embeddings.weight";
-  ValueId u = g.Embedding("embedding", table, c.vocab_rows, c.d_model);
+  ValueId u = g.Embedding("embedding", kEmbeddingTable, c.vocab_rows, c.d_model);
   for (int64_t i = 0; i < c.layers; ++i) {
     g.SetLayer(static_cast<int>(i));
     const std::string block = fmt::format("backbone.layers.{}.", i);
@@ -38,11 +36,7 @@ Graph Mamba2Graph(const Mamba2Config& c, const WeightMap& weights) {
                                  optional(mixer + "out_proj.bias"), c.d_model);
     u = g.Add("residual", u, out);
   }
-  g.SetLayer(-1);
-  const ValueId norm = g.RmsNorm("final_norm", u, "backbone.norm_f.weight", c.norm_eps);
-  const ValueId logits =
-      g.Linear("logits", norm, c.tied ? table : "lm_head.weight", "", c.vocab_rows);
-  return g.Finish(logits);
+  return FinishModel(u, c.norm_eps, c.tied, c.vocab_rows, &g);
 }
 
 }  // namespace octet

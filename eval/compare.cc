@@ -8,8 +8,8 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "base/logits.h"
 #include "base/rng.h"
-#include "eval/logits.h"
 #include "runtime/session.h"
 
 namespace octet {

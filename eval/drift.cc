@@ -5,7 +5,7 @@
 
 #include <fmt/format.h>
 
-#include "eval/logits.h"
+#include "base/logits.h"
 #include "runtime/session.h"
 
 namespace octet {

@@ -11,7 +11,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "eval/logits.h"
+#include "base/logits.h"
 #include "eval/test_model.h"
 #include "runtime/session.h"
 

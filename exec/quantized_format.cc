@@ -21,10 +21,6 @@ constexpr std::string_view kScaleSuffix = ".scale";
 constexpr std::string_view kZeroSuffix = ".zero";
 constexpr std::string_view kRowMapSuffix = ".rows";
 
-bool EndsWith(std::string_view text, std::string_view suffix) {
-  return text.size() > suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
 Weight Bytes(const std::vector<uint8_t>& values, std::vector<int64_t> shape) {
   std::vector<std::byte> bytes(values.size());
   std::memcpy(bytes.data(), values.data(), values.size());
@@ -219,20 +215,20 @@ Result<WeightMap> AttachScales(const Json& description, const WeightMap& stored,
   WeightMap weights;
   for (const auto& [name, tensor] : stored.all()) {
     if (name.starts_with(kEncodingPrefix) &&
-        (EndsWith(name, kScaleSuffix) || EndsWith(name, kZeroSuffix))) {
+        (name.ends_with(kScaleSuffix) || name.ends_with(kZeroSuffix))) {
       encodings->Set(name.substr(kEncodingPrefix.size()), tensor);
       continue;
     }
-    if (name.starts_with(kEncodingPrefix) && EndsWith(name, kRowMapSuffix)) {
+    if (name.starts_with(kEncodingPrefix) && name.ends_with(kRowMapSuffix)) {
       encodings->Set(name.substr(kEncodingPrefix.size()), tensor);
       continue;
     }
     // Scales are attached below, to the tensor that they belong to.
-    if (EndsWith(name, "_group_scale") &&
+    if (name.ends_with("_group_scale") &&
         stored.Find(name.substr(0, name.size() - std::strlen("_group_scale"))) != nullptr) {
       continue;
     }
-    if (EndsWith(name, "_scale") &&
+    if (name.ends_with("_scale") &&
         stored.Find(name.substr(0, name.size() - std::strlen("_scale"))) != nullptr) {
       continue;
     }
@@ -326,7 +322,7 @@ class Applier {
 
   Status Hadamards() {
     for (const auto& [site, id] : d_.Find("hadamard")->AsObject()) {
-      if (!EndsWith(site, "y_rot") || !id.is_string()) return Bad("cannot place Hadamard " + site);
+      if (!site.ends_with("y_rot") || !id.is_string()) return Bad("cannot place Hadamard " + site);
       const std::string out = site.substr(0, site.size() - std::strlen("y_rot")) + "out";
       const ValueId linear = graph_.FindSite(out);
       if (linear < 0 || graph_.FindSite(site) >= 0) return Bad("cannot place Hadamard " + site);
@@ -381,9 +377,9 @@ class Applier {
   Status Encodings() {
     const auto sites = Sites();
     for (const auto& [name, tensor] : encodings_.all()) {
-      if (EndsWith(name, kZeroSuffix) || IsOfState(name)) continue;
+      if (name.ends_with(kZeroSuffix) || IsOfState(name)) continue;
       const std::string site = name.substr(0, name.rfind('.'));
-      if (!EndsWith(name, kScaleSuffix) || sites.count(site) == 0) {
+      if (!name.ends_with(kScaleSuffix) || sites.count(site) == 0) {
         return Bad("scales for an unknown site " + site);
       }
       OCTET_ASSIGN(std::vector<float> scales, ReadScales("encodings." + name, tensor));
@@ -422,7 +418,7 @@ class Applier {
   // Verify compares their number and size with the code.
   Status Zeros() {
     for (const auto& [name, tensor] : encodings_.all()) {
-      if (!EndsWith(name, kZeroSuffix)) continue;
+      if (!name.ends_with(kZeroSuffix)) continue;
       const auto it = graph_.encodings.find(name.substr(0, name.size() - kZeroSuffix.size()));
       if (it == graph_.encodings.end() || tensor.dtype != DType::kU8 || tensor.shape.size() != 1) {
         return Corrupt(
@@ -438,7 +434,7 @@ class Applier {
   bool IsOfState(std::string_view name) const {
     if (!graph_.state.static_scales()) return false;
     for (const std::string_view suffix : {kScaleSuffix, kRowMapSuffix}) {
-      if (EndsWith(name, suffix)) name.remove_suffix(suffix.size());
+      if (name.ends_with(suffix)) name.remove_suffix(suffix.size());
     }
     for (int layer = 0; layer < graph_.layers; ++layer) {
       if (name == StateSite(layer)) return true;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <functional>
 #include <limits>
+#include <span>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -258,9 +259,8 @@ TEST(QuantizedFormat, HostileDescriptions) {
 }
 
 Weight I32(const std::vector<int32_t>& values) {
-  std::vector<std::byte> bytes(values.size() * sizeof(int32_t));
-  std::memcpy(bytes.data(), values.data(), bytes.size());
-  return MakeWeight(DType::kI32, std::move(bytes), {std::ssize(values)});
+  const std::span<const std::byte> bytes = std::as_bytes(std::span(values));
+  return MakeWeight(DType::kI32, {bytes.begin(), bytes.end()}, {std::ssize(values)});
 }
 
 TEST(QuantizedFormat, HostileStateScales) {
@@ -544,7 +544,7 @@ TEST(QuantizedFormat, HostileCodecsAndZeros) {
           zero("layers.0.u_norm", U8({1}, {1}), "1 zeros"),
           zero("layers.0.y_rot", U8({1}, {1}), "scales"),
           zero("attic", U8({1}, {1}), "scales"),
-          zero("", U8({1}, {1}), "unknown site"),
+          zero("", U8({1}, {1}), "is not U8 [scales] of a site with scales"),
           drop("encodings.layers.0.x_scan.zero", "layers.0.x_scan", "0 zeros"),
           drop("encodings.layers.0.x_scan.scale", "layers.0.x_scan", "not encoded"),
       },

@@ -17,15 +17,11 @@ struct InnerSite {
   Axis axis;
 };
 
-bool EndsWith(std::string_view text, std::string_view suffix) {
-  return text.size() >= suffix.size() && text.substr(text.size() - suffix.size()) == suffix;
-}
-
 InnerSite Resolve(std::string_view site) {
   const std::string name(site);
-  if (EndsWith(site, ".ssd.x_scaled")) return {name, Axis::kColumn};
-  if (EndsWith(site, ".ssd.score")) return {name, Axis::kIndex};
-  if (EndsWith(site, ".ssd.local_state")) {
+  if (site.ends_with(".ssd.x_scaled")) return {name, Axis::kColumn};
+  if (site.ends_with(".ssd.score")) return {name, Axis::kIndex};
+  if (site.ends_with(".ssd.local_state")) {
     return {name.substr(0, name.size() - std::string_view("local_state").size()) + "state",
             Axis::kRow};
   }
@@ -106,7 +102,7 @@ void SimulationTap::At(std::string_view site, int64_t index, float* values, int6
   const InnerSite resolved = inner ? Resolve(site) : InnerSite{std::string(site), Axis::kColumn};
   const Encoding* e = graph_.FindEncoding(resolved.encoding);
   if (e == nullptr || !e->quantized()) return;
-  if (EndsWith(site, ".ssd.local_state") && !PassesIntegers(resolved.encoding)) return;
+  if (site.ends_with(".ssd.local_state") && !PassesIntegers(resolved.encoding)) return;
   if (e->codec != Codec::kUniform && !inner) {
     return FakeQuantizeRows(*e, values, rows, cols, &saturation_[resolved.encoding]);
   }

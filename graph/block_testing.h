@@ -10,8 +10,8 @@
 
 #include <fmt/format.h>
 
-#include "base/rng.h"
 #include "graph/graph.h"
+#include "graph/random_tensors_testing.h"
 #include "tensor/weights.h"
 
 namespace octet {
@@ -28,6 +28,14 @@ struct BlockSizes {
 
 inline std::string LayerTensor(int64_t layer, const std::string& name) {
   return fmt::format("backbone.layers.{}.{}", layer, name);
+}
+
+// Final norm and head behind the residual stream `u`.
+inline Graph FinishBlocks(ValueId u, bool tied, int64_t rows, GraphBuilder* g) {
+  g->SetLayer(-1);
+  const ValueId norm = g->RmsNorm("final_norm", u, "backbone.norm_f.weight", 1e-5f);
+  const char* head = tied ? "backbone.embeddings.weight" : "lm_head.weight";
+  return g->Finish(g->Linear("logits", norm, head, "", rows));
 }
 
 inline Graph MakeBlocks(const BlockSizes& s) {
@@ -61,27 +69,13 @@ inline Graph MakeBlocks(const BlockSizes& s) {
                                  bias("mixer.out_proj.bias"), s.d_model);
     u = g.Add("residual", u, out);
   }
-  g.SetLayer(-1);
-  const ValueId norm = g.RmsNorm("final_norm", u, "backbone.norm_f.weight", 1e-5f);
-  return g.Finish(g.Linear("logits", norm, s.tied ? table : "lm_head.weight", "", s.rows));
+  return FinishBlocks(u, s.tied, s.rows, &g);
 }
 
 // Random weights under transformers' names, in the order of their names.
 inline WeightMap MakeBlockWeights(const BlockSizes& s, uint64_t seed) {
-  Rng rng(seed);
   WeightMap weights;
-  const auto set = [&](const std::string& name, const std::vector<int64_t>& shape, float lo,
-                       float hi) {
-    size_t n = 1;
-    for (const int64_t d : shape) {
-      n *= static_cast<size_t>(d);
-    }
-    std::vector<float> values(n);
-    for (float& v : values) {
-      v = rng.Uniform(lo, hi);
-    }
-    weights.Set(name, MakeWeight(std::move(values), shape));
-  };
+  RandomTensors set(seed, &weights);
   set("backbone.embeddings.weight", {s.rows, s.d_model}, -1, 1);
   set("backbone.norm_f.weight", {s.d_model}, 0.5f, 1.5f);
   if (!s.tied) set("lm_head.weight", {s.rows, s.d_model}, -1, 1);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "graph/block_testing.h"
+#include "graph/random_tensors_testing.h"
 
 namespace octet {
 
@@ -53,27 +54,13 @@ inline Graph MakeMambaBlocks(const MambaBlockSizes& s) {
                                  bias("mixer.out_proj.bias"), s.d_model);
     u = g.Add("residual", u, out);
   }
-  g.SetLayer(-1);
-  const ValueId norm = g.RmsNorm("final_norm", u, "backbone.norm_f.weight", 1e-5f);
-  return g.Finish(g.Linear("logits", norm, s.tied ? table : "lm_head.weight", "", s.rows));
+  return FinishBlocks(u, s.tied, s.rows, &g);
 }
 
 // Random weights under transformers' names, in the order of their names.
 inline WeightMap MakeMambaBlockWeights(const MambaBlockSizes& s, uint64_t seed) {
-  Rng rng(seed);
   WeightMap weights;
-  const auto set = [&](const std::string& name, const std::vector<int64_t>& shape, float lo,
-                       float hi) {
-    size_t n = 1;
-    for (const int64_t d : shape) {
-      n *= static_cast<size_t>(d);
-    }
-    std::vector<float> values(n);
-    for (float& v : values) {
-      v = rng.Uniform(lo, hi);
-    }
-    weights.Set(name, MakeWeight(std::move(values), shape));
-  };
+  RandomTensors set(seed, &weights);
   const int64_t I = s.d_inner, N = s.state_size;
   set("backbone.embeddings.weight", {s.rows, s.d_model}, -1, 1);
   set("backbone.norm_f.weight", {s.d_model}, 0.5f, 1.5f);

@@ -164,48 +164,10 @@ class Corrector {
   Grid& grid_;
 };
 
-// int8 codes with scales that are known beforehand.
-class Int8Builder {
- public:
-  Int8Builder(const std::vector<int64_t>& shape, const std::vector<float>& w, bool per_row)
-      : shape_(shape),
-        per_row_(per_row),
-        codes_(w.size()),
-        scales_(std::make_shared<std::vector<float>>()) {
-    const size_t run = per_row ? static_cast<size_t>(shape[1]) : w.size();
-    for (size_t begin = 0; begin < w.size(); begin += run) {
-      float peak = 0;
-      for (size_t i = begin; i < begin + run; ++i) {
-        peak = std::max(peak, std::fabs(w[i]));
-      }
-      scales_->push_back(ScaleForAbsMax(peak));
-    }
-  }
-  static int64_t group() { return 0; }
-  static void BeginRow(int64_t, const float*) {}
-  static void BeginGroup(int64_t, int64_t, const float*) {}
-  float Encode(int64_t r, int64_t c, float value) {
-    const float scale = (*scales_)[per_row_ ? static_cast<size_t>(r) : 0];
-    const int8_t code = QuantizeI8(value, 1.0f / scale);
-    codes_[static_cast<size_t>(r * shape_[1] + c)] = static_cast<std::byte>(code);
-    return static_cast<float>(code) * scale;
-  }
-  Weight Finish() && {
-    Weight q = MakeWeight(DType::kI8, std::move(codes_), std::move(shape_));
-    q.row_scale = std::move(scales_);
-    return q;
-  }
+}  // namespace
 
- private:
-  std::vector<int64_t> shape_;
-  bool per_row_;
-  std::vector<std::byte> codes_;
-  std::shared_ptr<std::vector<float>> scales_;
-};
-
-template <class MakeGrid>
-Result<Weight> Gptq(const Weight& w, const Hessian& h, const GptqOptions& options, ThreadPool* pool,
-                    const MakeGrid& make_grid) {
+Result<Weight> GptqInt4(const Weight& w, const Hessian& h, const GptqOptions& options,
+                        ThreadPool* pool) {
   OCTET_TRY(Check(w, h, options));
   std::vector<float> values = ToF32(w);
   if (!std::ranges::all_of(values, [](float v) { return std::isfinite(v); })) {
@@ -213,26 +175,9 @@ Result<Weight> Gptq(const Weight& w, const Hessian& h, const GptqOptions& option
   }
   OCTET_ASSIGN(Prepared p, Prepare(h, pool));
   OCTET_TRY(Factorize(h, options.damping, &p, pool));
-  auto grid = make_grid(values);
+  Int4Builder grid(w.shape, Int4GroupWidth(w.columns(), options.group), options.step, kHeadroom);
   Corrector(std::move(values), w.rows(), p, &grid).Run(pool);
   return std::move(grid).Finish();
-}
-
-}  // namespace
-
-Result<Weight> GptqInt4(const Weight& w, const Hessian& h, const GptqOptions& options,
-                        ThreadPool* pool) {
-  return Gptq(w, h, options, pool, [&](const std::vector<float>&) {
-    return Int4Builder(w.shape, Int4GroupWidth(w.columns(), options.group), options.step,
-                       kHeadroom);
-  });
-}
-
-Result<Weight> GptqInt8(const Weight& w, const Hessian& h, const GptqOptions& options,
-                        ThreadPool* pool) {
-  return Gptq(w, h, options, pool, [&](const std::vector<float>& values) {
-    return Int8Builder(w.shape, values, options.per_row);
-  });
 }
 
 }  // namespace octet

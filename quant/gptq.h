@@ -14,10 +14,9 @@
 namespace octet {
 
 struct GptqOptions {
-  int64_t group = 128;                      // 4 bits: columns per multiplier, a multiple of 32
-  Int4Step step = Int4Step::kLeastSquares;  // 4 bits
-  bool per_row = true;                      // 8 bits: a scale per row, or one
-  double damping = 0.01;                    // lambda, relative to the mean of diag(H); 0 .. 1
+  int64_t group = 128;  // columns per multiplier, a multiple of 32
+  Int4Step step = Int4Step::kLeastSquares;
+  double damping = 0.01;  // lambda, relative to the mean of diag(H); 0 .. 1
 };
 
 // `w` [rows, K] on the 4-bit grid of Int4Builder, with the codes that GPTQ chooses for inputs of
@@ -36,10 +35,6 @@ struct GptqOptions {
 // Errors: kInvalidArgument for a quantized `w`, sizes that do not fit, an option out of range, an
 // empty Hessian or one that stays indefinite; kCorrupt for values that are not finite.
 Result<Weight> GptqInt4(const Weight& w, const Hessian& h, const GptqOptions& options,
-                        ThreadPool* pool);
-
-// The same for int8 codes, with the absmax scales of the uncorrected weight.
-Result<Weight> GptqInt8(const Weight& w, const Hessian& h, const GptqOptions& options,
                         ThreadPool* pool);
 
 }  // namespace octet

@@ -173,7 +173,7 @@ struct PlainResult {
 
 // GPTQ as methods_mamba 2.6 writes it, in double, without blocks.
 PlainResult PlainGptq(const Weight& weight, const Floats& x, const Floats& bases, int64_t group,
-                      Int4Step rule, bool int8) {
+                      Int4Step rule) {
   const int64_t K = weight.columns();
   Doubles h = PlainHessian(x, K);
   const Floats values = ToF32(weight);
@@ -201,22 +201,14 @@ PlainResult PlainGptq(const Weight& weight, const Floats& x, const Floats& bases
     double* row = w.data() + r * K;
     bool close = false;
     for (int64_t j = 0; j < K; ++j) {
-      double decoded = 0;
-      if (int8) {
-        close = close || NearTie(row[j] / base);
-        const double code = std::clamp(std::nearbyint(row[j] / base), -127.0, 127.0);
-        result.codes.push_back(static_cast<int>(code));
-        decoded = code * base;
-      } else {
-        if (j % group == 0) {
-          result.multipliers.push_back(
-              PlainMultiplier(row + j, std::min(group, K - j), base, rule, &close));
-        }
-        const double step = base * result.multipliers.back();
-        close = close || NearTie(row[j] / step);
-        result.codes.push_back(PlainInt4Code(row[j], step));
-        decoded = (result.codes.back() - 8) * step;
+      if (j % group == 0) {
+        result.multipliers.push_back(
+            PlainMultiplier(row + j, std::min(group, K - j), base, rule, &close));
       }
+      const double step = base * result.multipliers.back();
+      close = close || NearTie(row[j] / step);
+      result.codes.push_back(PlainInt4Code(row[j], step));
+      const double decoded = (result.codes.back() - 8) * step;
       const double e = (row[j] - decoded) / u[At(j, j, K)];
       for (int64_t k = j + 1; k < K; ++k) {
         row[k] -= e * u[At(j, k, K)];
@@ -421,7 +413,7 @@ TEST(Gptq, Int4IsTheFormula) {
       EXPECT_EQ(q->dtype, DType::kI4);
       EXPECT_EQ(q->shape, w.shape);
       EXPECT_EQ(q->group, c.group);
-      const PlainResult want = PlainGptq(w, x, *q->row_scale, c.group, rule, false);
+      const PlainResult want = PlainGptq(w, x, *q->row_scale, c.group, rule);
       ExpectSameRows({q->group_scale->begin(), q->group_scale->end()}, want.multipliers,
                      want.close);
       ExpectSameRows(CodesOf(*q), want.codes, want.close);
@@ -449,28 +441,6 @@ TEST(Gptq, BasesHaveTwiceTheRoomOfTheRow) {
   }
 }
 
-TEST(Gptq, Int8IsTheFormula) {
-  ThreadPool pool(1);
-  for (const bool per_row : {true, false}) {
-    const int64_t K = 300, rows = 6;
-    const Weight w = RandomWeight(rows, K, 6);
-    const Floats x = CorrelatedInputs(700, K, 7);
-    const Result<Weight> q = GptqInt8(w, MakeHessian(x, K), {.per_row = per_row}, &pool);
-    ASSERT_TRUE(q.ok()) << q.status().message();
-    EXPECT_EQ(q->dtype, DType::kI8);
-    Floats scales;
-    const Floats values = ToF32(w);
-    for (int64_t r = 0; r < (per_row ? rows : 1); ++r) {
-      const auto begin = values.begin() + r * K;
-      const auto [low, high] = std::minmax_element(begin, per_row ? begin + K : values.end());
-      scales.push_back(ScaleForAbsMax(std::max(-*low, *high)));
-    }
-    EXPECT_EQ(*q->row_scale, scales);
-    const PlainResult want = PlainGptq(w, x, scales, 0, {}, true);
-    ExpectSameRows(CodesOf(*q), want.codes, want.close);
-  }
-}
-
 TEST(Gptq, LowersTheOutputErrorOfCorrelatedInputs) {
   const int64_t K = 256, rows = 64;
   const Weight w = RandomWeight(rows, K, 8);
@@ -484,8 +454,6 @@ TEST(Gptq, LowersTheOutputErrorOfCorrelatedInputs) {
     RecordProperty("gptq", std::to_string(gptq));
     EXPECT_LT(gptq, 0.75 * rtn) << "rule " << static_cast<int>(rule);
   }
-  const double int8 = OutputError(w, *GptqInt8(w, h, {}, &pool), x);
-  EXPECT_LT(int8, 0.1 * OutputError(w, *GptqInt4(w, h, {}, &pool), x));
 }
 
 TEST(Gptq, ThreadsAndUnitsChangeNoByte) {
@@ -494,9 +462,7 @@ TEST(Gptq, ThreadsAndUnitsChangeNoByte) {
   Floats x = CorrelatedInputs(500, K, 11);
   ThreadPool one(1), four(4);
   const auto want4 = AllBytes(*GptqInt4(w, MakeHessian(x, K), {}, &one));
-  const auto want8 = AllBytes(*GptqInt8(w, MakeHessian(x, K), {}, &one));
   EXPECT_EQ(AllBytes(*GptqInt4(w, MakeHessian(x, K, 4), {}, &four)), want4);
-  EXPECT_EQ(AllBytes(*GptqInt8(w, MakeHessian(x, K, 4), {}, &four)), want8);
   for (float& v : x) {
     v *= 1024;  // H changes by a power of four, U by one of two: exact
   }

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/checked.h"
+#include "quant/weight_codes.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -115,14 +116,12 @@ Weight Int4Builder::Finish() && {
 }
 
 Weight QuantizeInt4Rtn(const Weight& w, int64_t group, Int4Step rule, ThreadPool* pool) {
-  const std::vector<float> values = ToF32(w);
   Int4Builder builder(w.shape, Int4GroupWidth(w.columns(), group), rule, 1.0f);
-  pool->For(w.rows(), [&](int64_t r, int) {
-    const float* row = values.data() + r * w.columns();
-    builder.BeginRow(r, row);
+  ForEachRow(w, pool, [&](int64_t r, std::span<const float> row) {
+    builder.BeginRow(r, row.data());
     for (int64_t c = 0; c < w.columns(); ++c) {
-      if (c % builder.group() == 0) builder.BeginGroup(r, c, row + c);
-      builder.Encode(r, c, row[c]);
+      if (c % builder.group() == 0) builder.BeginGroup(r, c, row.data() + c);
+      builder.Encode(r, c, row[static_cast<size_t>(c)]);
     }
   });
   return std::move(builder).Finish();

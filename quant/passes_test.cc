@@ -393,7 +393,7 @@ TEST(Gptq, SeesInputsBehindQuantizedBlocks) {
     in.Add(seen.now.at("layers.1.u_norm").data(), tokens, &pool);
     out.Add(seen.now.at("layers.1.y_norm").data(), tokens, &pool);
   }
-  const GptqOptions options{32, Int4Step::kAbsMax, true, 0.02};
+  const GptqOptions options{32, Int4Step::kAbsMax, 0.02};
   for (const auto& [name, hessian] :
        {std::pair{"mixer.in_proj.weight", &in}, {"mixer.out_proj.weight", &out}}) {
     const Weight want =

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "base/logits.h"
 #include "exec/program.h"
 #include "kernels/isa.h"
 
@@ -60,29 +61,14 @@ struct Divergence {
   int64_t agreed = 0, tokens = 0;
   bool reference_finite = true, candidate_finite = true;
 
-  void Add(const float* reference, const float* candidate, int64_t vocab) {
-    const auto log_sum = [&](const float* row) {
-      const float peak = *std::max_element(row, row + vocab);
-      double sum = 0;
-      for (int64_t i = 0; i < vocab; ++i) {
-        sum += std::exp(static_cast<double>(row[i]) - static_cast<double>(peak));
-      }
-      return static_cast<double>(peak) + std::log(sum);
-    };
-    const double zr = log_sum(reference), zc = log_sum(candidate);
-    double entropy = 0;
-    for (int64_t i = 0; i < vocab; ++i) {
-      const double lr = static_cast<double>(reference[i]) - zr;
-      const double lc = static_cast<double>(candidate[i]) - zc;
-      kl += std::exp(lr) * (lr - lc);
-      entropy -= std::exp(lr) * lr;
-    }
-    uniform_kl += std::log(static_cast<double>(vocab)) - entropy;
-    agreed += std::max_element(reference, reference + vocab) - reference ==
-              std::max_element(candidate, candidate + vocab) - candidate;
+  void Add(std::span<const float> reference, std::span<const float> candidate) {
+    const RowComparison row = CompareRows(reference, candidate, 0);
+    kl += row.kl;
+    uniform_kl += KlDivergence(reference, std::vector<float>(reference.size(), 0.0f));
+    agreed += row.same_top;
     ++tokens;
-    reference_finite = reference_finite && std::isfinite(zr);
-    candidate_finite = candidate_finite && std::isfinite(zc);
+    reference_finite = reference_finite && std::isfinite(row.reference_nll);
+    candidate_finite = candidate_finite && std::isfinite(row.candidate_nll);
   }
 };
 
@@ -107,13 +93,14 @@ Status CompareFloat(const Graph& float_graph, const WeightMap& float_weights,
                              [&](int64_t first, int64_t rows, const float* logits) {
                                std::copy_n(logits, rows * vocab, want.data() + first * vocab);
                              }));
-    OCTET_TRY(candidate->Run(part, &candidate_state, &candidate_workspace,
-                             [&](int64_t first, int64_t rows, const float* logits) {
-                               for (int64_t r = 0; r < rows; ++r) {
-                                 sum.Add(want.data() + (first + r) * vocab, logits + r * vocab,
-                                         vocab);
-                               }
-                             }));
+    OCTET_TRY(
+        candidate->Run(part, &candidate_state, &candidate_workspace,
+                       [&](int64_t first, int64_t rows, const float* logits) {
+                         for (int64_t r = 0; r < rows; ++r) {
+                           const auto n = static_cast<size_t>(vocab);
+                           sum.Add({want.data() + (first + r) * vocab, n}, {logits + r * vocab, n});
+                         }
+                       }));
     if (progress) {
       progress("checking against float", static_cast<int64_t>(t + part.size()),
                static_cast<int64_t>(text.size()));

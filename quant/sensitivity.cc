@@ -8,10 +8,10 @@
 
 #include <fmt/format.h>
 
+#include "base/logits.h"
 #include "exec/quantized_format.h"
 #include "exec/simulate.h"
 #include "kernels/isa.h"
-#include "quant/divergence.h"
 #include "quant/passes/passes.h"
 
 namespace octet {
@@ -272,9 +272,10 @@ Result<std::vector<double>> MeasureDocument(const Prepared& p, const std::vector
   for (const Variant& v : variants) {
     OCTET_TRY(RunVariant(p, v, reference, document, &logits));
     double sum = 0;
+    const auto vocab = static_cast<size_t>(p.graph.vocab_rows);
     for (size_t t = 0; t < document.size(); ++t) {
-      const size_t row = t * static_cast<size_t>(p.graph.vocab_rows);
-      sum += RowKl(reference.logits.data() + row, logits.data() + row, p.graph.vocab_rows);
+      sum += KlDivergence(std::span(reference.logits).subspan(t * vocab, vocab),
+                          std::span(logits).subspan(t * vocab, vocab));
     }
     means.push_back(sum / static_cast<double>(document.size()));
     if (!std::isfinite(means.back())) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 
+#include "base/logits.h"
 #include "kernels/isa.h"
 #include "quant/passes/passes.h"
 
@@ -23,21 +24,12 @@ QuantPlan WithAlpha(QuantPlan plan, double alpha) {
   return plan;
 }
 
-// -log p(token) by a row of logits.
-double Surprise(const float* logits, int64_t vocab, TokenId token) {
-  const float peak = *std::max_element(logits, logits + vocab);
-  double sum = 0;
-  for (int64_t i = 0; i < vocab; ++i) {
-    sum += std::exp(static_cast<double>(logits[i]) - static_cast<double>(peak));
-  }
-  return static_cast<double>(peak) + std::log(sum) - static_cast<double>(logits[token]);
-}
-
 // Sum over all tokens that have one before them.
-Result<double> NegativeLogLikelihood(const Graph& graph, const WeightMap& weights,
-                                     const TokenDataset& data, ThreadPool* pool) {
+Result<double> TextSurprise(const Graph& graph, const WeightMap& weights, const TokenDataset& data,
+                            ThreadPool* pool) {
   OCTET_ASSIGN(const auto program, Program::Lower(graph, weights, {AllowedIsas(), false}));
   ProgramWorkspace workspace(pool);
+  const auto vocab = static_cast<size_t>(graph.vocab_rows);
   double total = 0;
   for (const auto& document : data.documents) {
     State state(graph);
@@ -46,7 +38,7 @@ Result<double> NegativeLogLikelihood(const Graph& graph, const WeightMap& weight
           for (int64_t r = 0; r < rows; ++r) {
             const auto next = static_cast<size_t>(first + r + 1);
             if (next == document.size()) break;
-            total += Surprise(logits + r * graph.vocab_rows, graph.vocab_rows, document[next]);
+            total += NegativeLogLikelihood({logits + r * graph.vocab_rows, vocab}, document[next]);
           }
         }));
   }
@@ -68,7 +60,7 @@ Result<QuantPlan> SweepAlpha(const QuantPlan& plan, const Graph& graph, const We
     WeightMap w = weights;
     QuantContext context{g, w, sample, *pool, Progress()};
     OCTET_TRY(RunPasses(PassesOf(candidate), context));
-    OCTET_ASSIGN(const double nll, NegativeLogLikelihood(g, w, sample, pool));
+    OCTET_ASSIGN(const double nll, TextSurprise(g, w, sample, pool));
     if (nll < least) {
       least = nll;
       best = candidate;

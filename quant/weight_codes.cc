@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstddef>
 #include <memory>
+#include <numeric>
 #include <utility>
 #include <vector>
 
@@ -34,53 +35,39 @@ void ForEachRow(const Weight& w, ThreadPool* pool,
   });
 }
 
-Weight EncodeRowsInt8(const Weight& w, ThreadPool* pool) {
-  assert(!w.quantized() && w.rows() > 0);
+Weight EncodeInt8(const Weight& w, std::span<const int64_t> ends, ThreadPool* pool) {
+  assert(!w.quantized() && !ends.empty() && ends.back() == w.rows());
   const int64_t columns = w.columns();
-  std::vector<std::byte> codes(static_cast<size_t>(w.count()));
-  auto scales = std::make_shared<std::vector<float>>(static_cast<size_t>(w.rows()));
+  std::vector<float> row_scales(static_cast<size_t>(w.rows()));  // first the rows' peaks
   ForEachRow(w, pool, [&](int64_t r, std::span<const float> row) {
-    float peak = 0;
+    float& peak = row_scales[static_cast<size_t>(r)];
     for (const float v : row) {
       peak = std::max(peak, std::fabs(v));
     }
-    const float scale = ScaleForAbsMax(peak);
-    (*scales)[static_cast<size_t>(r)] = scale;
-    std::ranges::transform(row, codes.begin() + r * columns, [scale](float v) {
-      return static_cast<std::byte>(QuantizeI8(v, 1.0f / scale));
+  });
+  auto first = row_scales.begin();
+  for (const int64_t end : ends) {
+    const auto last = row_scales.begin() + end;
+    std::fill(first, last, ScaleForAbsMax(*std::max_element(first, last)));
+    first = last;
+  }
+  std::vector<std::byte> codes(static_cast<size_t>(w.count()));
+  ForEachRow(w, pool, [&](int64_t r, std::span<const float> row) {
+    const float inverse = 1.0f / row_scales[static_cast<size_t>(r)];
+    std::ranges::transform(row, codes.begin() + r * columns, [inverse](float v) {
+      return static_cast<std::byte>(QuantizeI8(v, inverse));
     });
   });
   Weight q = MakeWeight(DType::kI8, std::move(codes), w.shape);
-  q.row_scale = std::move(scales);
+  if (ends.size() == 1) row_scales.resize(1);
+  q.row_scale = std::make_shared<const std::vector<float>>(std::move(row_scales));
   return q;
 }
 
-Weight EncodeRowsInt4(const Weight& w, int64_t group, const Int4RowEncoder& encode,
-                      ThreadPool* pool) {
-  assert(!w.quantized() && w.rows() > 0 && group > 0 && group % 32 == 0);
-  const int64_t columns = w.columns(), groups = CeilDiv(columns, group);
-  const int64_t row_bytes = BytesOf(DType::kI4, columns);
-  std::vector<std::byte> packed(static_cast<size_t>(w.rows() * row_bytes));
-  auto scales = std::make_shared<std::vector<float>>(static_cast<size_t>(w.rows()));
-  auto multipliers = std::make_shared<std::vector<uint8_t>>(static_cast<size_t>(w.rows() * groups));
-  ForEachRow(w, pool, [&](int64_t r, std::span<const float> row) {
-    // The nibble that fills up an odd row holds the zero code.
-    std::vector<uint8_t> codes(static_cast<size_t>(2 * row_bytes), uint8_t{8});
-    const std::span<uint8_t> all(*multipliers);
-    (*scales)[static_cast<size_t>(r)] =
-        encode(row, all.subspan(static_cast<size_t>(r * groups), static_cast<size_t>(groups)),
-               std::span(codes).first(row.size()));
-    for (int64_t b = 0; b < row_bytes; ++b) {
-      const auto at = static_cast<size_t>(2 * b);
-      packed[static_cast<size_t>(r * row_bytes + b)] =
-          static_cast<std::byte>(codes[at] | codes[at + 1] << 4);
-    }
-  });
-  Weight q = MakeWeight(DType::kI4, std::move(packed), w.shape);
-  q.row_scale = std::move(scales);
-  q.group_scale = std::move(multipliers);
-  q.group = group;
-  return q;
+Weight EncodeRowsInt8(const Weight& w, ThreadPool* pool) {
+  std::vector<int64_t> ends(static_cast<size_t>(w.rows()));
+  std::iota(ends.begin(), ends.end(), 1);
+  return EncodeInt8(w, ends, pool);
 }
 
 }  // namespace octet

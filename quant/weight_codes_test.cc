@@ -1,8 +1,7 @@
 // Contracts:
 //  1. EncodeRowsInt8: a scale of 12 bits for each row, whose last code is the row's largest value;
 //     every value is decoded within half a step; a row of zeros stays zero; F32, F16 and BF16.
-//  2. EncodeRowsInt4: each row's codes, multipliers and scale are those that the callback gave it,
-//     packed low nibble first; an odd row ends in the zero code.
+//  2. EncodeInt8: one scale for the rows before each end.
 //  3. ForEachRow gives each row once; the number of threads changes nothing.
 #include "quant/weight_codes.h"
 
@@ -79,41 +78,24 @@ TEST(WeightCodes, Int8RowsAreWithinHalfAStep) {
   }
 }
 
-TEST(WeightCodes, Int4RowsHoldWhatTheEncoderChose) {
-  for (const int64_t columns : {64, 97}) {  // 97: odd, four groups, the last of one column
-    const Weight w = Table(DType::kBF16, 131, columns);
-    const std::vector<float> values = ToF32(w);
-    // The code of a column and the multiplier of a group, from the row's own values.
-    const auto code = [](float v) { return static_cast<uint8_t>(v > 0 ? 9 + v * 4 : 7 + v * 4); };
-    const auto encode = [&](std::span<const float> row, std::span<uint8_t> multipliers,
-                            std::span<uint8_t> codes) {
-      EXPECT_EQ(codes.size(), row.size());
-      EXPECT_EQ(multipliers.size(), (row.size() + 31) / 32);
-      for (size_t g = 0; g < multipliers.size(); ++g) {
-        multipliers[g] = static_cast<uint8_t>(1 + g * 3);
-      }
-      std::ranges::transform(row, codes.begin(), code);
-      return RoundScale(std::fabs(row[0]) + 0.5f);
-    };
-    ThreadPool pool(3);
-    const Weight q = EncodeRowsInt4(w, 32, encode, &pool);
-    ASSERT_EQ(q.dtype, DType::kI4);
-    ASSERT_EQ(q.group, 32);
-    const std::vector<float> got = ToF32(q);
-    for (int64_t r = 0; r < 131; ++r) {
-      const float* row = values.data() + r * columns;
-      for (int64_t c = 0; c < columns; ++c) {
-        const float want =
-            static_cast<float>((code(row[c]) - 8) * static_cast<int>(1 + c / 32 * 3)) *
-            RoundScale(std::fabs(row[0]) + 0.5f);
-        ASSERT_EQ(got[static_cast<size_t>(r * columns + c)], want) << r << " " << c;
-      }
-      if (columns % 2 == 1) {
-        const auto last = static_cast<uint8_t>(q.data[(r + 1) * ((columns + 1) / 2) - 1]);
-        EXPECT_EQ(last >> 4, 8) << r;
-      }
+TEST(WeightCodes, RowsBeforeAnEndShareAScale) {
+  const Weight w = Table(DType::kBF16, 131, 5);
+  const std::vector<float> values = ToF32(w);
+  ThreadPool pool(3);
+  const Weight parts = EncodeInt8(w, std::vector<int64_t>{40, 41, 131}, &pool);
+  const Weight whole = EncodeInt8(w, std::vector<int64_t>{131}, &pool);
+  const auto peak = [&](size_t begin, size_t end) {
+    float most = 0;
+    for (size_t i = begin * 5; i < end * 5; ++i) {
+      most = std::max(most, std::fabs(values[i]));
     }
+    return ScaleForAbsMax(most);
+  };
+  ASSERT_EQ(parts.row_scale->size(), 131u);
+  for (size_t r = 0; r < 131; ++r) {
+    EXPECT_EQ((*parts.row_scale)[r], r < 40 ? peak(0, 40) : r < 41 ? peak(40, 41) : peak(41, 131));
   }
+  EXPECT_EQ(*whole.row_scale, std::vector<float>{peak(0, 131)});
 }
 
 }  // namespace

@@ -1,7 +1,6 @@
 // Contracts of `octet quantize` that is killed (SIGKILL):
 //  1. The same command goes on after the last finished block, says so, and writes the bytes of a
-//  run
-//     that was not killed; nothing else is left.
+//     run that was not killed; nothing else is left.
 //  2. With another recipe it says what differs and starts again.
 #include <chrono>
 #include <csignal>
@@ -32,30 +31,20 @@ class CliStreaming : public CliTest {
 
   // Starts the program, kills it when `blocks` blocks are finished and some time has passed;
   // whether it was still running.
-  static bool KillAfter(const std::vector<std::string>& args, const fs::path& work, int64_t blocks,
-                        std::chrono::milliseconds more) {
-    std::vector<char*> argv;
-    for (const std::string& a : args) {
-      argv.push_back(const_cast<char*>(a.c_str()));
-    }
-    argv.push_back(nullptr);
-    const pid_t child = fork();
-    if (child == 0) {
-      const int null = open("/dev/null", O_WRONLY);
-      dup2(null, STDERR_FILENO);
-      dup2(null, STDOUT_FILENO);
-      execv(argv[0], argv.data());
-      _exit(127);
-    }
-    int status = 0;
-    while (Finished(work) < blocks) {
-      if (waitpid(child, &status, WNOHANG) != 0) return false;  // it ended by itself
-      std::this_thread::sleep_for(1ms);
-    }
-    std::this_thread::sleep_for(more);
-    kill(child, SIGKILL);
-    waitpid(child, &status, 0);
-    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+  bool KillAfter(const std::vector<std::string>& args, const fs::path& work, int64_t blocks,
+                 std::chrono::milliseconds more) const {
+    const Outcome o = Execute(args, "", [&](pid_t child) {
+      siginfo_t info{};
+      while (Finished(work) < blocks) {
+        // Whether it ended by itself, leaving that to be waited for.
+        waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
+        if (info.si_pid != 0) return;
+        std::this_thread::sleep_for(1ms);
+      }
+      std::this_thread::sleep_for(more);
+      kill(child, SIGKILL);
+    });
+    return o.exit_code == 128 + SIGKILL;
   }
 };
 

@@ -13,6 +13,7 @@
 #include "arch/mamba1.h"
 #include "arch/mamba2.h"
 #include "base/rng.h"
+#include "graph/random_tensors_testing.h"
 #include "runtime/model.h"
 
 namespace octet {
@@ -20,43 +21,24 @@ namespace octet {
 inline constexpr const char* kBooksModel = "models/books-mamba2-5m";
 inline constexpr const char* kBooksMamba1 = "models/books-mamba-5m";
 
-inline std::vector<float> RandomVector(Rng* rng, int64_t n, float lo, float hi) {
-  std::vector<float> v(static_cast<size_t>(n));
-  for (float& e : v) {
-    e = rng->Uniform(lo, hi);
-  }
-  return v;
-}
-
 struct RandomModel {
   Graph graph;
   WeightMap weights;
 };
 
-// Sets tensors of uniform random numbers, in the order of the calls.
-class RandomTensors {
- public:
-  RandomTensors(uint64_t seed, WeightMap* weights) : rng_(seed), weights_(*weights) {}
-  void operator()(const std::string& name, std::vector<int64_t> shape, float lo, float hi) {
-    int64_t n = 1;
-    for (const int64_t d : shape) {
-      n *= d;
-    }
-    weights_.Set(name, MakeWeight(RandomVector(&rng_, n, lo, hi), std::move(shape)));
-  }
-
- private:
-  Rng rng_;
-  WeightMap& weights_;
-};
+// Embedding, final norm and head.
+template <class Config>
+void SetEnds(const Config& c, RandomTensors* set) {
+  (*set)("backbone.embeddings.weight", {c.vocab_rows, c.d_model}, -1, 1);
+  (*set)("backbone.norm_f.weight", {c.d_model}, 0.5f, 1.5f);
+  if (!c.tied) (*set)("lm_head.weight", {c.vocab_rows, c.d_model}, -0.2f, 0.2f);
+}
 
 // A Mamba-2 of the given shape whose activations have the scale of a trained model's.
 inline RandomModel MakeRandomModel(const Mamba2Config& c, uint64_t seed) {
   RandomModel m;
   RandomTensors set(seed, &m.weights);
-  set("backbone.embeddings.weight", {c.vocab_rows, c.d_model}, -1, 1);
-  set("backbone.norm_f.weight", {c.d_model}, 0.5f, 1.5f);
-  if (!c.tied) set("lm_head.weight", {c.vocab_rows, c.d_model}, -0.2f, 0.2f);
+  SetEnds(c, &set);
   for (int64_t i = 0; i < c.layers; ++i) {
     const std::string block = fmt::format("backbone.layers.{}.", i);
     const std::string mixer = block + "mixer.";
@@ -80,9 +62,7 @@ inline RandomModel MakeRandomModel(const Mamba2Config& c, uint64_t seed) {
 inline RandomModel MakeRandomModel(const Mamba1Config& c, uint64_t seed) {
   RandomModel m;
   RandomTensors set(seed, &m.weights);
-  set("backbone.embeddings.weight", {c.vocab_rows, c.d_model}, -1, 1);
-  set("backbone.norm_f.weight", {c.d_model}, 0.5f, 1.5f);
-  if (!c.tied) set("lm_head.weight", {c.vocab_rows, c.d_model}, -0.2f, 0.2f);
+  SetEnds(c, &set);
   for (int64_t i = 0; i < c.layers; ++i) {
     const std::string block = fmt::format("backbone.layers.{}.", i);
     const std::string mixer = block + "mixer.";

@@ -11,11 +11,11 @@
 #include <cstring>
 #include <set>
 
+#include "base/logits.h"
 #include "exec/quantized_format.h"
 #include "exec/simulate.h"
 #include "kernels/isa.h"
 #include "quant/auto_recipe.h"
-#include "quant/divergence.h"
 #include "quant/passes/passes.h"
 #include "tests/models.h"
 
@@ -89,7 +89,8 @@ double PlainKl(const RandomModel& reference, const RandomModel& candidate, bool 
     EXPECT_TRUE(got.Run(document, &b, simulate ? &tap : nullptr, &y).ok());
     double kl = 0;
     for (int64_t t = 0; t < kTokens; ++t) {
-      kl += RowKl(x.data() + t * 61, y.data() + t * 61, 61);
+      const auto row = static_cast<size_t>(t * 61);
+      kl += KlDivergence(std::span(x).subspan(row, 61), std::span(y).subspan(row, 61));
     }
     sum += kl / kTokens;
   }

@@ -18,6 +18,7 @@
 #include "io/safetensors.h"
 #include "io/scratch_folder.h"
 #include "kernels/isa.h"
+#include "quant/int4_grid.h"
 #include "quant/weight_codes.h"
 #include "tensor/codecs/uniform.h"
 #include "tests/models.h"
@@ -26,24 +27,6 @@ namespace octet {
 namespace {
 
 using Logits = std::vector<float>;
-
-// Rounding to nearest on the grid 2 max|w| / 15 (docs/numerics.md).
-float EncodeNearest(std::span<const float> row, std::span<uint8_t> multipliers,
-                    std::span<uint8_t> codes) {
-  constexpr size_t kGroup = 32;
-  std::vector<float> steps(multipliers.size());
-  for (size_t c = 0; c < row.size(); ++c) {
-    steps[c / kGroup] = std::max(steps[c / kGroup], 2.0f * std::fabs(row[c]) / 15.0f);
-  }
-  const float scale = RoundScale(*std::ranges::max_element(steps) / 127.0f);
-  for (size_t c = 0; c < row.size(); ++c) {
-    const float m = std::clamp(std::nearbyintf(steps[c / kGroup] / scale), 1.0f, 127.0f);
-    multipliers[c / kGroup] = static_cast<uint8_t>(m);
-    codes[c] =
-        static_cast<uint8_t>(std::clamp(std::nearbyintf(row[c] / (scale * m)) + 8.0f, 0.0f, 15.0f));
-  }
-  return scale;
-}
 
 struct Case {
   const char* name;
@@ -67,8 +50,9 @@ class WeightOnlyTest : public testing::TestWithParam<Case> {
       if (n.op != Op::kLinear && n.op != Op::kEmbedding) continue;
       const Weight w = *model_.weights.Find(n.weights[0]);
       const DType dtype = n.layer < 0 ? c.tables : c.linears;
-      codes_.Set(n.weights[0], dtype == DType::kI8 ? EncodeRowsInt8(w, &pool)
-                                                   : EncodeRowsInt4(w, 32, EncodeNearest, &pool));
+      codes_.Set(n.weights[0], dtype == DType::kI8
+                                   ? EncodeRowsInt8(w, &pool)
+                                   : QuantizeInt4Rtn(w, 32, Int4Step::kAbsMax, &pool));
     }
   }
 

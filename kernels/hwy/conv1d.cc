@@ -92,10 +92,6 @@ void Run(const Conv1dArgs& a, const Workspace& w) {
   PushHistory(a);
 }
 
-const char* WhyNot(const Conv1dArgs&) {
-  return HwyUnavailable();
-}
-
 int64_t ScratchBytes(const Conv1dArgs& a) {
   return a.K * static_cast<int64_t>(sizeof(const float*)) +
          a.K * a.C * static_cast<int64_t>(sizeof(float));
@@ -104,7 +100,7 @@ int64_t ScratchBytes(const Conv1dArgs& a) {
 }  // namespace
 
 extern const Kernel<Conv1dArgs> kConv1dHwy = {"conv1d/hwy", Isa::kHwy, 10,
-                                              Run,          WhyNot,    ScratchBytes};
+                                              Run,          WhyNotHwy, ScratchBytes};
 
 }  // namespace octet
 #endif  // HWY_ONCE

@@ -189,10 +189,6 @@ void Run(const EncodeArgs& a, const Workspace& w) {
   HWY_DYNAMIC_DISPATCH(Encode)(a, w.scratch);
 }
 
-const char* WhyNot(const EncodeArgs&) {
-  return HwyUnavailable();
-}
-
 int64_t ScratchBytes(const EncodeArgs& a) {
   return a.C * static_cast<int64_t>(sizeof(float) + sizeof(int32_t));
 }
@@ -200,7 +196,7 @@ int64_t ScratchBytes(const EncodeArgs& a) {
 }  // namespace
 
 extern const Kernel<EncodeArgs> kEncodeHwy = {"encode/hwy", Isa::kHwy, 10,
-                                              Run,          WhyNot,    ScratchBytes};
+                                              Run,          WhyNotHwy, ScratchBytes};
 
 }  // namespace octet
 #endif  // HWY_ONCE

@@ -47,17 +47,9 @@ void Run(const GateArgs& a, const Workspace&) {
   HWY_DYNAMIC_DISPATCH(Gate)(a);
 }
 
-const char* WhyNot(const GateArgs&) {
-  return HwyUnavailable();
-}
-
-int64_t ScratchBytes(const GateArgs&) {
-  return 0;
-}
-
 }  // namespace
 
-extern const Kernel<GateArgs> kGateHwy = {"gate/hwy", Isa::kHwy, 10, Run, WhyNot, ScratchBytes};
+extern const Kernel<GateArgs> kGateHwy = {"gate/hwy", Isa::kHwy, 10, Run, WhyNotHwy, NoScratch};
 
 }  // namespace octet
 #endif  // HWY_ONCE

@@ -163,14 +163,9 @@ const char* WhyNot(const LinearArgs& a) {
   return HwyUnavailable();
 }
 
-int64_t ScratchBytes(const LinearArgs&) {
-  return 0;
-}
-
 }  // namespace
 
-extern const Kernel<LinearArgs> kLinearHwy = {"linear/hwy", Isa::kHwy, 10,
-                                              Run,          WhyNot,    ScratchBytes};
+extern const Kernel<LinearArgs> kLinearHwy = {"linear/hwy", Isa::kHwy, 10, Run, WhyNot, NoScratch};
 
 }  // namespace octet
 #endif  // HWY_ONCE

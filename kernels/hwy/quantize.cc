@@ -97,10 +97,6 @@ void Run(const QuantizeArgs& a, const Workspace& w) {
   HWY_DYNAMIC_DISPATCH(Quantize)(a, static_cast<float*>(w.scratch));
 }
 
-const char* WhyNot(const QuantizeArgs&) {
-  return HwyUnavailable();
-}
-
 int64_t ScratchBytes(const QuantizeArgs& a) {
   return a.n_scales > 1 ? a.C * static_cast<int64_t>(sizeof(float)) : 0;
 }
@@ -108,7 +104,7 @@ int64_t ScratchBytes(const QuantizeArgs& a) {
 }  // namespace
 
 extern const Kernel<QuantizeArgs> kQuantizeHwy = {"quantize/hwy", Isa::kHwy,   10, Run,
-                                                  WhyNot,         ScratchBytes};
+                                                  WhyNotHwy,      ScratchBytes};
 
 }  // namespace octet
 #endif  // HWY_ONCE

@@ -77,18 +77,10 @@ void Run(const RmsnormArgs& a, const Workspace&) {
   HWY_DYNAMIC_DISPATCH(Rmsnorm)(a);
 }
 
-const char* WhyNot(const RmsnormArgs&) {
-  return HwyUnavailable();
-}
-
-int64_t ScratchBytes(const RmsnormArgs&) {
-  return 0;
-}
-
 }  // namespace
 
 extern const Kernel<RmsnormArgs> kRmsnormHwy = {"rmsnorm/hwy", Isa::kHwy, 10,
-                                                Run,           WhyNot,    ScratchBytes};
+                                                Run,           WhyNotHwy, NoScratch};
 
 }  // namespace octet
 #endif  // HWY_ONCE

@@ -168,10 +168,6 @@ void Run(const ScanArgs& args, const Workspace& workspace) {
   HWY_DYNAMIC_DISPATCH(Scan)(args, workspace.scratch);
 }
 
-const char* WhyNot(const ScanArgs&) {
-  return HwyUnavailable();
-}
-
 // The layout is the same on every target; the static one runs wherever one of them does.
 int64_t ScratchBytes(const ScanArgs& args) {
   return HWY_STATIC_DISPATCH(ScanScratch)(args);
@@ -179,7 +175,7 @@ int64_t ScratchBytes(const ScanArgs& args) {
 
 }  // namespace
 
-extern const Kernel<ScanArgs> kScanHwy = {"scan/hwy", Isa::kHwy, 100, Run, WhyNot, ScratchBytes};
+extern const Kernel<ScanArgs> kScanHwy = {"scan/hwy", Isa::kHwy, 100, Run, WhyNotHwy, ScratchBytes};
 
 }  // namespace octet
 #endif  // HWY_ONCE

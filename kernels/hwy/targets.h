@@ -14,6 +14,8 @@
 #define HWY_DISABLED_TARGETS (HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128)
 #endif
 
+#include <cstdint>
+
 #include "hwy/detect_targets.h"
 #include "hwy/targets.h"
 
@@ -24,6 +26,16 @@ inline const char* HwyUnavailable() {
   return (hwy::SupportedTargets() & HWY_TARGETS) != 0
              ? nullptr
              : "the processor has no AVX2 with FMA, or NEON";
+}
+
+// For kernels that take every problem, and for those that need no scratch memory.
+template <class Args>
+const char* WhyNotHwy(const Args&) {
+  return HwyUnavailable();
+}
+template <class Args>
+int64_t NoScratch(const Args&) {
+  return 0;
 }
 
 }  // namespace octet

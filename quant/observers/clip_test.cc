@@ -14,6 +14,7 @@
 #include <rapidcheck/gtest.h>
 
 #include "base/rng.h"
+#include "quant/observers/axis_cases_testing.h"
 #include "quant/observers/observer.h"
 #include "tensor/codecs/uniform.h"
 
@@ -84,29 +85,9 @@ TEST(PercentileObserver, QuantileOfWhatADocumentShows) {
   }
 }
 
-struct AxisCase {
-  ScaleAxis axis;
-  int64_t scales, indices, rows, cols;
-  int64_t (*slot)(const AxisCase& s, int64_t index, int64_t row, int64_t col);
-};
-
 TEST(PercentileObserver, EachAxis) {
-  const std::vector<AxisCase> cases = {
-      {ScaleAxis::kTensor, 1, 2, 7, 6,
-       [](const AxisCase&, int64_t, int64_t, int64_t) -> int64_t { return 0; }},
-      {ScaleAxis::kColumn, 3, 1, 7, 6,
-       [](const AxisCase&, int64_t, int64_t, int64_t col) { return col / 2; }},
-      {ScaleAxis::kColumn, 6, 1, 7, 6,
-       [](const AxisCase&, int64_t, int64_t, int64_t col) { return col; }},
-      {ScaleAxis::kColumn, 20, 4, 7, 5,
-       [](const AxisCase& s, int64_t index, int64_t, int64_t col) { return index * s.cols + col; }},
-      {ScaleAxis::kRow, 20, 4, 5, 9,
-       [](const AxisCase& s, int64_t index, int64_t row, int64_t) { return index * s.rows + row; }},
-      {ScaleAxis::kIndex, 4, 4, 7, 7,
-       [](const AxisCase&, int64_t index, int64_t, int64_t) { return index; }},
-  };
   Rng rng(2);
-  for (const AxisCase& s : cases) {
+  for (const AxisCase& s : AxisCases()) {
     const auto observer = MakePercentileObserver(s.axis, s.scales, 0.8);
     std::vector<Floats> seen(static_cast<size_t>(s.scales));
     for (int call = 0; call < 3; ++call) {

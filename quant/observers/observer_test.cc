@@ -3,8 +3,7 @@
 //     over (index, row, column), and every observed value has a code within its scale.
 //  2. Merge is associative and its order does not matter; splitting the data changes nothing.
 //  3. Ranges are the smallest and largest values seen, widened to hold 0, and ChooseCodec fits any
-//  code
-//     to each; an observer without ranges says so.
+//     code to each; an observer without ranges says so.
 //  4. Nothing observed, NaN and infinity are errors, wherever they appear.
 #include "quant/observers/observer.h"
 
@@ -15,6 +14,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "quant/observers/axis_cases_testing.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -51,33 +51,6 @@ std::vector<float> ScalesOf(const Observer& o) {
   EXPECT_EQ(e->dtype, DType::kI8);
   EXPECT_EQ(e->source, ScaleSource::kStatic);
   return e->scales;
-}
-
-struct AxisCase {
-  ScaleAxis axis;
-  int64_t scales, indices, rows, cols;
-  int64_t (*slot)(const AxisCase& s, int64_t index, int64_t row, int64_t col);
-};
-
-std::vector<AxisCase> AxisCases() {
-  return {
-      {ScaleAxis::kTensor, 1, 1, 7, 6,
-       [](const AxisCase&, int64_t, int64_t, int64_t) -> int64_t { return 0; }},
-      // A node's site folded onto 3 groups of 2 channels each, and one scale per channel.
-      {ScaleAxis::kColumn, 3, 1, 7, 6,
-       [](const AxisCase&, int64_t, int64_t, int64_t col) { return col / 2; }},
-      {ScaleAxis::kColumn, 6, 1, 7, 6,
-       [](const AxisCase&, int64_t, int64_t, int64_t col) { return col; }},
-      // x_scaled: head, then head_dim.
-      {ScaleAxis::kColumn, 20, 4, 7, 5,
-       [](const AxisCase& s, int64_t index, int64_t, int64_t col) { return index * s.cols + col; }},
-      // States: head, then head_dim.
-      {ScaleAxis::kRow, 20, 4, 5, 9,
-       [](const AxisCase& s, int64_t index, int64_t row, int64_t) { return index * s.rows + row; }},
-      // Scores: the group.
-      {ScaleAxis::kIndex, 4, 4, 7, 7,
-       [](const AxisCase&, int64_t index, int64_t, int64_t) { return index; }},
-  };
 }
 
 TEST(AbsMax, EachAxisAgainstBruteForce) {

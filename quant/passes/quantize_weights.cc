@@ -15,7 +15,7 @@
 #include "quant/int4_grid.h"
 #include "quant/passes/passes.h"
 #include "quant/segments.h"
-#include "tensor/codecs/uniform.h"
+#include "quant/weight_codes.h"
 
 namespace octet {
 namespace {
@@ -26,28 +26,6 @@ float AbsMax(const float* v, int64_t n) {
     peak = std::max(peak, std::fabs(v[i]));
   }
   return peak;
-}
-
-// One scale for the rows before each of `ends`, ascending, the last being w.rows().
-Weight Int8Weight(const Weight& w, const std::vector<int64_t>& ends) {
-  const std::vector<float> values = ToF32(w);
-  const int64_t columns = w.columns();
-  std::vector<std::byte> codes(values.size());
-  auto scales = std::make_shared<std::vector<float>>();
-  for (int64_t begin = 0; const int64_t end : ends) {
-    const float* first = values.data() + begin * columns;
-    const int64_t count = (end - begin) * columns;
-    const float scale = ScaleForAbsMax(AbsMax(first, count));
-    for (int64_t i = 0; i < count; ++i) {
-      codes[static_cast<size_t>(begin * columns + i)] =
-          static_cast<std::byte>(QuantizeI8(first[i], 1.0f / scale));
-    }
-    scales->insert(scales->end(), ends.size() == 1 ? 1 : static_cast<size_t>(end - begin), scale);
-    begin = end;
-  }
-  Weight q = MakeWeight(DType::kI8, std::move(codes), w.shape);
-  q.row_scale = std::move(scales);
-  return q;
 }
 
 // Row by row: a head in fp32 may be half a gigabyte, and a copy of it another.
@@ -252,7 +230,8 @@ class QuantizeWeightsPass {
       return {};
     }
     if (rule.bits == 8) {
-      c.weights.Set(t.full, Int8Weight(w, ScaleEnds(c.graph, t.value, w.rows(), rule.scale)));
+      c.weights.Set(t.full,
+                    EncodeInt8(w, ScaleEnds(c.graph, t.value, w.rows(), rule.scale), &c.pool));
       return {};
     }
     if (!t.linear && t.name != "embedding") {
@@ -262,7 +241,7 @@ class QuantizeWeightsPass {
       c.weights.Set(t.full, QuantizeInt4Rtn(w, rule.group, rule.step, &c.pool));
       return {};
     }
-    Result<Weight> q = GptqInt4(w, *hessian, {rule.group, rule.step, true, damping_}, &c.pool);
+    Result<Weight> q = GptqInt4(w, *hessian, {rule.group, rule.step, damping_}, &c.pool);
     if (!q.ok()) return q.status().Annotate(t.full);
     c.weights.Set(t.full, *std::move(q));
     return {};

@@ -50,12 +50,6 @@ std::vector<RecipeOption> CommonOptions() {
           StateOption("i8s")};
 }
 
-std::vector<RecipeOption> With4Bits(std::vector<RecipeOption> options) {
-  options.push_back(GroupOption());
-  options.push_back(WeightMethodOption("gptq"));
-  return options;
-}
-
 }  // namespace
 
 std::vector<RecipeOption> Quamba2W8a8Options() {

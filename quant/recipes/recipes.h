@@ -35,6 +35,8 @@ RecipeOption StateOption(const char* fallback = "f32");
 RecipeOption HadamardOption();
 RecipeOption GroupOption();
 RecipeOption WeightMethodOption(const char* fallback);
+// Those of a recipe with 8-bit matrices, and what 4 bits add.
+std::vector<RecipeOption> With4Bits(std::vector<RecipeOption> options);
 RecipeOption ChunkSizeOption(int64_t fallback);
 RecipeOption MeanCorrectionOption(const char* fallback);
 RecipeOption AlphaOption();

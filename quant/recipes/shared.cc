@@ -39,6 +39,12 @@ RecipeOption WeightMethodOption(const char* fallback) {
       "4-bit codes: corrected column by column for the calibration text, or rounded to nearest"};
 }
 
+std::vector<RecipeOption> With4Bits(std::vector<RecipeOption> options) {
+  options.push_back(GroupOption());
+  options.push_back(WeightMethodOption("gptq"));
+  return options;
+}
+
 RecipeOption ChunkSizeOption(int64_t fallback) {
   return {"chunk_size", fallback,
           {},           0,

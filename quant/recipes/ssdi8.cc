@@ -33,10 +33,7 @@ std::vector<RecipeOption> Ssdi8W8a8Options() {
 }
 
 std::vector<RecipeOption> Ssdi8W4a8Options() {
-  std::vector<RecipeOption> options = CommonOptions();
-  options.push_back(GroupOption());
-  options.push_back(WeightMethodOption("gptq"));
-  return options;
+  return With4Bits(CommonOptions());
 }
 
 QuantPlan PlanSsdi8W8a8(const RecipeOptions& o, Family) {

@@ -53,10 +53,7 @@ std::vector<RecipeOption> Ssdi8PlusW8a8Options() {
 }
 
 std::vector<RecipeOption> Ssdi8PlusW4a8Options() {
-  std::vector<RecipeOption> options = CommonOptions();
-  options.push_back(GroupOption());
-  options.push_back(WeightMethodOption("gptq"));
-  return options;
+  return With4Bits(CommonOptions());
 }
 
 QuantPlan PlanSsdi8PlusW8a8(const RecipeOptions& o, Family) {

@@ -1,10 +1,11 @@
-// Contracts of eval/logits.h:
+// Contracts of base/logits.h:
 // 1. LogSumExp equals the plain sum of exponentials where that does not overflow, and is exact
 //    where it would.
 // 2. Negative log-likelihoods are those of probabilities worked out by hand.
-// 3. KL divergence: values by hand, never negative, zero for rows that differ by a constant.
+// 3. KL divergence: values by hand and by the definition, never negative, zero for rows that differ
+//    by a constant; NaN for a row that is not finite, so that a broken candidate is not free.
 // 4. The most likely token: ties go to the smaller id. NaN is not hidden.
-#include "eval/logits.h"
+#include "base/logits.h"
 
 #include <gtest/gtest.h>
 
@@ -12,6 +13,8 @@
 #include <cmath>
 #include <limits>
 #include <vector>
+
+#include "base/rng.h"
 
 namespace octet {
 namespace {
@@ -97,6 +100,47 @@ TEST(CompareRows, DoesNotHideNaN) {
   EXPECT_TRUE(std::isnan(CompareRows(good, bad, 0).kl));
   EXPECT_TRUE(std::isnan(CompareRows(good, bad, 0).candidate_nll));
   EXPECT_TRUE(std::isnan(CompareRows(bad, good, 0).reference_nll));
+}
+
+// By the definition.
+double PlainKl(const std::vector<float>& a, const std::vector<float>& b) {
+  long double za = 0, zb = 0, kl = 0;
+  for (size_t i = 0; i < a.size(); ++i) {
+    za += std::exp(static_cast<long double>(a[i]));
+    zb += std::exp(static_cast<long double>(b[i]));
+  }
+  for (size_t i = 0; i < a.size(); ++i) {
+    const long double p = std::exp(static_cast<long double>(a[i])) / za;
+    const long double q = std::exp(static_cast<long double>(b[i])) / zb;
+    kl += p * std::log(p / q);
+  }
+  return static_cast<double>(kl);
+}
+
+TEST(KlDivergenceTest, IsTheDefinition) {
+  Rng rng(4);
+  for (const float spread : {0.01f, 1.0f, 20.0f}) {
+    for (const float offset : {0.0f, -300.0f, 250.0f}) {
+      std::vector<float> a(50), b(50);
+      for (size_t i = 0; i < a.size(); ++i) {
+        a[i] = offset + rng.Uniform(-spread, spread);
+        b[i] = rng.Uniform(-spread, spread);
+      }
+      const double want = PlainKl(a, b);
+      EXPECT_NEAR(KlDivergence(a, b), want, 1e-9 + 1e-5 * want) << spread << offset;
+      EXPECT_GE(KlDivergence(a, a), 0);
+      EXPECT_LT(KlDivergence(a, a), 1e-12);
+    }
+  }
+}
+
+TEST(KlDivergenceTest, ABrokenCandidateIsNotFree) {
+  const std::vector<float> a = {1, 2, 3};
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    const std::vector<float> b = {1, bad, 3};
+    EXPECT_TRUE(std::isnan(KlDivergence(a, b))) << bad;
+  }
 }
 
 }  // namespace

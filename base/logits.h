@@ -1,6 +1,6 @@
 // What a row of logits says: probabilities in double, from a log-softmax that cannot overflow.
-#ifndef OCTET_EVAL_LOGITS_H_
-#define OCTET_EVAL_LOGITS_H_
+#ifndef OCTET_BASE_LOGITS_H_
+#define OCTET_BASE_LOGITS_H_
 
 #include <cstdint>
 #include <span>
@@ -12,6 +12,10 @@ double LogSumExp(std::span<const float> row);
 
 // -log p(target) under softmax(row), in nats.
 double NegativeLogLikelihood(std::span<const float> row, int64_t target);
+
+// KL(softmax(reference) || softmax(candidate)), nats, >= 0; NaN where either is not finite. Rows of
+// equal length.
+double KlDivergence(std::span<const float> reference, std::span<const float> candidate);
 
 // Two predictions of the same token.
 struct RowComparison {
@@ -25,4 +29,4 @@ RowComparison CompareRows(std::span<const float> reference, std::span<const floa
                           int64_t target);
 
 }  // namespace octet
-#endif  // OCTET_EVAL_LOGITS_H_
+#endif  // OCTET_BASE_LOGITS_H_
