@@ -12,6 +12,7 @@
 #include "exec/quantized_format.h"
 #include "exec/simulate.h"
 #include "kernels/isa.h"
+#include "quant/named_tensors.h"
 #include "quant/passes/passes.h"
 
 namespace octet {
@@ -53,10 +54,6 @@ Result<WeightMap> StoreByGptq(QuantPlan plan, const Graph& graph, const WeightMa
   for (const char* name : {"linears", "embedding", "head"}) {
     plan.weights.push_back(MatrixRule(name, "", 4));
   }
-  if (graph.nodes[static_cast<size_t>(graph.logits)].weights == graph.nodes[0].weights &&
-      plan.rotation != Rotation::kFull) {
-    plan.weights.pop_back();  // one tensor with the embedding
-  }
   Prepared p{graph, weights};
   QuantContext context{p.graph, p.weights, calibration, *pool, progress};
   OCTET_TRY(RunPasses(PassesOf(plan), context));
@@ -77,35 +74,13 @@ Result<WeightMap> Store(const Prepared& p, std::vector<WeightRule> rules, Thread
   return weights;
 }
 
-struct TensorName {
-  int layer;
-  std::string name, full;
-  bool matrix;
-};
-
-// What rules call the tensors of the graph, each once.
-std::vector<TensorName> TensorsOf(const Graph& graph) {
-  std::vector<TensorName> tensors;
+// The tensors of the graph, each once.
+std::vector<NamedTensor> DistinctTensors(const Graph& graph) {
+  std::vector<NamedTensor> tensors;
   std::set<std::string> seen;
-  const auto add = [&](int layer, std::string name, const std::string& full, bool matrix) {
-    if (!full.empty() && seen.insert(full).second) {
-      tensors.push_back({layer, std::move(name), full, matrix});
-    }
-  };
-  add(-1, "embedding", graph.nodes[0].weights[0], true);
-  add(-1, "head", graph.nodes[static_cast<size_t>(graph.logits)].weights[0], true);
-  for (const Node& n : graph.nodes) {
-    if (n.layer < 0) continue;
-    const std::string block = fmt::format("backbone.layers.{}.", n.layer);
-    for (size_t i = 0; i < n.weights.size(); ++i) {
-      std::string name = n.weights[i];
-      for (const std::string& prefix : {block, std::string("mixer.")}) {
-        if (name.starts_with(prefix)) name.erase(0, prefix.size());
-      }
-      const bool matrix = n.op == Op::kLinear && i == 0;
-      constexpr std::string_view kSuffix = ".weight";
-      if (matrix && name.ends_with(kSuffix)) name.resize(name.size() - kSuffix.size());
-      add(n.layer, name, n.weights[i], matrix);
+  for (int layer = kOutsideBlocks; layer < graph.layers; ++layer) {
+    for (NamedTensor& t : TensorsOf(graph, layer)) {
+      if (seen.insert(t.full).second) tensors.push_back(std::move(t));
     }
   }
   return tensors;
@@ -134,10 +109,10 @@ class Variants {
     for (const auto& [name, w] : StoredTensors(p_.graph, stored)) {
       *fixed_bytes += w.data_bytes();
     }
-    for (const TensorName& t : TensorsOf(p_.graph)) {
+    for (const NamedTensor& t : DistinctTensors(p_.graph)) {
       const Weight& w = *stored.Find(t.full);
-      if (t.matrix) *fixed_bytes -= w.bytes();
-      if (t.matrix || !w.quantized() || options_.matrices_only) continue;
+      if (t.matrix()) *fixed_bytes -= w.bytes();
+      if (t.matrix() || !w.quantized() || options_.matrices_only) continue;
       Add({Kind::kVector, t.layer, t.name, 8, w.bytes(), w.count() * 2}, t.full, w);
     }
     if (!options_.matrices_only) AddSites();
@@ -151,7 +126,6 @@ class Variants {
   }
 
   Status AddMatrices(const WeightMap* four, ThreadPool* pool) {
-    OCTET_ASSIGN(const WeightMap halves, Store(p_, EveryMatrix(16), pool));
     std::vector<WeightMap> stored;
     for (const int64_t bits : options_.bits) {
       if (bits != 4 && bits != 8) {
@@ -164,12 +138,11 @@ class Variants {
       OCTET_ASSIGN(WeightMap w, Store(p_, EveryMatrix(bits), pool));
       stored.push_back(std::move(w));
     }
-    for (const TensorName& t : TensorsOf(p_.graph)) {
-      for (size_t i = 0; t.matrix && i < stored.size(); ++i) {
+    for (const NamedTensor& t : DistinctTensors(p_.graph)) {
+      for (size_t i = 0; t.matrix() && i < stored.size(); ++i) {
         const Weight& w = *stored[i].Find(t.full);
-        Add({Kind::kMatrix, t.layer, t.name, options_.bits[i], w.bytes(),
-             halves.Find(t.full)->bytes()},
-            t.full, w);
+        Add({Kind::kMatrix, t.layer, t.name, options_.bits[i], w.bytes(), w.count() * 2}, t.full,
+            w);
       }
     }
     return {};

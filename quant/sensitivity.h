@@ -43,17 +43,18 @@ struct Sensitivity {
 struct SensitivityOptions {
   std::vector<int64_t> bits = {4, 8};  // of matrices: 4, 8; not empty, no number twice
   bool matrices_only = false;
-  bool gptq =
-      false;  // 4-bit codes by GPTQ behind blocks that are quantized so, as auto stores them
+  // 4-bit codes as recipe auto stores them: by GPTQ, behind blocks that are quantized so. Else all
+  // are rounded to nearest.
+  bool gptq = false;
 };
 
 // Carries out `base` but for its weights: rotated, reordered, with the scales that `calibration`
 // gives, the matrices still in float. That model in float is the reference, which differs from the
 // checkpoint by fp32 rounding only. Then for every matrix of every block, the embedding and the
-// head at each width (rounded to nearest; 8 bits with a scale per row, 4 bits with least-squares
-// steps for groups of 128 columns), and for every other tensor and site that `base` quantizes, runs
-// the model with that alone quantized over `sample`, and compares predictions with the reference.
-// The format of the recurrent state is no site: `octet evaluate drift` measures it.
+// head at each width (8 bits with a scale per row, 4 bits with least-squares steps for groups of
+// 128 columns), and for every other tensor and site that `base` quantizes, runs the model with that
+// alone quantized over `sample`, and compares predictions with the reference. The format of the
+// recurrent state is no site: `octet evaluate drift` measures it.
 //
 // Forward only: a part of block l starts from the reference's residual stream before l. Documents
 // run in parallel; results do not depend on the number of threads. Memory for each thread: the

@@ -116,19 +116,22 @@ Result<WorkFolder> WorkFolder::Open(const std::string& path, const Json& run) {
   if (fd < 0) return IoError(path + ": " + std::strerror(errno));
   WorkFolder folder(path, fd, run);
   if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-    folder.path_.clear();  // it is another's
     return InvalidArgument(path + ": another process is quantizing there");
   }
   std::error_code error;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
     if (IsOwn(name)) continue;
-    folder.path_.clear();
     return InvalidArgument(
         fmt::format("{}: holds {}, which quantizing did not write there", path, name));
   }
   if (error) return IoError(path + ": " + error.message());
   OCTET_TRY(folder.LoadProgress());
+  if (folder.finished_ == 0 && folder.remembered_.is_null()) {
+    OCTET_TRY(folder.Empty());
+    OCTET_ASSIGN(TemporaryFolder unused, TemporaryFolder::CreateAt(path));
+    folder.unused_.emplace(std::move(unused));
+  }
   return folder;
 }
 
@@ -136,8 +139,9 @@ WorkFolder::WorkFolder(std::string path, int lock, Json run)
     : path_(std::move(path)), lock_(lock), run_(std::move(run)) {}
 
 WorkFolder::WorkFolder(WorkFolder&& other) noexcept
-    : path_(std::exchange(other.path_, {})),
+    : path_(std::move(other.path_)),
       lock_(std::exchange(other.lock_, -1)),
+      unused_(std::move(other.unused_)),
       run_(std::move(other.run_)),
       remembered_(std::move(other.remembered_)),
       edits_(std::move(other.edits_)),
@@ -145,10 +149,7 @@ WorkFolder::WorkFolder(WorkFolder&& other) noexcept
       discarded_(std::move(other.discarded_)) {}
 
 WorkFolder::~WorkFolder() {
-  if (!path_.empty() && finished_ == 0) {
-    std::error_code ignored;
-    fs::remove_all(path_, ignored);
-  }
+  unused_.reset();  // while it is locked
   if (lock_ >= 0) close(lock_);
 }
 
@@ -158,8 +159,9 @@ std::string WorkFolder::PathOf(const std::string& file) const {
 
 Status WorkFolder::LoadProgress() {
   const Result<Json> progress = Json::ParseFile(PathOf(kProgress), kMaxProgress);
-  if (progress.status().code() == Code::kNotFound)
-    return Empty();  // killed before anything counted
+  const Code code = progress.status().code();
+  if (code == Code::kNotFound) return {};  // new, or killed before anything counted
+  if (!progress.ok() && code != Code::kCorrupt) return progress.status();
   const Json* run = progress.ok() ? progress->Find("run") : nullptr;
   const Json* finished = progress.ok() ? progress->Find("finished") : nullptr;
   const Json* edits = progress.ok() ? progress->Find("edits") : nullptr;
@@ -168,11 +170,11 @@ Status WorkFolder::LoadProgress() {
       finished->AsInt() > std::numeric_limits<int>::max() || edits == nullptr ||
       remembered == nullptr) {
     discarded_ = "progress.json is damaged";
-    return Empty();
+    return {};
   }
   if (*run != run_) {
     discarded_ = Difference(run_, *run) + " differs";
-    return Empty();
+    return {};
   }
   finished_ = static_cast<int>(finished->AsInt());
   if (finished_ > 0) edits_ = *edits;  // Restore checks them
@@ -182,13 +184,14 @@ Status WorkFolder::LoadProgress() {
 
 Status WorkFolder::Empty() const {
   std::error_code error;
+  fs::remove(PathOf(kProgress), error);  // first: without it nothing counts
   for (fs::directory_iterator it(path_, error), end; !error && it != end; it.increment(error)) {
     fs::remove(it->path(), error);
   }
   return error ? IoError(path_ + ": " + error.message()) : Status();
 }
 
-Status WorkFolder::SaveProgress() const {
+Status WorkFolder::SaveProgress() {
   Json progress = Json::MakeObject();
   progress.Set("run", run_);
   progress.Set("remembered", remembered_);
@@ -198,7 +201,9 @@ Status WorkFolder::SaveProgress() const {
   OCTET_ASSIGN(FileWriter writer, FileWriter::Create(PathOf(kProgress)));
   OCTET_TRY(writer.Write(std::as_bytes(std::span(text))));
   if (fsync(lock_) != 0) return IoError(path_ + ": " + std::strerror(errno));
-  return writer.Commit();
+  OCTET_TRY(writer.Commit());
+  if (unused_) unused_->Keep();
+  return {};
 }
 
 Status WorkFolder::Remember(Json decision) {
@@ -276,14 +281,15 @@ Status WorkFolder::Restore(Graph* graph, WeightMap* weights,
                            std::vector<StateScales>* state_scales) {
   if (finished_ == 0) return {};
   const Status s = RestoreBlocks(graph, weights, state_scales);
-  if (s.ok()) return s;
+  if (s.ok() || s.code() == Code::kIo) return s;
   return Corrupt(
       fmt::format("{}: cannot be gone on with ({}); remove it to start again", path_, s.message()));
 }
 
 Status WorkFolder::Remove() {
+  OCTET_TRY(Empty());
   std::error_code error;
-  fs::remove_all(path_, error);
+  fs::remove(path_, error);
   finished_ = 0;
   return error ? IoError(path_ + ": " + error.message()) : Status();
 }

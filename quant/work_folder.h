@@ -2,12 +2,14 @@
 #ifndef OCTET_QUANT_WORK_FOLDER_H_
 #define OCTET_QUANT_WORK_FOLDER_H_
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
 #include "base/status.h"
 #include "graph/graph.h"
+#include "io/temporary_folder.h"
 #include "tensor/state_format.h"
 #include "tensor/weights.h"
 
@@ -28,11 +30,12 @@ class WorkFolder {
  public:
   // Opens the folder, or creates it (its parent must exist). `run` describes everything that
   // determines the result: a folder that another run left is emptied. kInvalidArgument when another
-  // process uses it, or when it holds files that no run would leave; kIo when the system refuses.
+  // process uses it, or when it holds files that no run would leave; kIo when the system refuses;
+  // errors of ReadWholeFile where it refuses to read what is there, which then stays. Until
+  // something counts the folder is a temporary one.
   static Result<WorkFolder> Open(const std::string& path, const Json& run);
   WorkFolder(WorkFolder&& other) noexcept;
   WorkFolder& operator=(WorkFolder&&) = delete;
-  // Removes the folder unless blocks are finished.
   ~WorkFolder();
 
   const std::string& path() const { return path_; }
@@ -63,12 +66,13 @@ class WorkFolder {
   WorkFolder(std::string path, int lock, Json run);
   Status LoadProgress();
   Status Empty() const;
-  Status SaveProgress() const;
+  Status SaveProgress();
   Status RestoreBlocks(Graph* graph, WeightMap* weights,
                        std::vector<StateScales>* state_scales) const;
 
   std::string path_;
   int lock_ = -1;
+  std::optional<TemporaryFolder> unused_;  // while nothing in it counts
   Json run_, remembered_;
   Json edits_;  // of the finished blocks: DescribeQuantization without what `prepare` makes
   int finished_ = 0;

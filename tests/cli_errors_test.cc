@@ -413,6 +413,24 @@ TEST_F(CliErrorsTest, InterruptedWorkLeavesNothing) {
   }
 }
 
+TEST_F(CliErrorsTest, InterruptedQuantizeLeavesNothing) {
+  const auto work = folder_ / "q.partial";
+  std::vector<std::string> args = {Program(), "quantize", kBooks, "--recipe", "absmax"};
+  for (const std::string& a : {std::string("--output"), PathOf("q"), std::string("--threads"),
+                               std::string("1"), std::string("--length"), std::string("512")}) {
+    args.push_back(a);
+  }
+  const Outcome o = Execute(args, "", [&](pid_t program) {
+    for (int i = 0; i < 100000 && !std::filesystem::exists(work); ++i) {
+      usleep(100);
+    }
+    EXPECT_TRUE(std::filesystem::exists(work));
+    kill(program, SIGINT);
+  });
+  EXPECT_EQ(o.exit_code, 128 + SIGINT);
+  EXPECT_EQ(Entries(), std::vector<std::string>{});
+}
+
 TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {
   // One channel after each norm is 10000 times as large, and what reads it compensates: the same
   // function in floats, but a scale for the whole tensor rounds all other channels to zero.
@@ -433,10 +451,14 @@ TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {
   EXPECT_EQ(o.exit_code, 4) << o.err;
   EXPECT_NE(o.err.find("broken"), std::string::npos) << o.err;
   EXPECT_EQ(o.err.find('\n'), o.err.size() - 1) << o.err;
-  EXPECT_EQ(Entries(), before);
+  EXPECT_NE(o.err.find("q.partial"), std::string::npos) << o.err;
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "q"));
   args.emplace_back("--force");
-  EXPECT_EQ(Octet(args).exit_code, 0);
+  const Outcome forced = Octet(args);
+  EXPECT_EQ(forced.exit_code, 0);
+  EXPECT_NE(forced.err.find("going on after block 8 of 8"), std::string::npos) << forced.err;
   EXPECT_TRUE(std::filesystem::exists(folder_ / "q/model.safetensors"));
+  EXPECT_EQ(Entries().size(), before.size() + 1);
 }
 
 TEST_F(CliErrorsTest, FileSizeLimit) {

@@ -166,6 +166,18 @@ TEST_F(StoppedRun, DamagedProgressIsStartedAgain) {
   EXPECT_EQ(work->discarded(), "progress.json is damaged");
 }
 
+TEST_F(StoppedRun, ThatCannotBeReadIsKept) {
+  const std::string progress = scratch_.At("work/progress.json"), away = scratch_.At("away");
+  std::filesystem::rename(progress, away);
+  std::filesystem::create_directory(progress);
+  EXPECT_FALSE(WorkFolder::Open(path_, RunNamed("a")).ok());
+  ASSERT_TRUE(std::filesystem::remove(progress));
+  std::filesystem::rename(away, progress);
+  const Result<WorkFolder> work = WorkFolder::Open(path_, RunNamed("a"));
+  ASSERT_TRUE(work.ok());
+  EXPECT_EQ(work->finished(), 2);
+}
+
 TEST_F(StoppedRun, IsLockedWhileInUse) {
   const WorkFolder first = *WorkFolder::Open(path_, RunNamed("a"));
   const Status second = WorkFolder::Open(path_, RunNamed("b")).status();

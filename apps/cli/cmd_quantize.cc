@@ -8,6 +8,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/shared.h"
 #include "base/version.h"
+#include "io/file_writer.h"
 #include "io/output_folder.h"
 #include "kernels/isa.h"
 #include "quant/auto_recipe.h"
@@ -34,9 +35,10 @@ Result<Json> ParseOptions(const std::vector<std::string>& options) {
   return given;
 }
 
-// Fails now, rather than after minutes of work, when the folder could not be written.
-Status ProbeOutput(const std::string& output) {
-  return OutputFolder::Create(output).status();
+// Fails now, rather than after minutes of work, when the results could not be written.
+Status ProbeOutputs(const QuantizeCommand& c) {
+  if (!c.save_recipe.empty()) OCTET_TRY(FileWriter::Create(c.save_recipe).status());
+  return OutputFolder::Create(c.output).status();
 }
 
 constexpr const char* kAuto = "auto";
@@ -187,9 +189,10 @@ std::string ToText(const Summary& s) {
   return text;
 }
 
-Status Broken(const SelfCheckReport& check) {
+Status Broken(const SelfCheckReport& check, const std::optional<WorkFolder>& work) {
   return {Code::kQualityGate,
-          fmt::format("the quantized model is broken and was not written (--force writes it): {}",
+          fmt::format("the quantized model is broken and was not written (--force writes it{}): {}",
+                      work ? fmt::format(", from {}", work->path()) : "",
                       fmt::join(check.Failures(), "; "))};
 }
 
@@ -266,7 +269,7 @@ Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(const std::string named,
                is_auto ? TakeBase(&options, "") : Result<std::string>(c.recipe));
   if (!named.empty()) OCTET_TRY(CheckRecipe(named, options));
-  OCTET_TRY(ProbeOutput(c.output));
+  OCTET_TRY(ProbeOutputs(c));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   ProgressBar bar;
@@ -281,7 +284,8 @@ Status Run(const QuantizeCommand& c) {
   const bool written = checked.check.Failures().empty() || c.force;
   const Status saved =
       written ? WriteModelFolder(checked.model, source, c.model, c.output) : Status();
-  const Status removed = quantized.work ? quantized.work->Remove() : Status();
+  // A refused model stays where --force finds it.
+  const Status removed = quantized.work && written ? quantized.work->Remove() : Status();
   OCTET_TRY(saved);
   OCTET_TRY(removed);
   if (!c.save_recipe.empty()) {
@@ -303,7 +307,7 @@ Status Run(const QuantizeCommand& c) {
     Print(ToText(summary));
   }
   OCTET_TRY(Flush());
-  if (!written) return Broken(checked.check);
+  if (!written) return Broken(checked.check, quantized.work);
   PrintWarnings(checked.check, of_text);
   return {};
 }

@@ -47,6 +47,11 @@ Result<std::vector<EvaluationText>> ReadTexts(const std::string& data, int64_t b
 std::string CommandLine(const ReproduceCommand& c) {
   std::string text = fmt::format("octet reproduce --bytes {} --samples {} --length {} --window {}",
                                  c.bytes, c.samples, c.length, c.window);
+  for (size_t i = 0; i < c.models.size(); ++i) {
+    std::filesystem::path model = std::filesystem::path(c.models[i]).lexically_normal();
+    if (!model.has_filename()) model = model.parent_path();
+    text += (i == 0 ? " --models " : ",") + model.filename().string();
+  }
   if (!c.recipes.empty()) text += fmt::format(" --recipes {}", fmt::join(c.recipes, ","));
   return text;
 }
@@ -74,7 +79,9 @@ Status Run(const ReproduceCommand& c) {
   options.window = c.window;
   options.threads = c.threads;
   // Fails now, rather than after minutes of work, when the reports could not be written.
-  OCTET_TRY(FileWriter::Create(c.output + ".md").status());
+  for (const char* extension : {".md", ".json"}) {
+    OCTET_TRY(FileWriter::Create(c.output + extension).status());
+  }
   MethodReport report;
   report.command = CommandLine(c);
   for (const EvaluationText& t : texts) {

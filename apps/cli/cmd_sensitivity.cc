@@ -5,6 +5,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/sensitivity_html.h"
 #include "apps/cli/shared.h"
+#include "io/file_writer.h"
 
 namespace octet::cli {
 namespace {
@@ -72,6 +73,10 @@ std::string ToText(const Sensitivity& s) {
 Status Run(const SensitivityCommand& c) {
   if (c.bits.size() == 2 && c.bits[0] == c.bits[1]) {
     return InvalidArgument("--bits names a width twice");
+  }
+  // Fails now, rather than after minutes of work, when the results could not be written.
+  for (const std::string& file : {c.html, c.output}) {
+    if (!file.empty()) OCTET_TRY(FileWriter::Create(file).status());
   }
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
   const Family family = FamilyOf(source.graph);

@@ -13,6 +13,7 @@
 #include "quant/gptq.h"
 #include "quant/hessian.h"
 #include "quant/int4_grid.h"
+#include "quant/named_tensors.h"
 #include "quant/passes/passes.h"
 #include "quant/segments.h"
 #include "quant/weight_codes.h"
@@ -52,53 +53,17 @@ std::vector<int64_t> ScaleEnds(const Graph& graph, ValueId v, int64_t rows, Weig
   return ends;
 }
 
-// A tensor that rules can name.
-struct Tensor {
-  std::string name;  // "in_proj", "conv1d.weight", "A_log", "embedding"
-  std::string full;  // in the WeightMap
-  ValueId value;     // whose channels its rows are
-  bool linear;       // a matrix that Linear multiplies by
-};
-
-std::vector<Tensor> TensorsOf(const Graph& graph, int layer) {
-  std::vector<Tensor> tensors;
-  const std::string prefix = fmt::format("backbone.layers.{}.", layer);
-  const auto [begin, end] = graph.LayerRange(layer);
-  for (ValueId v = begin; v < end; ++v) {
-    const Node& n = graph.nodes[static_cast<size_t>(v)];
-    for (size_t i = 0; i < n.weights.size(); ++i) {
-      const std::string& full = n.weights[i];
-      if (full.empty()) continue;
-      std::string name = full.substr(std::min(full.size(), prefix.size()));
-      if (name.starts_with("mixer.")) name.erase(0, std::strlen("mixer."));
-      const bool linear = n.op == Op::kLinear && i == 0;
-      if (linear && name.ends_with(".weight")) name.resize(name.size() - std::strlen(".weight"));
-      tensors.push_back({name, full, v, linear});
-    }
-  }
-  return tensors;
-}
-
-// The tensors outside the blocks; a tied table is both, and goes by the name of embedding.
-std::vector<Tensor> OuterTensors(const Graph& graph) {
-  const Node& logits = graph.nodes[static_cast<size_t>(graph.logits)];
-  std::vector<Tensor> tensors = {{"embedding", graph.nodes[0].weights[0], 0, false}};
-  if (logits.weights[0] != tensors[0].full) {
-    tensors.push_back({"head", logits.weights[0], graph.logits, true});
-  }
-  return tensors;
-}
-
-bool Matches(const WeightRule& rule, const Tensor& t, int layer) {
-  if (layer >= 0 && !ContainsLayer(rule.layers, layer)) return false;
-  if (rule.tensors == "linears") return layer >= 0 && t.linear;
+bool Matches(const WeightRule& rule, const NamedTensor& t) {
+  const bool inside = t.layer != kOutsideBlocks;
+  if (inside && !ContainsLayer(rule.layers, t.layer)) return false;
+  if (rule.tensors == "linears") return inside && t.linear;
   return MatchesName(rule.tensors, t.name);
 }
 
-const WeightRule* LastRule(const std::vector<WeightRule>& rules, const Tensor& t, int layer) {
+const WeightRule* LastRule(const std::vector<WeightRule>& rules, const NamedTensor& t) {
   const WeightRule* last = nullptr;
   for (const WeightRule& r : rules) {
-    if (Matches(r, t, layer)) last = &r;
+    if (Matches(r, t)) last = &r;
   }
   return last == nullptr || last->bits == 32 ? nullptr : last;
 }
@@ -110,8 +75,8 @@ class QuantizeWeightsPass {
 
   Status Prepare(QuantContext& c) const {
     OCTET_TRY(CheckRulesMatch(c.graph));
-    for (const Tensor& t : OuterTensors(c.graph)) {
-      const WeightRule* rule = LastRule(rules_, t, -1);
+    for (const NamedTensor& t : TensorsOf(c.graph, kOutsideBlocks)) {
+      const WeightRule* rule = LastRule(rules_, t);
       const bool gptq = rule != nullptr && rule->method == WeightMethod::kGptq;
       if (gptq && t.name == "embedding") {
         return InvalidArgument("gptq cannot choose the codes of embedding");
@@ -123,10 +88,10 @@ class QuantizeWeightsPass {
   }
 
   Status Block(QuantContext& c, int layer) const {
-    const std::vector<Tensor> tensors = TensorsOf(c.graph, layer);
+    const std::vector<NamedTensor> tensors = TensorsOf(c.graph, layer);
     Hessians hessians;
-    for (const Tensor& t : tensors) {
-      const WeightRule* rule = LastRule(rules_, t, layer);
+    for (const NamedTensor& t : tensors) {
+      const WeightRule* rule = LastRule(rules_, t);
       if (rule != nullptr && rule->method == WeightMethod::kGptq && t.linear) {
         const Node& input = InputOf(c.graph, t);
         OCTET_ASSIGN(Hessian empty, Hessian::Create(input.width));
@@ -134,8 +99,8 @@ class QuantizeWeightsPass {
       }
     }
     if (!hessians.empty()) OCTET_TRY(Collect(c, layer, &hessians));
-    for (const Tensor& t : tensors) {
-      const WeightRule* rule = LastRule(rules_, t, layer);
+    for (const NamedTensor& t : tensors) {
+      const WeightRule* rule = LastRule(rules_, t);
       if (rule == nullptr) continue;
       const auto found = t.linear ? hessians.find(InputOf(c.graph, t).site) : hessians.end();
       OCTET_TRY(Store(c, t, *rule, found == hessians.end() ? nullptr : &found->second));
@@ -145,8 +110,8 @@ class QuantizeWeightsPass {
 
   // A head by GPTQ sees what the quantized blocks make of the calibration text.
   Status Finish(QuantContext& c) const {
-    for (const Tensor& t : OuterTensors(c.graph)) {
-      const WeightRule* rule = LastRule(rules_, t, -1);
+    for (const NamedTensor& t : TensorsOf(c.graph, kOutsideBlocks)) {
+      const WeightRule* rule = LastRule(rules_, t);
       if (rule == nullptr || rule->method != WeightMethod::kGptq) continue;
       OCTET_ASSIGN(Hessian hessian, Hessian::Create(InputOf(c.graph, t).width));
       const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), -1);
@@ -163,21 +128,18 @@ class QuantizeWeightsPass {
  private:
   using Hessians = std::map<std::string, Hessian, std::less<>>;  // by site of the linear's input
 
-  static const Node& InputOf(const Graph& graph, const Tensor& t) {
+  static const Node& InputOf(const Graph& graph, const NamedTensor& t) {
     const Node& linear = graph.nodes[static_cast<size_t>(t.value)];
     return graph.nodes[static_cast<size_t>(linear.in[0])];
   }
 
   Status CheckRulesMatch(const Graph& graph) const {
     for (const WeightRule& rule : rules_) {
-      const auto matches = [&](int layer) {
-        return [&rule, layer](const Tensor& t) { return Matches(rule, t, layer); };
-      };
+      const auto matches = [&](const NamedTensor& t) { return Matches(rule, t); };
       // A head may be tied to the embedding.
-      bool matched = rule.tensors == "head" || rule.optional ||
-                     std::ranges::any_of(OuterTensors(graph), matches(-1));
-      for (int layer = 0; layer < graph.layers && !matched; ++layer) {
-        matched = std::ranges::any_of(TensorsOf(graph, layer), matches(layer));
+      bool matched = rule.tensors == "head" || rule.optional;
+      for (int layer = kOutsideBlocks; layer < graph.layers && !matched; ++layer) {
+        matched = std::ranges::any_of(TensorsOf(graph, layer), matches);
       }
       if (!matched) return InvalidArgument(fmt::format("no block has a tensor {}", rule.tensors));
     }
@@ -217,7 +179,7 @@ class QuantizeWeightsPass {
         });
   }
 
-  Status Store(QuantContext& c, const Tensor& t, const WeightRule& rule,
+  Status Store(QuantContext& c, const NamedTensor& t, const WeightRule& rule,
                const Hessian* hessian) const {
     OCTET_ASSIGN(const Weight w, c.weights.Get(t.full));
     if (w.quantized())
@@ -234,7 +196,7 @@ class QuantizeWeightsPass {
                     EncodeInt8(w, ScaleEnds(c.graph, t.value, w.rows(), rule.scale), &c.pool));
       return {};
     }
-    if (!t.linear && t.name != "embedding") {
+    if (!t.matrix()) {
       return InvalidArgument(fmt::format("tensor {}: 4 bits are for matrices", t.full));
     }
     if (hessian == nullptr) {
