@@ -113,6 +113,16 @@ Result<std::shared_ptr<const Model>> Model::Create(Graph graph, WeightMap weight
 Result<std::shared_ptr<const Model>> Model::Load(const std::string& folder,
                                                  const ModelOptions& options) {
   OCTET_ASSIGN(Parts parts, LoadParts(folder));
+  return Load(folder,
+              {std::move(parts.config), std::move(parts.arch.graph), std::move(parts.arch.weights),
+               std::move(parts.arch.warnings)},
+              options);
+}
+
+Result<std::shared_ptr<const Model>> Model::Load(const std::string& folder,
+                                                 const FloatCheckpoint& checkpoint,
+                                                 const ModelOptions& options) {
+  Json config = checkpoint.config;
   std::optional<Tokenizer> tokenizer;
   if (const std::string path = PathIn(folder, "tokenizer.json"); Exists(path)) {
     OCTET_ASSIGN(tokenizer, Tokenizer::Load(path));
@@ -120,15 +130,14 @@ Result<std::shared_ptr<const Model>> Model::Load(const std::string& folder,
   const std::string generation = PathIn(folder, "generation_config.json");
   if (Exists(generation)) {  // eos_token_id there wins
     OCTET_ASSIGN(const Json g, Json::ParseFile(generation, kMaxConfigBytes));
-    if (const Json* eos = g.Find("eos_token_id"); eos != nullptr)
-      parts.config.Set("eos_token_id", *eos);
+    if (const Json* eos = g.Find("eos_token_id"); eos != nullptr) config.Set("eos_token_id", *eos);
   }
-  auto created = Create(std::move(parts.arch.graph), std::move(parts.arch.weights),
-                        std::move(parts.config), std::move(tokenizer), options);
+  auto created = Create(checkpoint.graph, checkpoint.weights, std::move(config),
+                        std::move(tokenizer), options);
   if (!created.ok()) return created.status().Annotate(folder);
   auto model = std::const_pointer_cast<Model>(*created);
   model->folder_ = folder;
-  model->warnings_ = std::move(parts.arch.warnings);
+  model->warnings_ = checkpoint.warnings;
   return std::shared_ptr<const Model>(std::move(model));
 }
 

@@ -26,12 +26,24 @@ struct ModelOptions {
   std::optional<IsaMask> isas;
 };
 
+// config.json, weights and graph of a float checkpoint, not lowered: what quantization starts from.
+struct FloatCheckpoint {
+  Json config;
+  Graph graph;
+  WeightMap weights;
+  std::vector<std::string> warnings;
+};
+
 // A model folder, float or quantized, ready to run.
 class Model {
  public:
   // Opens config.json, the weights (io/checkpoint.h) and, where there is one, tokenizer.json.
   // Weights stay mapped from the files. Every error is one sentence that names the file.
   static Result<std::shared_ptr<const Model>> Load(const std::string& folder,
+                                                   const ModelOptions& options);
+  // The same of a folder that is open: its weights are not mapped a second time.
+  static Result<std::shared_ptr<const Model>> Load(const std::string& folder,
+                                                   const FloatCheckpoint& checkpoint,
                                                    const ModelOptions& options);
   // From parts in memory, for tools that have just made them. `config` is config.json's content.
   static Result<std::shared_ptr<const Model>> Create(Graph graph, WeightMap weights, Json config,
@@ -69,13 +81,6 @@ class Model {
   std::vector<std::string> warnings_;
 };
 
-// config.json, weights and graph of a float checkpoint, not lowered: what quantization starts from.
-struct FloatCheckpoint {
-  Json config;
-  Graph graph;
-  WeightMap weights;
-  std::vector<std::string> warnings;
-};
 // kInvalidArgument when the folder is quantized already.
 Result<FloatCheckpoint> LoadFloatCheckpoint(const std::string& folder);
 

@@ -96,6 +96,12 @@ TEST_F(ModelTest, FloatFolder) {
   EXPECT_EQ(ToText(checkpoint->graph), ToText(MakeBlocks(s)));
   EXPECT_EQ(checkpoint->warnings.size(), 1u);
   EXPECT_EQ(checkpoint->config.Find("hidden_size")->AsInt(), 99);
+  const auto same = Model::Load(folder_.path(), *checkpoint, {});
+  ASSERT_TRUE(same.ok()) << same.status().message();
+  EXPECT_EQ((*same)->warnings(), model->warnings());
+  for (const auto& [name, w] : (*same)->weights().all()) {
+    EXPECT_EQ(w.data, checkpoint->weights.Find(name)->data) << name << " is mapped twice";
+  }
 }
 
 TEST_F(ModelTest, TokenizerMustFitTheVocabulary) {

@@ -1,5 +1,8 @@
-// Contract: a checkpoint in 16 bits or in codes stays mapped. Loading and running it never holds
-// its weights a second time, as fp32 or otherwise.
+// Contracts:
+// 1. A checkpoint in 16 bits or in codes stays mapped. Loading and running it never holds its
+//    weights a second time, as fp32 or otherwise.
+// 2. GPTQ of a whole model, with its work folder, needs at most 1.5 times the memory of the model
+//    in fp32, mapped files and streams included.
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -12,7 +15,11 @@
 #include "exec/quantized_format.h"
 #include "io/output_folder.h"
 #include "io/safetensors.h"
+#include "io/scratch_folder.h"
+#include "quant/recipe.h"
 #include "quant/weight_codes.h"
+#include "quant/work_folder.h"
+#include "runtime/model.h"
 #include "runtime/session.h"
 #include "tests/models.h"
 
@@ -105,6 +112,49 @@ void ExpectMapped(bool codes) {
   ASSERT_TRUE(session.Feed(std::span(ids).first(1), logits).ok());
   EXPECT_LT(AnonymousBytes() - before, file_bytes / 2);
   std::filesystem::remove_all(folder);
+}
+
+// The most memory that was in use since the last call, files and all.
+int64_t PeakBytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  int64_t kilobytes = -1;
+  while (kilobytes < 0 && status >> word) {
+    if (word == "VmHWM:") status >> kilobytes;
+  }
+  std::ofstream("/proc/self/clear_refs") << "5";
+  return kilobytes * 1024;
+}
+
+TEST(Memory, GptqStaysNearTheSizeOfTheModel) {
+#if defined(__SANITIZE_ADDRESS__)
+  GTEST_SKIP() << "AddressSanitizer's own memory hides what is measured";
+#endif
+  const ScratchFolder scratch;
+  WriteLargeModel(scratch.At("model"), false);
+  const Result<FloatCheckpoint> source = LoadFloatCheckpoint(scratch.At("model"));
+  ASSERT_TRUE(source.ok()) << source.status().message();
+  int64_t weights = 0;
+  for (const auto& [name, w] : source->weights.all()) {
+    weights += w.count();
+  }
+  TokenDataset text;
+  for (uint64_t d = 0; d < 4; ++d) {
+    text.documents.push_back(RandomTokens(128, 512, d));
+  }
+  Result<WorkFolder> work = WorkFolder::Open(scratch.At("work"), Json("gptq"));
+  ASSERT_TRUE(work.ok()) << work.status().message();
+  const RecipeRun run = *PlanRecipeNamed("ssdi8-w4a8", Json(), Family::kMamba2);
+  ThreadPool pool(2);
+  malloc_trim(0);
+  const int64_t before = AnonymousBytes();
+  PeakBytes();
+  const Result<QuantizedModel> q =
+      Quantize(run, source->graph, source->weights, text, Json("random"), &pool, {}, &*work);
+  ASSERT_TRUE(q.ok()) << q.status().message();
+  const int64_t peak = PeakBytes() - before;
+  EXPECT_GT(peak, 2 * weights) << "less than the mapped model";
+  EXPECT_LT(peak, 6 * weights);
 }
 
 TEST(Memory, SixteenBitWeightsAreNotExpanded) {

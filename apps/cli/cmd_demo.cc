@@ -199,7 +199,7 @@ Status Run(const DemoCommand& c) {
   }
   OCTET_ASSIGN(TemporaryFolder output, CreateDemoFolder(c.output));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
-  OCTET_ASSIGN(const auto reference, LoadModel(folder, 0));
+  OCTET_ASSIGN(const auto reference, LoadModel(folder, source));
   ProgressBar bar;
   Step(fmt::format("{} writes text to calibrate on", folder));
   OCTET_ASSIGN(const CalibrationText text,

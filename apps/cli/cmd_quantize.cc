@@ -271,7 +271,7 @@ Status Run(const QuantizeCommand& c) {
   if (!named.empty()) OCTET_TRY(CheckRecipe(named, options));
   OCTET_TRY(ProbeOutputs(c));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
-  OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
+  OCTET_ASSIGN(const auto model, LoadModel(c.model, source));
   ProgressBar bar;
   OCTET_ASSIGN(const bool calibrates, NeedsText(c, given, source.graph));
   OCTET_ASSIGN(const CalibrationText text,

@@ -82,7 +82,7 @@ Status Run(const SensitivityCommand& c) {
   const Family family = FamilyOf(source.graph);
   const std::string name = c.recipe.empty() ? DefaultBaseRecipe(family) : c.recipe;
   OCTET_ASSIGN(const RecipeRun base, PlanRecipeNamed(name, Json(), family));
-  OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
+  OCTET_ASSIGN(const auto model, LoadModel(c.model, source));
   ProgressBar bar;
   OCTET_ASSIGN(const CalibrationText text,
                LoadCalibration({c.text, c.samples * kCalibrationPieces, c.length, c.seed}, model,

@@ -176,7 +176,7 @@ Result<ModelResults> MeasureModel(const Subject& subject, std::span<const Evalua
 Status MeasureFolder(const std::string& folder, std::span<const EvaluationText> texts,
                      const GridOptions& o, ProgressBar* bar, std::vector<ModelResults>* all) {
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
-  OCTET_ASSIGN(const auto model, LoadModel(folder, 0));
+  OCTET_ASSIGN(const auto model, LoadModel(folder, source));
   OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
   OCTET_ASSIGN(const CalibrationText calibration,
                LoadCalibration({o.calibration, o.samples, o.length}, model, o.threads, {}));

@@ -19,6 +19,12 @@ constexpr size_t kCheckTokens = 4096;  // more says little that these do not
 constexpr int64_t kFewTokens = 512;
 constexpr int64_t kFewCheckTokens = 64;
 
+void PrintWarningsOf(const std::string& folder, const std::vector<std::string>& warnings) {
+  for (const std::string& w : warnings) {
+    PrintWarning(fmt::format("{}: {}", folder, w));
+  }
+}
+
 }  // namespace
 
 Status WriteTextFile(const std::string& path, const std::string& text) {
@@ -33,9 +39,14 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
   options.chunk_size = chunk_size;
   options.bf16_compute = bf16_compute;
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, options));
-  for (const std::string& w : model->warnings()) {
-    PrintWarning(fmt::format("{}: {}", folder, w));
-  }
+  PrintWarningsOf(folder, model->warnings());
+  return model;
+}
+
+Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
+                                               const FloatCheckpoint& source) {
+  OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, source, {}));
+  PrintWarningsOf(folder, model->warnings());
   return model;
 }
 

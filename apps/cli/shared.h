@@ -23,6 +23,9 @@ namespace octet::cli {
 // Model::Load with the flag of that name (0: not given); prints the model's warnings.
 Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size,
                                                bool bf16_compute = false);
+// The same of a float folder that is open.
+Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
+                                               const FloatCheckpoint& source);
 
 WindowOptions MakeWindowOptions(const TextFlags& text, int threads);
 
