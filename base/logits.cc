@@ -34,6 +34,16 @@ double Divergence(std::span<const float> reference, double reference_norm,
 
 }  // namespace
 
+double Entropy(std::span<const float> row) {
+  const double norm = LogSumExp(row);
+  double sum = 0;
+  for (const float v : row) {
+    const double log_p = static_cast<double>(v) - norm;
+    sum -= std::exp(log_p) * log_p;
+  }
+  return sum;
+}
+
 double KlDivergence(std::span<const float> reference, std::span<const float> candidate) {
   return Divergence(reference, LogSumExp(reference), candidate, LogSumExp(candidate));
 }

@@ -7,14 +7,18 @@
 
 namespace octet {
 
-// log(sum(exp(row))), in double, shifted by the largest entry. Not finite when `row` is not.
+// log(sum(exp(row))), in double, shifted by the largest entry. Not finite when `row` has a NaN or
+// +infinity.
 double LogSumExp(std::span<const float> row);
 
 // -log p(target) under softmax(row), in nats.
 double NegativeLogLikelihood(std::span<const float> row, int64_t target);
 
-// KL(softmax(reference) || softmax(candidate)), nats, >= 0; NaN where either is not finite. Rows of
-// equal length.
+// Entropy of softmax(row), nats: log(row.size()) for equal logits. Finite rows.
+double Entropy(std::span<const float> row);
+
+// KL(softmax(reference) || softmax(candidate)), nats, >= 0; not finite where either row is not.
+// Rows of equal length.
 double KlDivergence(std::span<const float> reference, std::span<const float> candidate);
 
 // Two predictions of the same token.

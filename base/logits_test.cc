@@ -3,7 +3,8 @@
 //    where it would.
 // 2. Negative log-likelihoods are those of probabilities worked out by hand.
 // 3. KL divergence: values by hand and by the definition, never negative, zero for rows that differ
-//    by a constant; NaN for a row that is not finite, so that a broken candidate is not free.
+//    by a constant; not finite for a row that is not, so that a broken candidate is not free.
+//    Entropy is what is left of it for a uniform candidate.
 // 4. The most likely token: ties go to the smaller id. NaN is not hidden.
 #include "base/logits.h"
 
@@ -134,12 +135,26 @@ TEST(KlDivergenceTest, IsTheDefinition) {
   }
 }
 
+TEST(EntropyTest, IsWhatTheDivergenceFromUniformLeaves) {
+  Rng rng(5);
+  std::vector<float> row(50);
+  EXPECT_NEAR(Entropy(row), std::log(50), 1e-12);
+  for (float& v : row) {
+    v = rng.Uniform(-5, 5);
+  }
+  EXPECT_NEAR(Entropy(row), std::log(50) - PlainKl(row, std::vector<float>(50)), 1e-9);
+  row[7] = 1000;  // certain
+  EXPECT_NEAR(Entropy(row), 0, 1e-12);
+}
+
 TEST(KlDivergenceTest, ABrokenCandidateIsNotFree) {
   const std::vector<float> a = {1, 2, 3};
   for (const float bad :
-       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+        -std::numeric_limits<float>::infinity()}) {
     const std::vector<float> b = {1, bad, 3};
-    EXPECT_TRUE(std::isnan(KlDivergence(a, b))) << bad;
+    EXPECT_FALSE(std::isfinite(KlDivergence(a, b))) << bad;
+    EXPECT_FALSE(std::isfinite(KlDivergence(b, a))) << bad;
   }
 }
 

@@ -62,6 +62,16 @@ Result<TemporaryFolder> TemporaryFolder::CreateAt(const std::string& path) {
   return TemporaryFolder(path);
 }
 
+Result<std::optional<TemporaryFolder>> TemporaryFolder::CreateNew(const std::string& path) {
+  const std::lock_guard lock(Live().mutex);
+  if (mkdir(path.c_str(), 0777) != 0) {
+    if (errno == EEXIST) return std::optional<TemporaryFolder>();
+    return IoError(path + ": " + std::strerror(errno));
+  }
+  Live().paths.insert(path);
+  return std::optional(TemporaryFolder(path));
+}
+
 TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept
     : path_(std::exchange(other.path_, {})) {}
 

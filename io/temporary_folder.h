@@ -2,6 +2,7 @@
 #ifndef OCTET_IO_TEMPORARY_FOLDER_H_
 #define OCTET_IO_TEMPORARY_FOLDER_H_
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -17,6 +18,8 @@ class TemporaryFolder {
   static Result<TemporaryFolder> Create(const std::string& stem);
   // Makes the folder `path`, or takes over an empty one. Its parent must exist.
   static Result<TemporaryFolder> CreateAt(const std::string& path);
+  // Makes the folder `path`; nothing when something is there already.
+  static Result<std::optional<TemporaryFolder>> CreateNew(const std::string& path);
   TemporaryFolder(TemporaryFolder&& other) noexcept;
   TemporaryFolder& operator=(TemporaryFolder&&) = delete;
   ~TemporaryFolder();

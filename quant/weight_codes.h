@@ -17,9 +17,9 @@ namespace octet {
 void ForEachRow(const Weight& w, ThreadPool* pool,
                 const std::function<void(int64_t r, std::span<const float> row)>& visit);
 
-// int8 with one scale for the rows before each of `ends` (ascending, the last is w.rows()), from
-// their largest absolute value (docs/numerics.md). A single end gives a single scale, else each row
-// has its own copy. `w` is not quantized and has a row.
+// int8 with one scale for the rows before each of `ends` (strictly ascending, the last is
+// w.rows()), from their largest absolute value (docs/numerics.md). A single end gives a single
+// scale, else each row has its own copy. `w` is not quantized and has a row.
 Weight EncodeInt8(const Weight& w, std::span<const int64_t> ends, ThreadPool* pool);
 
 // The same with a scale for each row: the embedding's W8 of methods_mamba 2.7, and linears per row.

@@ -96,6 +96,13 @@ bool IsOwn(std::string_view name) {
   return false;
 }
 
+// Whether `path` is the file that is open as `fd`, and not removed since.
+bool IsAt(int fd, const std::string& path) {
+  struct stat open = {}, named = {};
+  return fstat(fd, &open) == 0 && stat(path.c_str(), &named) == 0 && open.st_dev == named.st_dev &&
+         open.st_ino == named.st_ino;
+}
+
 // The first member in which two descriptions of a run differ.
 std::string Difference(const Json& a, const Json& b) {
   if (!a.is_object() || !b.is_object()) return "everything";
@@ -109,15 +116,15 @@ std::string Difference(const Json& a, const Json& b) {
 }  // namespace
 
 Result<WorkFolder> WorkFolder::Open(const std::string& path, const Json& run) {
-  if (mkdir(path.c_str(), 0777) != 0 && errno != EEXIST) {
-    return IoError(path + ": " + std::strerror(errno));
-  }
+  OCTET_ASSIGN(std::optional<TemporaryFolder> created, TemporaryFolder::CreateNew(path));
   const int fd = open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (fd < 0) return IoError(path + ": " + std::strerror(errno));
   WorkFolder folder(path, fd, run);
-  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0 || !IsAt(fd, path)) {
+    if (created) created->Keep();  // another process was faster, and it is that one's
     return InvalidArgument(path + ": another process is quantizing there");
   }
+  if (created) folder.temporary_.emplace(*std::move(created));
   std::error_code error;
   for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename().string();
@@ -127,10 +134,10 @@ Result<WorkFolder> WorkFolder::Open(const std::string& path, const Json& run) {
   }
   if (error) return IoError(path + ": " + error.message());
   OCTET_TRY(folder.LoadProgress());
-  if (folder.finished_ == 0 && folder.remembered_.is_null()) {
+  if (!folder.temporary_ && folder.finished_ == 0 && folder.remembered_.is_null()) {
     OCTET_TRY(folder.Empty());
-    OCTET_ASSIGN(TemporaryFolder unused, TemporaryFolder::CreateAt(path));
-    folder.unused_.emplace(std::move(unused));
+    OCTET_ASSIGN(TemporaryFolder taken, TemporaryFolder::CreateAt(path));
+    folder.temporary_.emplace(std::move(taken));
   }
   return folder;
 }
@@ -141,7 +148,7 @@ WorkFolder::WorkFolder(std::string path, int lock, Json run)
 WorkFolder::WorkFolder(WorkFolder&& other) noexcept
     : path_(std::move(other.path_)),
       lock_(std::exchange(other.lock_, -1)),
-      unused_(std::move(other.unused_)),
+      temporary_(std::move(other.temporary_)),
       run_(std::move(other.run_)),
       remembered_(std::move(other.remembered_)),
       edits_(std::move(other.edits_)),
@@ -149,7 +156,7 @@ WorkFolder::WorkFolder(WorkFolder&& other) noexcept
       discarded_(std::move(other.discarded_)) {}
 
 WorkFolder::~WorkFolder() {
-  unused_.reset();  // while it is locked
+  temporary_.reset();  // while it is locked
   if (lock_ >= 0) close(lock_);
 }
 
@@ -185,6 +192,7 @@ Status WorkFolder::LoadProgress() {
 Status WorkFolder::Empty() const {
   std::error_code error;
   fs::remove(PathOf(kProgress), error);  // first: without it nothing counts
+  if (error) return IoError(PathOf(kProgress) + ": " + error.message());
   for (fs::directory_iterator it(path_, error), end; !error && it != end; it.increment(error)) {
     fs::remove(it->path(), error);
   }
@@ -202,7 +210,7 @@ Status WorkFolder::SaveProgress() {
   OCTET_TRY(writer.Write(std::as_bytes(std::span(text))));
   if (fsync(lock_) != 0) return IoError(path_ + ": " + std::strerror(errno));
   OCTET_TRY(writer.Commit());
-  if (unused_) unused_->Keep();
+  if (temporary_) temporary_->Keep();
   return {};
 }
 
@@ -282,14 +290,14 @@ Status WorkFolder::Restore(Graph* graph, WeightMap* weights,
   if (finished_ == 0) return {};
   const Status s = RestoreBlocks(graph, weights, state_scales);
   if (s.ok() || s.code() == Code::kIo) return s;
-  return Corrupt(
-      fmt::format("{}: cannot be gone on with ({}); remove it to start again", path_, s.message()));
+  return Corrupt(fmt::format("{}: cannot be gone on with ({}); start again", path_, s.message()));
 }
 
 Status WorkFolder::Remove() {
   OCTET_TRY(Empty());
   std::error_code error;
   fs::remove(path_, error);
+  if (temporary_) temporary_->Keep();  // it is gone
   finished_ = 0;
   return error ? IoError(path_ + ": " + error.message()) : Status();
 }

@@ -56,7 +56,8 @@ class WorkFolder {
   Status FinishBlock(int layer, const Graph& graph, const std::vector<StateScales>& state_scales,
                      WeightMap* weights);
   // Makes of a graph that passes have prepared, and its weights, what they were when the last
-  // finished block was. kCorrupt naming the folder when that does not work.
+  // finished block was. kIo as the system gives it; kCorrupt, naming the folder, when what is there
+  // does not fit.
   Status Restore(Graph* graph, WeightMap* weights, std::vector<StateScales>* state_scales);
 
   // The result is elsewhere, or of no use: removes the folder. What is mapped stays readable.
@@ -72,7 +73,7 @@ class WorkFolder {
 
   std::string path_;
   int lock_ = -1;
-  std::optional<TemporaryFolder> unused_;  // while nothing in it counts
+  std::optional<TemporaryFolder> temporary_;  // while nothing in it counts
   Json run_, remembered_;
   Json edits_;  // of the finished blocks: DescribeQuantization without what `prepare` makes
   int finished_ = 0;

@@ -1,6 +1,7 @@
 // Contracts of the program, on bad input: exit code 2 (1 when the system refuses, 4 when the result
 // is bad), exactly one line on standard error that names the file or tensor and the reason, nothing
-// on standard output, and no output folder, whole or partial.
+// on standard output, and no output folder. Of a large run that the system stopped, and of a result
+// that was refused, only the finished blocks stay.
 #include <gtest/gtest.h>
 
 #include <sys/mount.h>
@@ -413,22 +414,22 @@ TEST_F(CliErrorsTest, InterruptedWorkLeavesNothing) {
   }
 }
 
-TEST_F(CliErrorsTest, InterruptedQuantizeLeavesNothing) {
-  const auto work = folder_ / "q.partial";
-  std::vector<std::string> args = {Program(), "quantize", kBooks, "--recipe", "absmax"};
-  for (const std::string& a : {std::string("--output"), PathOf("q"), std::string("--threads"),
-                               std::string("1"), std::string("--length"), std::string("512")}) {
-    args.push_back(a);
-  }
+TEST_F(CliErrorsTest, InterruptedQuantizeLeavesNothingUnfinished) {
+  std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+  args.insert(args.begin(), Program());
+  const std::vector<std::string> before = Entries();
   const Outcome o = Execute(args, "", [&](pid_t program) {
-    for (int i = 0; i < 100000 && !std::filesystem::exists(work); ++i) {
+    for (int i = 0; i < 300000 && !std::filesystem::exists(folder_ / "q.partial"); ++i) {
       usleep(100);
     }
-    EXPECT_TRUE(std::filesystem::exists(work));
     kill(program, SIGINT);
   });
   EXPECT_EQ(o.exit_code, 128 + SIGINT);
-  EXPECT_EQ(Entries(), std::vector<std::string>{});
+  // On a busy machine a block may be finished before the signal comes; then it counts.
+  if (!std::filesystem::exists(folder_ / "q.partial/progress.json")) {
+    EXPECT_EQ(Entries(), before);
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "q"));
 }
 
 TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {
@@ -453,6 +454,8 @@ TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {
   EXPECT_EQ(o.err.find('\n'), o.err.size() - 1) << o.err;
   EXPECT_NE(o.err.find("q.partial"), std::string::npos) << o.err;
   EXPECT_FALSE(std::filesystem::exists(folder_ / "q"));
+  EXPECT_EQ(Octet(args).exit_code, 4) << "again";
+  EXPECT_TRUE(std::filesystem::exists(folder_ / "q.partial"));
   args.emplace_back("--force");
   const Outcome forced = Octet(args);
   EXPECT_EQ(forced.exit_code, 0);
@@ -469,8 +472,12 @@ TEST_F(CliErrorsTest, FileSizeLimit) {
   }
   args[2] = command;
   const std::vector<std::string> before = Entries();
-  ExpectError(Execute(args), 1, {".safetensors", "large"});
-  EXPECT_EQ(Entries(), before);
+  ExpectError(Execute(args), 1, {"large", "the same command goes on from", "q.partial"});
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "q"));
+  const Outcome o = Octet(QuickQuantize(kBooks, "absmax", PathOf("q")));
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_NE(o.err.find("going on after block"), std::string::npos) << o.err;
+  EXPECT_EQ(Entries().size(), before.size() + 1);
 }
 
 TEST_F(CliErrorsTest, FullDisk) {
@@ -480,10 +487,10 @@ TEST_F(CliErrorsTest, FullDisk) {
     GTEST_SKIP() << "a small file system needs root: " << std::strerror(errno);
   }
   const Outcome o = Octet(QuickQuantize(kBooks, "absmax", disk + "/q"));
-  const bool empty = std::filesystem::is_empty(disk);
+  const bool written = std::filesystem::exists(disk + "/q");
   umount(disk.c_str());
-  ExpectError(o, 1, {".safetensors", "space"});
-  EXPECT_TRUE(empty);
+  ExpectError(o, 1, {"space", "the same command goes on from", "q.partial"});
+  EXPECT_FALSE(written);
 }
 
 TEST_F(CliErrorsTest, InstructionSets) {

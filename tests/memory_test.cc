@@ -114,7 +114,7 @@ void ExpectMapped(bool codes) {
   std::filesystem::remove_all(folder);
 }
 
-// The most memory that was in use since the last call, files and all.
+// The most memory that was in use since the last call, files and all; -1: the system does not tell.
 int64_t PeakBytes() {
   std::ifstream status("/proc/self/status");
   std::string word;
@@ -122,8 +122,8 @@ int64_t PeakBytes() {
   while (kilobytes < 0 && status >> word) {
     if (word == "VmHWM:") status >> kilobytes;
   }
-  std::ofstream("/proc/self/clear_refs") << "5";
-  return kilobytes * 1024;
+  std::ofstream reset("/proc/self/clear_refs");
+  return reset << "5" && reset.flush() ? kilobytes * 1024 : -1;
 }
 
 TEST(Memory, GptqStaysNearTheSizeOfTheModel) {
@@ -148,7 +148,7 @@ TEST(Memory, GptqStaysNearTheSizeOfTheModel) {
   ThreadPool pool(2);
   malloc_trim(0);
   const int64_t before = AnonymousBytes();
-  PeakBytes();
+  if (PeakBytes() < 0) GTEST_SKIP() << "/proc does not tell the peak of memory";
   const Result<QuantizedModel> q =
       Quantize(run, source->graph, source->weights, text, Json("random"), &pool, {}, &*work);
   ASSERT_TRUE(q.ok()) << q.status().message();

@@ -37,7 +37,7 @@ Result<Json> ParseOptions(const std::vector<std::string>& options) {
 
 // Fails now, rather than after minutes of work, when the results could not be written.
 Status ProbeOutputs(const QuantizeCommand& c) {
-  if (!c.save_recipe.empty()) OCTET_TRY(FileWriter::Create(c.save_recipe).status());
+  if (!c.save_recipe.empty()) OCTET_TRY(ProbeFile(c.save_recipe));
   return OutputFolder::Create(c.output).status();
 }
 
@@ -191,8 +191,11 @@ std::string ToText(const Summary& s) {
 
 Status Broken(const SelfCheckReport& check, const std::optional<WorkFolder>& work) {
   return {Code::kQualityGate,
-          fmt::format("the quantized model is broken and was not written (--force writes it{}): {}",
-                      work ? fmt::format(", from {}", work->path()) : "",
+          fmt::format("the quantized model is broken and was not written ({}): {}",
+                      work ? fmt::format("the same command with --force writes it, from {}, "
+                                         "which stays until then",
+                                         work->path())
+                           : "--force writes it",
                       fmt::join(check.Failures(), "; "))};
 }
 
@@ -217,11 +220,25 @@ struct Quantized {
   std::optional<WorkFolder> work = {};  // holds tensors of the model until that is written
 };
 
+// `error` stopped the run. When that was the system, which may be in a better state another time,
+// finished blocks stay; anything else would happen again.
+Status EndWork(const Status& error, WorkFolder* work) {
+  if (error.code() != Code::kIo || work->finished() == 0) {
+    (void)work->Remove();  // the first error is the one to tell
+    return error;
+  }
+  return IoError(
+      fmt::format("{}; the same command goes on from {}", error.message(), work->path()));
+}
+
 Result<Quantized> QuantizeAuto(const QuantizeCommand& c, Json given, const FloatCheckpoint& source,
                                const CalibrationText& text, const Progress& progress) {
   const Family family = FamilyOf(source.graph);
   OCTET_ASSIGN(const std::string name, TakeBase(&given, DefaultBaseRecipe(family)));
   OCTET_ASSIGN(const RecipeRun base, PlanRecipeNamed(name, given, family));
+  if (fs::exists(WorkPath(c.output))) {
+    PrintNote(fmt::format("{} is of a run with another recipe", WorkPath(c.output)));
+  }
   AutoLimit limit;
   if (c.max_kl > 0) limit.max_kl = c.max_kl;
   if (c.budget_mb > 0) limit.budget_bytes = static_cast<int64_t>(c.budget_mb * 1e6);
@@ -245,10 +262,7 @@ Result<Quantized> QuantizeByRecipe(const QuantizeCommand& c, const Json& given,
   OCTET_ASSIGN(WorkFolder work,
                OpenWork(c.output, DescribeRun(recipe, c.model, text.record), source.graph.layers));
   Result<CheckedModel> checked = QuantizeAndCheck(recipe, source, text, c.threads, progress, &work);
-  if (!checked.ok()) {
-    (void)work.Remove();  // the first error is the one to tell
-    return checked.status();
-  }
+  if (!checked.ok()) return EndWork(checked.status(), &work);
   return Quantized{*std::move(checked), recipe.plan, {}, std::move(work)};
 }
 
@@ -282,12 +296,12 @@ Status Run(const QuantizeCommand& c) {
                                         : QuantizeByRecipe(c, given, source, text, bar.Callback()));
   const CheckedModel& checked = quantized.checked;
   const bool written = checked.check.Failures().empty() || c.force;
-  const Status saved =
-      written ? WriteModelFolder(checked.model, source, c.model, c.output) : Status();
-  // A refused model stays where --force finds it.
-  const Status removed = quantized.work && written ? quantized.work->Remove() : Status();
-  OCTET_TRY(saved);
-  OCTET_TRY(removed);
+  if (written) {
+    const Status saved = WriteModelFolder(checked.model, source, c.model, c.output);
+    if (!saved.ok()) return quantized.work ? EndWork(saved, &*quantized.work) : saved;
+    const Status removed = quantized.work ? quantized.work->Remove() : Status();
+    if (!removed.ok()) PrintWarning(removed.message());
+  }
   if (!c.save_recipe.empty()) {
     OCTET_TRY(WriteTextFile(c.save_recipe, ToJson(quantized.plan).Dump(2) + "\n"));
   }

@@ -80,7 +80,7 @@ Status Run(const ReproduceCommand& c) {
   options.threads = c.threads;
   // Fails now, rather than after minutes of work, when the reports could not be written.
   for (const char* extension : {".md", ".json"}) {
-    OCTET_TRY(FileWriter::Create(c.output + extension).status());
+    OCTET_TRY(ProbeFile(c.output + extension));
   }
   MethodReport report;
   report.command = CommandLine(c);

@@ -5,7 +5,6 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/sensitivity_html.h"
 #include "apps/cli/shared.h"
-#include "io/file_writer.h"
 
 namespace octet::cli {
 namespace {
@@ -76,7 +75,7 @@ Status Run(const SensitivityCommand& c) {
   }
   // Fails now, rather than after minutes of work, when the results could not be written.
   for (const std::string& file : {c.html, c.output}) {
-    if (!file.empty()) OCTET_TRY(FileWriter::Create(file).status());
+    if (!file.empty()) OCTET_TRY(ProbeFile(file));
   }
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
   const Family family = FamilyOf(source.graph);

@@ -195,8 +195,9 @@ class Parser {
     c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
     c->footer(
         "\nFinished blocks go to DIR.partial, so memory holds one block. Where a run was\n"
-        "killed, the same command goes on after the last finished block and gives the\n"
-        "same bytes; any other starts again. The folder is removed at the end.");
+        "killed, interrupted or met a full disk, the same command goes on after the last\n"
+        "finished block and gives the same bytes; any other starts again. The folder is\n"
+        "removed at the end, but stays for --force when the result is broken.");
     Threads(c, &q.threads);
   }
 

@@ -27,6 +27,12 @@ void PrintWarningsOf(const std::string& folder, const std::vector<std::string>& 
 
 }  // namespace
 
+Status ProbeFile(const std::string& path) {
+  std::error_code error;
+  if (std::filesystem::is_directory(path, error)) return InvalidArgument(path + ": is a folder");
+  return FileWriter::Create(path).status();
+}
+
 Status WriteTextFile(const std::string& path, const std::string& text) {
   OCTET_ASSIGN(FileWriter file, FileWriter::Create(path));
   OCTET_TRY(file.Write(std::as_bytes(std::span(text))));

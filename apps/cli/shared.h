@@ -74,6 +74,8 @@ Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckp
 Status WriteModelFolder(const QuantizedModel& model, const FloatCheckpoint& source,
                         const std::string& source_folder, const std::string& output);
 
+// What WriteTextFile would refuse, said before minutes of work.
+Status ProbeFile(const std::string& path);
 // Writes or replaces the file `path`; nothing is left on an error.
 Status WriteTextFile(const std::string& path, const std::string& text);
 

@@ -4,7 +4,6 @@
 #include <map>
 #include <memory>
 #include <mutex>
-#include <numeric>
 
 #include <fmt/format.h>
 
@@ -47,10 +46,7 @@ Weight Float16Weight(const Weight& w) {
 // The ends of the runs of rows that share a scale; the rows are the channels of value `v`.
 std::vector<int64_t> ScaleEnds(const Graph& graph, ValueId v, int64_t rows, WeightScale scale) {
   if (scale == WeightScale::kTensor) return {rows};
-  if (scale == WeightScale::kSegment) return SegmentEnds(graph, v);
-  std::vector<int64_t> ends(static_cast<size_t>(rows));
-  std::iota(ends.begin(), ends.end(), 1);
-  return ends;
+  return SegmentEnds(graph, v);
 }
 
 bool Matches(const WeightRule& rule, const NamedTensor& t) {
@@ -192,8 +188,10 @@ class QuantizeWeightsPass {
       return {};
     }
     if (rule.bits == 8) {
-      c.weights.Set(t.full,
-                    EncodeInt8(w, ScaleEnds(c.graph, t.value, w.rows(), rule.scale), &c.pool));
+      c.weights.Set(
+          t.full, rule.scale == WeightScale::kRow
+                      ? EncodeRowsInt8(w, &c.pool)
+                      : EncodeInt8(w, ScaleEnds(c.graph, t.value, w.rows(), rule.scale), &c.pool));
       return {};
     }
     if (!t.matrix()) {
