@@ -84,11 +84,11 @@ int EncodeValue(Codec codec, float x, float scale, int zero) {
     case Codec::kInt16:
       return EncodeInt16(x, scale);
     case Codec::kSe9:
-      return EncodeSignedSoftEdge(kSe9, kSe9MaxCode, x, scale);
+      return EncodeSignedSoftEdge(kSoftEdge9, kSe9MaxCode, x, scale);
     case Codec::kSe8u:
       return EncodeSe8u(x, scale, zero);
     case Codec::kSe8s:
-      return EncodeSignedSoftEdge(kSe8s, kSe8sMaxCode, x, scale);
+      return EncodeSignedSoftEdge(kSoftEdge8s, kSe8sMaxCode, x, scale);
     case Codec::kSeg8:
       return EncodeSeg8(x, scale, zero);
   }
@@ -104,11 +104,11 @@ float DecodeValue(Codec codec, int code, float scale, int zero) {
     case Codec::kInt16:
       return DecodeInt16(code, scale);
     case Codec::kSe9:
-      return DecodeSignedSoftEdge(kSe9, code, scale);
+      return DecodeSignedSoftEdge(kSoftEdge9, code, scale);
     case Codec::kSe8u:
       return DecodeSe8u(code, scale, zero);
     case Codec::kSe8s:
-      return DecodeSignedSoftEdge(kSe8s, code, scale);
+      return DecodeSignedSoftEdge(kSoftEdge8s, code, scale);
     case Codec::kSeg8:
       return DecodeSeg8(code, scale, zero);
   }
@@ -130,9 +130,9 @@ int MaxUnits(Codec codec) {
     case Codec::kInt16:
       return kInt16MaxCode;
     case Codec::kSe9:
-      return kSe9.Units(kSe9MaxCode);
+      return kSoftEdge9.Units(kSe9MaxCode);
     case Codec::kSe8s:
-      return kSe8s.Units(kSe8sMaxCode);
+      return kSoftEdge8s.Units(kSe8sMaxCode);
     case Codec::kAsymmetric:
     case Codec::kSe8u:
     case Codec::kSeg8:
@@ -144,7 +144,7 @@ int MaxUnits(Codec codec) {
 int EncodeUnits(Codec codec, float x, float scale) {
   const int code = EncodeValue(codec, x, scale, 0);
   if (codec != Codec::kSe9 && codec != Codec::kSe8s) return code;
-  const int units = (codec == Codec::kSe9 ? kSe9 : kSe8s).Units(std::abs(code));
+  const int units = (codec == Codec::kSe9 ? kSoftEdge9 : kSoftEdge8s).Units(std::abs(code));
   return code < 0 ? -units : units;
 }
 
@@ -213,7 +213,7 @@ CodecFit FitCodec(Codec codec, ValueRange range) {
     case Codec::kSe8u:
       return FitSe8u(low, largest);
     case Codec::kSe8s:
-      return {ScaleForAbsMax(largest, kSe8s.middle_end()), 0};
+      return {ScaleForAbsMax(largest, kSoftEdge8s.middle_end()), 0};
     case Codec::kSeg8:
       return FitSeg8(low, high);
     case Codec::kUniform:

@@ -87,8 +87,8 @@ struct SignedSoftEdge {
   }
   static HWY_INLINE VI Units(V x, V scale, V /*inverse*/) { return UnitsOfCode(Code(x, scale)); }
 };
-using Se9 = SignedSoftEdge<kSe9.fine, kSe9.coarse, kSe9MaxCode>;
-using Se8s = SignedSoftEdge<kSe8s.fine, kSe8s.coarse, kSe8sMaxCode>;
+using Se9 = SignedSoftEdge<kSoftEdge9.fine, kSoftEdge9.coarse, kSe9MaxCode>;
+using Se8s = SignedSoftEdge<kSoftEdge8s.fine, kSoftEdge8s.coarse, kSe8sMaxCode>;
 
 }  // namespace codecs
 }  // namespace HWY_NAMESPACE

@@ -66,13 +66,13 @@ struct Se8u {
     const V a = hn::Div(hn::Abs(x), scale);
     const V z = hn::ConvertTo(d, zero);
     const V below = hn::Neg(hn::Min(RoundAway(hn::Mul(hn::Set(d, 4.0f), a)), z));
-    const V above = MagnitudeV(kSe9, a, hn::Sub(hn::Set(d, 255.0f), z));
+    const V above = MagnitudeV(kSoftEdge9, a, hn::Sub(hn::Set(d, 255.0f), z));
     const V t = hn::IfThenElse(hn::Lt(x, hn::Zero(d)), below, above);
     return hn::Add(zero, hn::ConvertTo(di, t));
   }
   static HWY_INLINE V Decode(VI code, V scale, VI zero) {
     const D d;
-    return hn::Mul(hn::ConvertTo(d, UnitsV(kSe9, hn::Sub(code, zero))),
+    return hn::Mul(hn::ConvertTo(d, UnitsV(kSoftEdge9, hn::Sub(code, zero))),
                    hn::Mul(hn::Set(d, 0.25f), scale));
   }
 };

@@ -47,11 +47,11 @@ struct SoftEdge {
 };
 
 // Signed magnitude, 509 codes [-254, 254], two bytes.
-inline constexpr SoftEdge kSe9 = {64, 191};
+inline constexpr SoftEdge kSoftEdge9 = {64, 191};
 inline constexpr int kSe9MaxCode = 254;
 
 // Signed magnitude, 255 codes [-127, 127], one byte, for tensors of both signs.
-inline constexpr SoftEdge kSe8s = {32, 95};
+inline constexpr SoftEdge kSoftEdge8s = {32, 95};
 inline constexpr int kSe8sMaxCode = 127;
 
 inline int EncodeSignedSoftEdge(const SoftEdge& e, int max_code, float x, float scale) {
@@ -73,10 +73,10 @@ inline int EncodeSe8u(float x, float scale, int zero) {
   if (x < 0.0f) {
     return zero - static_cast<int>(std::min(std::round(4.0f * a), static_cast<float>(zero)));
   }
-  return zero + static_cast<int>(kSe9.Magnitude(a, static_cast<float>(255 - zero)));
+  return zero + static_cast<int>(kSoftEdge9.Magnitude(a, static_cast<float>(255 - zero)));
 }
 inline float DecodeSe8u(int code, float scale, int zero) {
-  return static_cast<float>(kSe9.Units(code - zero)) * (0.25f * scale);
+  return static_cast<float>(kSoftEdge9.Units(code - zero)) * (0.25f * scale);
 }
 
 }  // namespace octet
