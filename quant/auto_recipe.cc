@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <array>
 #include <map>
+#include <set>
 
 #include <fmt/format.h>
 
 #include "exec/quantized_format.h"
 #include "quant/allocate.h"
+#include "quant/named_tensors.h"
 #include "quant/self_check.h"
 #include "quant/sweep.h"
 
@@ -113,6 +115,7 @@ class Search {
         progress_(progress) {}
 
   Result<AutoResult> Run() {
+    OCTET_TRY(CheckBudget());
     if (base_.plan.sweep_alpha) {
       OCTET_ASSIGN(base_.plan,
                    SweepAlpha(base_.plan, graph_, weights_, text_.calibration, pool_, progress_));
@@ -188,6 +191,24 @@ class Search {
     }
     if (uniform != nullptr && !Tried(*uniform)) OCTET_TRY(Try(*uniform, true).status());
     return best_.empty() ? TooSmall() : Status();
+  }
+
+  // What no measurement is needed for.
+  Status CheckBudget() const {
+    std::set<std::string> seen;
+    int64_t codes = 0;
+    for (int layer = kOutsideBlocks; layer < graph_.layers; ++layer) {
+      for (const NamedTensor& t : TensorsOf(graph_, layer)) {
+        if (!t.matrix() || !seen.insert(t.full).second) continue;
+        OCTET_ASSIGN(const Weight w, weights_.Get(t.full));
+        codes += w.count() / 2;
+      }
+    }
+    if (!limit_.budget_bytes || *limit_.budget_bytes >= codes) return {};
+    return InvalidArgument(
+        fmt::format("a budget of {} bytes cannot be kept: the codes of the matrices alone have {} "
+                    "bytes in 4 bits",
+                    *limit_.budget_bytes, codes));
   }
 
   Status TooSmall() const {

@@ -218,7 +218,10 @@ TEST(EncodeSitesTest, RefusesByName) {
   const auto error = [](Parts p, const SiteRule& rule) { return Encode(&p, {rule}).message(); };
   using enum Granularity;
   EXPECT_THAT(error(Mamba2(), {.sites = "q"}), HasSubstr("no block has a site q"));
-  EXPECT_THAT(error(Mamba2(), {.sites = "x", .layers = "2-9"}), HasSubstr("no block has a site x"));
+  EXPECT_THAT(error(Mamba2(), {.sites = "x", .layers = "1-9"}),
+              HasSubstr("layers 1-9: the model has blocks 0 to 1"));
+  EXPECT_THAT(error(Mamba2(), {.sites = "z", .same_as = "nothere"}),
+              HasSubstr("no block has a site nothere"));
   EXPECT_THAT(error(Mamba1(), {.sites = "x", .granularity = kGroup}),
               HasSubstr("layers.0.x: there are no groups"));
   EXPECT_THAT(error(Mamba2(), {.sites = "x", .granularity = kChunk}), HasSubstr("layers.0.x"));

@@ -401,6 +401,14 @@ bool ContainsLayer(std::string_view layers, int layer) {
   return found;
 }
 
+Status CheckLayers(std::string_view layers, int blocks) {
+  bool inside = true;
+  ForEachRange(layers, [&](int, int last) { inside = inside && last < blocks; });
+  if (inside) return {};
+  return InvalidArgument(
+      fmt::format("layers {}: the model has blocks 0 to {}", layers, blocks - 1));
+}
+
 bool MatchesName(std::string_view pattern, std::string_view name) {
   size_t p = 0, n = 0;
   size_t star = pattern.npos, after = 0;  // the last star, and the end of what it stands for

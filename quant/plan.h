@@ -143,6 +143,8 @@ Json PlanSchema();
 
 // Whether `layer` is in "0-3,7"; empty contains all.
 bool ContainsLayer(std::string_view layers, int layer);
+// kInvalidArgument, naming the blocks that there are, when it has a number that is no block.
+Status CheckLayers(std::string_view layers, int blocks);
 // Whether `name` matches `pattern`, in which `*` stands for any letters, also none.
 bool MatchesName(std::string_view pattern, std::string_view name);
 

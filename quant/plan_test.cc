@@ -171,6 +171,9 @@ TEST(Names, Layers) {
     EXPECT_EQ(ContainsLayer("0-3,7,9-10", layer), in) << layer;
     EXPECT_EQ(ContainsLayer("5", layer), layer == 5);
   }
+  EXPECT_TRUE(CheckLayers("", 1).ok());
+  EXPECT_TRUE(CheckLayers("0-3,7", 8).ok());
+  EXPECT_EQ(CheckLayers("0-3,7", 7).message(), "layers 0-3,7: the model has blocks 0 to 6");
   for (const char* bad :
        {"-", "1-", "-1", "1,", ",1", "1,,2", "2-1", "x", "1-2-3", " 1", "99999999999"}) {
     QuantPlan p;

@@ -30,7 +30,13 @@ Result<RecipeRun> PlanJson(const Json& j, const Json& given, const std::string& 
     OCTET_ASSIGN(run, PlanRecipe(*recipe, options, family));
     run.name = name;
   } else if (!options.AsObject().empty()) {
-    return InvalidArgument("there are options, but no member recipe that they are for");
+    return InvalidArgument("has no member recipe that options could be for");
+  }
+  if (given.is_object()) {
+    for (const auto& [option, value] : given.AsObject()) {
+      if (rest.Find(option) == nullptr) continue;
+      return InvalidArgument(fmt::format("sets {0} itself, so option {0} has no effect", option));
+    }
   }
   rest.Erase("recipe");
   rest.Erase("options");

@@ -48,6 +48,8 @@ TEST_F(RecipeFileTest, OptionsOfTheCommandLineGoFirst) {
       Plan(R"({"recipe": "absmax", "options": {"state": "i8"}})", given, Family::kMamba);
   ASSERT_TRUE(run.ok()) << run.status().message();
   EXPECT_EQ(run->plan.state, "i16");
+  EXPECT_THAT(Plan(R"({"recipe": "absmax", "state": "i8"})", given).status().message(),
+              HasSubstr("sets state itself"));
 }
 
 TEST_F(RecipeFileTest, WithoutARecipeEverythingStaysInFloat) {

@@ -91,6 +91,9 @@ TEST_F(CliReproduceTest, ChecksOrdersWithPairedIntervals) {
     EXPECT_LE(*difference[1].AsNumber(), value);
     EXPECT_GE(*difference[2].AsNumber(), value);
   }
+  ASSERT_LT(orders[0].Find("windows")->AsInt(), 8);
+  EXPECT_THAT(ReadAll(PathOf("r.md")), HasSubstr("| too few windows |"));
+  EXPECT_THAT(ReadAll(PathOf("r.md")), testing::Not(HasSubstr("| yes |")));
 }
 
 TEST_F(CliReproduceTest, RefusesWhatItCannotMeasure) {
@@ -105,6 +108,7 @@ TEST_F(CliReproduceTest, RefusesWhatItCannotMeasure) {
     EXPECT_THAT(Entries(), UnorderedElementsAre("data"));
   };
   refuse("absmax,had-q1", "absmax,nonsense", "unknown recipe nonsense");
+  refuse("absmax,had-q1", "quamba", "no method is for models of this kind");
   refuse(data, PathOf("nowhere"), "books/valid.txt");
   refuse(kBooks, PathOf("nowhere"), "there is no such model folder");
   refuse(PathOf("r"), PathOf("nowhere/r"), "nowhere/r.md");

@@ -61,6 +61,10 @@ TEST_F(CliSensitivityTest, WritesTableJsonAndHeatMap) {
 
   const Result<Json> file = Json::ParseFile(json, 1 << 20);
   ASSERT_TRUE(file.ok());
+  EXPECT_EQ(*file->Find("schema"), Json("octet.sensitivity/1"));
+  EXPECT_EQ(*file->Find("documents"), Json(2));
+  const int64_t read = file->Find("text")->Find("samples")->AsInt();
+  EXPECT_EQ(file->Find("calibration_documents")->AsInt(), read - 2) << "others calibrate";
   const auto& items = file->Find("items")->AsArray();
   // Two matrices and seven sites to a block, embedding and head.
   EXPECT_EQ(items.size(), 8u * 9 + 2);
@@ -88,6 +92,8 @@ TEST_F(CliSensitivityTest, RefusesBadInput) {
   ExpectError(Sensitivity({"--recipe", "quamba"}), "recipe quamba is for Mamba-1 models");
   ExpectError(Sensitivity({"--samples", "1"}), "--samples");
   ExpectError({"sensitivity", kBooks}, "--text is required");
+  ExpectError({"sensitivity", kBooks, "--text", PathOf("text.txt"), "--length", "100000"},
+              "--length makes them shorter");
   EXPECT_EQ(Entries(), std::vector<std::string>{"text.txt"});
 }
 

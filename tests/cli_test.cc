@@ -146,6 +146,32 @@ TEST_F(CliTest, QuantizeWarnsOfTooLittleText) {
   EXPECT_EQ(Octet(enough).err, "");
 }
 
+TEST_F(CliTest, QuantizeWarnsOfOptionsWithoutEffect) {
+  std::vector<std::string> args = QuickQuantize(kBooks, "quamba-se", PathOf("q"));
+  args.insert(args.end(), {"--option", "generation=head", "--option", "codec=uint8"});
+  const Outcome o = Octet(args);
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_NE(o.err.find("option generation=head changes nothing"), std::string::npos) << o.err;
+  EXPECT_EQ(o.err.find("option codec"), std::string::npos) << o.err;
+}
+
+TEST_F(CliTest, QuantizeTellsTheAlphaThatItChose) {
+  std::vector<std::string> args = QuickQuantize("models/books-mamba-5m", "quamba", PathOf("q"));
+  args.insert(args.end(), {"--calibration", WriteText(20), "--option", "alpha=auto"});
+  const double alpha = Number(OctetJson(args), "alpha");
+  EXPECT_GE(alpha, 0.999);
+  EXPECT_LE(alpha, 1);
+}
+
+TEST_F(CliTest, RecipesShowsThePlanOfEitherFamily) {
+  const Outcome mamba2 = Octet({"recipes", "quamba-se"});
+  const Outcome mamba = Octet({"recipes", "quamba-se", "--family", "mamba"});
+  EXPECT_EQ(mamba2.out, Octet({"recipes", "quamba-se", "--family", "mamba2"}).out);
+  EXPECT_EQ(mamba.out.find("xBC_in"), std::string::npos);
+  EXPECT_NE(mamba2.out.find("xBC_in"), std::string::npos);
+  EXPECT_EQ(Octet({"recipes", "ssdi8-w8a8", "--family", "mamba"}).exit_code, 2);
+}
+
 TEST_F(CliTest, ARecipeWithoutCalibrationGetsNoText) {
   std::vector<std::string> args = QuickQuantize(kBooks, "w8a8-dynamic", PathOf("q"));
   args[6 + 1] = "1000000";  // would take hours

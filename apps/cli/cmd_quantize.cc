@@ -128,7 +128,8 @@ struct Summary {
   const QuantizeCommand& command;
   const CheckedModel& checked;
   const std::vector<AutoAttempt>& attempts;  // of recipe auto
-  const std::vector<std::string>& warnings;
+  std::optional<double> alpha;               // that a sweep has chosen
+  std::vector<std::string> warnings;         // of loading, which prints them, and others
   int64_t bytes_before, bytes_after;
   bool written;
 };
@@ -140,6 +141,7 @@ Json ToJson(const Summary& s) {
   for (const char* key : {"recipe", "options", "calibration"}) {
     j.Set(key, *s.checked.model.config.Find(key));
   }
+  if (s.alpha) j.Set("alpha", *s.alpha);
   j.Set("bytes_before", s.bytes_before);
   j.Set("bytes_after", s.bytes_after);
   j.Set("kl_mean", check.kl_mean);
@@ -169,6 +171,7 @@ std::string ToText(const Summary& s) {
   line("calibrated on", calibration.is_null()
                             ? "nothing: the recipe needs no text"
                             : FormatNumber(calibration.Find("tokens")->AsInt(), "token"));
+  if (s.alpha) line("alpha", fmt::format("{} (percentile, by a sweep)", *s.alpha));
   line("size of the weights",
        fmt::format("{} -> {} ({:.2f} times smaller)", FormatBytes(s.bytes_before),
                    FormatBytes(s.bytes_after),
@@ -199,8 +202,8 @@ Status Broken(const SelfCheckReport& check, const std::optional<WorkFolder>& wor
                       fmt::join(check.Failures(), "; "))};
 }
 
-void PrintWarnings(const SelfCheckReport& check, const std::vector<std::string>& of_text) {
-  for (const std::string& w : of_text) {
+void PrintWarnings(const SelfCheckReport& check, const std::vector<std::string>& own) {
+  for (const std::string& w : own) {
     PrintWarning(w);
   }
   if (const std::vector<std::string> sites = check.SaturatedSites(); !sites.empty()) {
@@ -266,6 +269,32 @@ Result<Quantized> QuantizeByRecipe(const QuantizeCommand& c, const Json& given,
   return Quantized{*std::move(checked), recipe.plan, {}, std::move(work)};
 }
 
+// The percentile that was chosen for the model when the plan left it open.
+std::optional<double> SweptAlpha(const Quantized& q) {
+  QuantPlan decided;
+  const bool known = ApplyJson(*q.checked.model.config.Find("plan"), &decided).ok();
+  if (!known || !q.plan.sweep_alpha) return std::nullopt;
+  for (const SiteRule& rule : decided.sites) {
+    if (rule.observer == ObserverKind::kPercentile) return rule.alpha;
+  }
+  return std::nullopt;
+}
+
+// A sentence for each option that was given and changes nothing about models of this family.
+void AddIdleOptions(const QuantizeCommand& c, const Json& given, Family family,
+                    std::vector<std::string>* sentences) {
+  const Result<RecipeRun> run = PlanRecipeNamed(c.recipe, given, family);
+  for (const auto& [key, value] : given.AsObject()) {
+    Json others = given;
+    others.Erase(key);
+    const Result<RecipeRun> without = PlanRecipeNamed(c.recipe, others, family);
+    if (!run.ok() || !without.ok() || run->plan != without->plan) continue;
+    if (*run->options.Find(key) == *without->options.Find(key)) continue;  // given as it is
+    sentences->push_back(
+        fmt::format("option {}={} changes nothing about this model", key, value.AsString()));
+  }
+}
+
 // Whether the recipe looks at calibration text; also its errors.
 Result<bool> NeedsText(const QuantizeCommand& c, const Json& options, const Graph& graph) {
   if (c.recipe == kAuto) return true;
@@ -305,16 +334,20 @@ Status Run(const QuantizeCommand& c) {
   if (!c.save_recipe.empty()) {
     OCTET_TRY(WriteTextFile(c.save_recipe, ToJson(quantized.plan).Dump(2) + "\n"));
   }
-  std::vector<std::string> warnings = source.warnings;  // printed on loading
-  const std::vector<std::string> of_text = TextWarnings(text);
-  warnings.insert(warnings.end(), of_text.begin(), of_text.end());
-  const Summary summary{c,
-                        checked,
-                        quantized.attempts,
-                        warnings,
-                        StoredBytes(source.graph, source.weights),
-                        StoredBytes(checked.model.graph, checked.model.weights),
-                        written};
+  Summary summary{c,
+                  checked,
+                  quantized.attempts,
+                  SweptAlpha(quantized),
+                  source.warnings,
+                  StoredBytes(source.graph, source.weights),
+                  StoredBytes(checked.model.graph, checked.model.weights),
+                  written};
+  std::vector<std::string> own = TextWarnings(text);
+  if (!is_auto) AddIdleOptions(c, given, FamilyOf(source.graph), &own);
+  if (summary.bytes_after > summary.bytes_before) {
+    own.emplace_back("the quantized model is larger than the float one");
+  }
+  summary.warnings.insert(summary.warnings.end(), own.begin(), own.end());
   if (c.json) {
     PrintJson("quantize", ToJson(summary));
   } else {
@@ -322,7 +355,7 @@ Status Run(const QuantizeCommand& c) {
   }
   OCTET_TRY(Flush());
   if (!written) return Broken(checked.check, quantized.work);
-  PrintWarnings(checked.check, of_text);
+  PrintWarnings(checked.check, own);
   return {};
 }
 

@@ -75,8 +75,9 @@ Status Run(const RecipesCommand& c) {
     return {};
   }
   if (!c.recipe.empty()) {
-    Result<RecipeRun> run = PlanRecipeNamed(c.recipe, Json(), Family::kMamba2);
-    if (!run.ok() && run.status().code() == Code::kUnsupported) {
+    const Family first = c.family == "mamba" ? Family::kMamba : Family::kMamba2;
+    Result<RecipeRun> run = PlanRecipeNamed(c.recipe, Json(), first);
+    if (!run.ok() && run.status().code() == Code::kUnsupported && c.family.empty()) {
       run = PlanRecipeNamed(c.recipe, Json(), Family::kMamba);
     }
     OCTET_TRY(run.status());

@@ -50,7 +50,8 @@ std::string CommandLine(const ReproduceCommand& c) {
   for (size_t i = 0; i < c.models.size(); ++i) {
     std::filesystem::path model = std::filesystem::path(c.models[i]).lexically_normal();
     if (!model.has_filename()) model = model.parent_path();
-    text += (i == 0 ? " --models " : ",") + model.filename().string();
+    if (model.is_absolute()) model = model.filename();
+    text += fmt::format(" {}{}", i == 0 ? "--models " : "", model.string());
   }
   if (!c.recipes.empty()) text += fmt::format(" --recipes {}", fmt::join(c.recipes, ","));
   return text;

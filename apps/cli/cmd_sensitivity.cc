@@ -12,6 +12,18 @@ namespace {
 constexpr size_t kLineWidth = 80;
 constexpr int64_t kCalibrationPieces = 4;  // for each that is measured
 
+// Takes every fifth piece, at most `samples`, out of the text, for measuring on.
+TokenDataset TakeSample(int64_t samples, TokenDataset* text) {
+  TokenDataset sample, rest;
+  for (size_t i = 0; i < text->documents.size(); ++i) {
+    const bool wanted = static_cast<int64_t>(i) % (kCalibrationPieces + 1) == 0 &&
+                        std::ssize(sample.documents) < samples;
+    (wanted ? sample : rest).documents.push_back(std::move(text->documents[i]));
+  }
+  *text = std::move(rest);
+  return sample;
+}
+
 // Blocks as rows, the items with these headings as columns.
 std::string BlockTable(const Sensitivity& s, const std::vector<std::string>& columns) {
   std::vector<std::string> header = {"block"};
@@ -83,26 +95,38 @@ Status Run(const SensitivityCommand& c) {
   OCTET_ASSIGN(const RecipeRun base, PlanRecipeNamed(name, Json(), family));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, source));
   ProgressBar bar;
-  OCTET_ASSIGN(const CalibrationText text,
-               LoadCalibration({c.text, c.samples * kCalibrationPieces, c.length, c.seed}, model,
-                               c.threads, bar.Callback()));
+  OCTET_ASSIGN(CalibrationText text,
+               LoadCalibration({c.text, c.samples * (kCalibrationPieces + 1), c.length, c.seed},
+                               model, c.threads, bar.Callback()));
+  const TokenDataset sample = TakeSample(c.samples, &text.data);
+  if (sample.documents.size() < 2 || text.data.documents.empty()) {
+    return InvalidArgument(
+        fmt::format("{}: too short to calibrate on some pieces of {} tokens and measure on two "
+                    "others; --length makes them shorter",
+                    c.text, c.length));
+  }
+  if (std::ssize(sample.documents) < c.samples) {
+    PrintWarning(fmt::format("the text has only {} to measure on beside those that calibrate",
+                             FormatNumber(std::ssize(sample.documents), "piece")));
+  }
   ThreadPool pool(c.threads);
   OCTET_ASSIGN(const Sensitivity s,
-               MeasureSensitivity(base.plan, source.graph, source.weights, text.data,
-                                  SampleOf(text.data, c.samples, c.length), {c.bits, false}, &pool,
-                                  bar.Callback()));
+               MeasureSensitivity(base.plan, source.graph, source.weights, text.data, sample,
+                                  {c.bits, false}, &pool, bar.Callback()));
   Json j = Json::MakeObject();
   j.Set("model", c.model);
   j.Set("recipe", name);
   j.Set("text", text.record);
+  j.Set("calibration_documents", static_cast<int64_t>(text.data.documents.size()));
   const Json measured = s.ToJson();
   for (const auto& [key, value] : measured.AsObject()) {
     j.Set(key, value);
   }
   if (!c.html.empty()) OCTET_TRY(WriteTextFile(c.html, SensitivityHtml(s, c.model, name)));
+  j = WithSchema("sensitivity", std::move(j));
   if (!c.output.empty()) OCTET_TRY(WriteTextFile(c.output, j.Dump(2) + "\n"));
   if (c.json) {
-    PrintJson("sensitivity", std::move(j));
+    Print(j.Dump(2) + "\n");
   } else {
     Print(ToText(s));
   }

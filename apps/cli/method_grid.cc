@@ -164,6 +164,9 @@ Result<ModelResults> MeasureModel(const Subject& subject, std::span<const Evalua
   results.family = FamilyOf(subject.source.graph);
   results.bytes = StoredBytes(subject.source.graph, subject.source.weights);
   OCTET_ASSIGN(const auto runs, RunsOf(o.methods, subject));
+  if (runs.empty()) {
+    return InvalidArgument(fmt::format("{}: no method is for models of this kind", subject.name));
+  }
   int64_t done = 0;
   for (const auto& [method, run] : runs) {
     bar->Update("measuring " + subject.name, done++, std::ssize(runs));
@@ -249,7 +252,7 @@ std::vector<OrderResult> CheckOrders(std::span<const ModelResults> models, size_
           const CompareReport& a = better->quality[t];
           const CompareReport& b = worse->quality[t];
           results.push_back({&order, model.name, part, t, a.kl_mean.value, b.kl_mean.value,
-                             PairedDifference(a.window_kl, b.window_kl)});
+                             PairedDifference(a.window_kl, b.window_kl), a.windows});
         }
       }
     }

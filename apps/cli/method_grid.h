@@ -59,6 +59,7 @@ struct GridOptions {
   int64_t samples = 0, length = 0, window = 0;
   int threads = 1;
 };
+// kInvalidArgument also when a model has none of the methods.
 Result<std::vector<ModelResults>> MeasureGrid(const GridOptions& options,
                                               std::span<const EvaluationText> texts,
                                               ProgressBar* bar);
@@ -80,6 +81,7 @@ struct OrderResult {
   size_t text;
   double better_kl, worse_kl;
   Estimate difference;  // better - worse by windows: below 0 when the order holds
+  int64_t windows;
 };
 // All for which both rows were measured.
 std::vector<OrderResult> CheckOrders(std::span<const ModelResults> models, size_t texts);

@@ -11,6 +11,7 @@ namespace octet::cli {
 namespace {
 
 constexpr double kNotableSaturation = 1e-4;
+constexpr int64_t kFewWindows = 8;  // an interval from fewer says nothing
 
 std::string Kl(double value) {
   return value < 0.1 ? fmt::format("{:.5f}", value) : fmt::format("{:.3f}", value);
@@ -37,18 +38,35 @@ std::string OrdersText(const MethodReport& r) {
   std::string text =
       "## Orders of the papers\n\nWhich method is closer to float, in mean KL. Difference: first "
       "minus second on the same windows; an order holds when its 95 % interval is below 0, is "
-      "reversed when it is above, and is open otherwise. ssm and linears: only that part is "
+      "reversed when it is above, and is open otherwise; fewer than 8 windows say nothing. ssm and "
+      "linears: only that part is "
       "quantized. [methods-notes.md](methods-notes.md) explains what does not hold.\n\n";
   text += Row({"order", "model", "part", "text", "first", "second", "difference (95 %)", "holds"});
   text += Rule(8, 4);
   for (const OrderResult& o : r.orders) {
     const Estimate& d = o.difference;
-    const char* holds = d.high < 0 ? "yes" : d.low > 0 ? "**reversed**" : "open";
+    const char* holds = o.windows < kFewWindows ? "too few windows"
+                        : d.high < 0            ? "yes"
+                        : d.low > 0             ? "**reversed**"
+                                                : "open";
     text += Row({o.order->claim, o.model, PartName(o.part), r.texts[o.text], Kl(o.better_kl),
                  Kl(o.worse_kl),
                  fmt::format("{:+.5f} ({:+.5f} to {:+.5f})", d.value, d.low, d.high), holds});
   }
   return text;
+}
+
+// How much of each text each model has seen.
+std::string TextsText(const MethodReport& r) {
+  std::string text;
+  for (const ModelResults& m : r.models) {
+    for (size_t t = 0; t < r.texts.size() && !m.rows.empty(); ++t) {
+      const CompareReport& q = m.rows[0].quality[t];
+      text += fmt::format("- {}, {}: {} in {}\n", m.name, r.texts[t],
+                          FormatNumber(q.tokens, "token"), FormatNumber(q.windows, "window"));
+    }
+  }
+  return text + "\n";
 }
 
 std::string QualityText(const MethodReport& r, const ModelResults& m) {
@@ -198,6 +216,7 @@ Json ToJson(const OrderResult& o, std::span<const std::string> texts) {
   j.Set("first_kl", o.better_kl);
   j.Set("second_kl", o.worse_kl);
   j.Set("difference", ToJson(o.difference));
+  j.Set("windows", o.windows);
   return j;
 }
 
@@ -212,6 +231,7 @@ std::string ToMarkdown(const MethodReport& r) {
       "values is beyond its scale. Each model is measured as it is and as a copy of the same float "
       "function with outlier channels. Intervals: 95 %, bootstrap.\n\n",
       r.command, kVersion);
+  text += TextsText(r);
   text += OrdersText(r);
   for (const ModelResults& m : r.models) {
     text += fmt::format("\n## {}\n\n{}", m.name, QualityText(r, m));

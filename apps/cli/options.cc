@@ -230,7 +230,8 @@ class Parser {
         ->check(CLI::IsMember({4, 8}).description(""))
         ->capture_default_str()
         ->type_name("4,8");
-    Count(c, "--samples", "pieces of text; 4 times as many calibrate", &s.samples, 2, 1 << 20);
+    Count(c, "--samples", "pieces of text; 4 times as many others calibrate", &s.samples, 2,
+          1 << 20);
     Count(c, "--length", "tokens of a piece", &s.length, 2, 1 << 24);
     c->add_option("--output", s.output, "write the JSON object to this file")
         ->type_name("FILE.json");
@@ -313,6 +314,9 @@ class Parser {
     CLI::App* c = AddCommand("recipes", "list the quantization recipes, or show one", &r.json);
     c->add_option("RECIPE", r.recipe, "a name, or a JSON recipe file: prints its plan as JSON")
         ->type_name("");
+    c->add_option("--family", r.family, "mamba or mamba2: the models that the plan is for")
+        ->check(CLI::IsMember({"mamba", "mamba2"}))
+        ->type_name("NAME");
     c->add_flag("--schema", r.schema, "print the JSON schema of recipe files");
   }
 

@@ -90,6 +90,7 @@ struct InspectCommand {
 
 struct RecipesCommand {
   std::string recipe;  // "": all; else the plan of this one, a name or a JSON file
+  std::string family;  // "mamba", "mamba2", or "": the first of mamba2 and mamba that it is for
   bool schema = false;
   bool json = false;
 };

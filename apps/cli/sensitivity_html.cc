@@ -20,9 +20,9 @@ constexpr const char* kHead = R"(<!DOCTYPE html>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{title}</title>
 <style>
-:root {{ --page: #ffffff; --ink: #1b1f24; --quiet: #57606a; --heat: #9a3412; --on: #ffffff; --line: #d0d7de; }}
+:root {{ --page: #ffffff; --ink: #1b1f24; --quiet: #57606a; --heat: #8f2d0e; --number: #000000; --line: #d0d7de; }}
 @media (prefers-color-scheme: dark) {{
-  :root {{ --page: #14171b; --ink: #e6e8eb; --quiet: #9aa4af; --heat: #ffb27d; --on: #1b1f24; --line: #3a414a; }}
+  :root {{ --page: #14171b; --ink: #e6e8eb; --quiet: #9aa4af; --heat: #ff9d5c; --number: #ffffff; --line: #3a414a; }}
 }}
 body {{ margin: 1rem auto; max-width: 76rem; padding: 0 1rem; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }}
 h1 {{ font-size: 1.3rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }}
@@ -30,8 +30,9 @@ p {{ margin: .3rem 0; color: var(--quiet); max-width: 44rem; }}
 figure {{ margin: 1rem 0; overflow-x: auto; }}
 text {{ fill: var(--ink); font: 12px system-ui, sans-serif; }}
 .cell {{ fill: var(--heat); stroke: var(--line); stroke-width: .5; }}
-.number {{ text-anchor: middle; font-size: 11px; pointer-events: none; }}
-.on {{ fill: var(--on); }}
+.number {{ fill: var(--number); text-anchor: middle; font-size: 11px; pointer-events: none; }}
+.hot {{ fill: #ffffff; }}
+@media (prefers-color-scheme: dark) {{ .hot, .warm {{ fill: #000000; }} }}
 </style>
 </head>
 <body>
@@ -88,13 +89,18 @@ class HeatScale {
   double low_ = 0, high_ = 1e-30;
 };
 
+// The ink that is at least 4.5:1 on the cell's colour changes at another heat in the dark.
+const char* InkClass(double heat) {
+  return heat > 0.74 ? " hot" : heat > 0.61 ? " warm" : "";
+}
+
 std::string Cell(int x, int y, double heat, const std::string& number, const std::string& title) {
   return fmt::format(
       "<g><rect class=\"cell\" x=\"{}\" y=\"{}\" width=\"{}\" height=\"{}\" "
       "fill-opacity=\"{:.3f}\"><title>{}</title></rect>"
       "<text class=\"number{}\" x=\"{}\" y=\"{}\">{}</text></g>\n",
-      x, y, kCellWidth, kCellHeight, heat, title, heat > 0.55 ? " on" : "", x + kCellWidth / 2,
-      y + 16, number);
+      x, y, kCellWidth, kCellHeight, heat, title, InkClass(heat), x + kCellWidth / 2, y + 16,
+      number);
 }
 
 std::string TitleOf(const SensitivityItem& i) {

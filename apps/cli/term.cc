@@ -56,13 +56,17 @@ Status Flush() {
   return IoError("standard output could not be written");
 }
 
-void PrintJson(std::string_view command, Json object) {
+Json WithSchema(std::string_view command, Json object) {
   Json all = Json::MakeObject();
   all.Set("schema", fmt::format("octet.{}/1", command));
   for (auto& [key, value] : object.AsObject()) {
     all.Set(key, std::move(value));
   }
-  Print(all.Dump(2) + "\n");
+  return all;
+}
+
+void PrintJson(std::string_view command, Json object) {
+  Print(WithSchema(command, std::move(object)).Dump(2) + "\n");
 }
 
 std::string Printable(std::string_view text) {

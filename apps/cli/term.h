@@ -19,7 +19,9 @@ namespace octet::cli {
 void Print(std::string_view text);
 // kIo when something printed so far could not be written.
 Status Flush();
-// One object to standard output, with "schema": "octet.<command>/1" in front.
+// The object with "schema": "octet.<command>/1" in front.
+Json WithSchema(std::string_view command, Json object);
+// That to standard output.
 void PrintJson(std::string_view command, Json object);
 
 // `text`, which an untrusted file may have supplied, without what a terminal would obey or a line

@@ -124,16 +124,44 @@ Result<SitePlans> PlanBlock(const Graph& graph, int layer, const std::vector<Sit
   return plans;
 }
 
+// "x_scan, xBC, ..." of every block.
+std::string SiteNames(const Graph& graph) {
+  std::set<std::string> names;
+  for (int layer = 0; layer < graph.layers; ++layer) {
+    const BlockSites sites = SitesOf(graph, layer);
+    for (const auto& [name, v] : sites.nodes) {
+      names.insert(name);
+    }
+    for (const char* inner : kSsdInnerSites) {
+      if (sites.ssd != nullptr) names.insert(fmt::format("ssd.{}", inner));
+    }
+  }
+  return fmt::format("{}", fmt::join(names, ", "));
+}
+
+// Whether the rule shares scales of a site that is there, or none.
+bool SharesWithSite(const Graph& graph, const SiteRule& rule) {
+  if (rule.same_as.empty() || rule.optional) return true;
+  for (int layer = 0; layer < graph.layers; ++layer) {
+    if (SitesOf(graph, layer).nodes.count(rule.same_as) != 0) return true;
+  }
+  return false;
+}
+
 // A rule that means nothing is a mistake of who wrote it.
 Status CheckRulesMatch(const Graph& graph, const std::vector<SiteRule>& rules, bool rotates) {
   for (const SiteRule& rule : rules) {
+    OCTET_TRY(CheckLayers(rule.layers, graph.layers));
     bool matched = rule.optional || rule.sites == kFinalNorm || (rotates && rule.sites == "y_rot");
     for (int layer = 0; layer < graph.layers && !matched; ++layer) {
       SitePlans plans;
       if (!ContainsLayer(rule.layers, layer)) continue;
       OCTET_ASSIGN(matched, ApplyRule(graph, layer, SitesOf(graph, layer), rule, &plans));
     }
-    if (!matched) return InvalidArgument(fmt::format("no block has a site {}", rule.sites));
+    const bool shares = SharesWithSite(graph, rule);
+    if (matched && shares) continue;
+    return InvalidArgument(fmt::format("no block has a site {} (there are {})",
+                                       matched ? rule.same_as : rule.sites, SiteNames(graph)));
   }
   return {};
 }

@@ -131,6 +131,7 @@ class QuantizeWeightsPass {
 
   Status CheckRulesMatch(const Graph& graph) const {
     for (const WeightRule& rule : rules_) {
+      OCTET_TRY(CheckLayers(rule.layers, graph.layers));
       const auto matches = [&](const NamedTensor& t) { return Matches(rule, t); };
       // A head may be tied to the embedding.
       bool matched = rule.tensors == "head" || rule.optional;

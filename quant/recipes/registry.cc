@@ -57,6 +57,7 @@ Result<const Recipe*> FindRecipe(std::string_view name) {
     if (name == r.name) return &r;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", r.name);
   }
+  if (name == "auto") return InvalidArgument("recipe auto is made for a model, by octet quantize");
   return InvalidArgument(fmt::format("unknown recipe {} (known: {})", name, known));
 }
 
