@@ -7,7 +7,8 @@ namespace octet {
 Status ConfigReader::Bad(std::string_view key, std::string_view wanted) const {
   const Json* value = object_.Find(key);
   return InvalidArgument(fmt::format("{}{} is {}, but must be {}", where_, key,
-                                     value == nullptr ? "absent" : value->Dump(-1), wanted));
+                                     value == nullptr ? "absent" : value->Dump(-1).substr(0, 200),
+                                     wanted));
 }
 
 Result<std::optional<int64_t>> ConfigReader::Size(std::string_view key) const {

@@ -10,6 +10,7 @@
 #include <unordered_set>
 
 #include "base/file.h"
+#include "base/utf8.h"
 
 namespace octet {
 namespace {
@@ -195,7 +196,9 @@ Result<double> NamedNumber(std::string_view name) {
                  std::string(name.substr(0, kMaxReason)) + "\"");
 }
 
-void DumpString(std::string_view s, std::string* out) {
+// Ill-formed UTF-8, as file names may have it, becomes U+FFFD: no parser would take the text back.
+void DumpString(std::string_view text, std::string* out) {
+  const std::string s = ReplaceIllFormed(text);
   constexpr std::string_view kHex = "0123456789abcdef";
   constexpr std::string_view kEscaped = "\"\\\b\f\n\r\t";
   constexpr std::string_view kLetter = "\"\\bfnrt";

@@ -75,7 +75,8 @@ class Json {
 
   // Text with `indent` spaces per level, or on one line when negative. Doubles are the shortest
   // text that reads back as the same double (1.0, not 1); non-finite ones become the strings that
-  // Parse gives for them. The same value always gives the same bytes.
+  // Parse gives for them; ill-formed UTF-8 becomes U+FFFD. The same value always gives the same
+  // bytes.
   std::string Dump(int indent = 2) const;
 
   friend bool operator==(const Json&, const Json&) = default;

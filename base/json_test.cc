@@ -159,6 +159,14 @@ TEST(Json, RefusesMalformedTextWithItsPosition) {
   }
 }
 
+TEST(Json, WhatItWritesIsUtf8) {
+  Json j = Json::MakeObject();
+  j.Set("caf\xe9", "r\xffs");
+  const Result<Json> back = Json::Parse(j.Dump());
+  ASSERT_TRUE(back.ok()) << back.status().message();
+  EXPECT_EQ(back->Find("caf\xEF\xBF\xBD")->AsString(), "r\xEF\xBF\xBDs");
+}
+
 TEST(Json, RefusesInvalidUtf8WithoutQuotingIt) {
   for (const char* text : {"\"\xff\"", "\"\xc3\"", "\"\xed\xa0\x80\"", "\"\xc0\xaf\"", "\xff"}) {
     const std::string message = ErrorOf(text);

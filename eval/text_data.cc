@@ -9,10 +9,10 @@
 #include "base/file.h"
 #include "base/json.h"
 #include "base/sha256.h"
+#include "base/utf8.h"
 #include "eval/windows.h"
 #include "runtime/sampler.h"
 #include "runtime/session.h"
-#include "text/utf8.h"
 
 namespace octet {
 namespace {

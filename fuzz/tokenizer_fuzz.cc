@@ -6,8 +6,8 @@
 #include <string>
 #include <string_view>
 
+#include "base/utf8.h"
 #include "text/tokenizer.h"
-#include "text/utf8.h"
 
 namespace {
 

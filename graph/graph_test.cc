@@ -387,6 +387,23 @@ TEST(Verify, BoundsTheState) {
   s.state_size = 1 << 24;  // times 12
   EXPECT_THAT(Verify(MakeBlocks(s)).message(),
               testing::AllOf(HasSubstr("layers.0.y"), HasSubstr("recurrent state")));
+  // Each block below the limit for one, all blocks together above the limit for the model.
+  s.heads = s.head_dim = 64;
+  s.state_size = 1 << 14;
+  s.layers = 4;
+  EXPECT_TRUE(Verify(MakeBlocks(s)).ok()) << Verify(MakeBlocks(s)).message();
+  s.layers = 5;
+  EXPECT_THAT(Verify(MakeBlocks(s)).message(), HasSubstr("states up to this block"));
+}
+
+TEST(Verify, BoundsAPieceOfTokens) {
+  BlockSizes s;
+  s.chunk_size = 4096;
+  s.heads = 1 << 12;
+  s.head_dim = 4;
+  EXPECT_TRUE(Verify(MakeBlocks(s)).ok()) << Verify(MakeBlocks(s)).message();
+  s.head_dim = 16;
+  EXPECT_THAT(Verify(MakeBlocks(s)).message(), HasSubstr("4096 tokens have more than"));
 }
 
 // Who feeds whom, by site, which does not depend on ids.

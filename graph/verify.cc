@@ -269,6 +269,28 @@ Status VerifyStates(const Graph& graph) {
   return {};
 }
 
+// Bounds what running the graph takes, whatever sizes a small file has.
+Status VerifyMemory(const Graph& graph) {
+  constexpr int64_t kMaxElements = int64_t{1} << 28;  // 1 GiB in fp32; public models: 2^27
+  const int64_t tokens = std::max<int64_t>(256, ChunkSize(graph));
+  int64_t states = 0;
+  for (const Node& n : graph.nodes) {
+    if (&n != &graph.nodes.back() && n.width > kMaxElements / tokens) {
+      return Bad(n, fmt::format("{} tokens have more than {} values", tokens, kMaxElements));
+    }
+    if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
+    if (n.width > kMaxElements / StateSize(n)) {
+      return Bad(n, fmt::format("the recurrent state has more than {} elements", kMaxElements));
+    }
+    states += n.width * StateSize(n);
+    if (states > kMaxElements) {
+      return Bad(n, fmt::format("the recurrent states up to this block have more than {} elements",
+                                kMaxElements));
+    }
+  }
+  return {};
+}
+
 }  // namespace
 
 Status Verify(const Graph& graph) {
@@ -279,6 +301,7 @@ Status Verify(const Graph& graph) {
     OCTET_TRY(VerifyNode(graph, i));
   }
   OCTET_TRY(VerifyBlocks(graph));
+  OCTET_TRY(VerifyMemory(graph));
   const Node& last = graph.nodes.back();
   if (graph.logits + 1 != static_cast<ValueId>(graph.nodes.size())) {
     return InvalidArgument("graph: the logits are not the last value");

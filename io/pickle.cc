@@ -12,7 +12,7 @@
 #include <utility>
 
 #include "base/checked.h"
-#include "base/json.h"
+#include "base/utf8.h"
 
 namespace octet {
 namespace {
@@ -539,8 +539,7 @@ class Collector {
 
  private:
   Status Add(std::string name, const Value& value) {
-    // The JSON parser knows UTF-8.
-    if (!Json::Parse(Json(name).Dump()).ok()) {
+    if (!IsUtf8(name)) {
       return Corrupt(fmt::format("the name of tensor {} is not UTF-8", Printable(name)));
     }
     if (!names_.insert(name).second) {

@@ -12,6 +12,7 @@
 #include "base/buffer.h"
 #include "base/checked.h"
 #include "base/json.h"
+#include "base/utf8.h"
 #include "io/file_writer.h"
 #include "io/mmap.h"
 
@@ -183,6 +184,7 @@ Result<std::string> HeaderOf(const std::vector<std::pair<std::string, Weight>>& 
   for (const auto& [name, w] : tensors) {
     const Result<Image> image = ImageOf(w);
     if (!image.ok()) return image.status().Annotate(fmt::format("tensor {}", name));
+    if (!IsUtf8(name)) return InvalidArgument("the name of a tensor is not UTF-8");
     Json::Array shape(image->shape.begin(), image->shape.end());
     Json::Array offsets = {offset, offset + image->bytes};
     Json::Object info;
@@ -193,7 +195,7 @@ Result<std::string> HeaderOf(const std::vector<std::pair<std::string, Weight>>& 
     offset += image->bytes;
   }
   std::string text = Json(std::move(header)).Dump(-1);
-  // Finds names that are repeated, reserved or not UTF-8.
+  // Finds names that are repeated or reserved.
   const Result<std::vector<Entry>> check = ParseHeader(text, offset);
   if (!check.ok()) return InvalidArgument(check.status().message());
   text.append((kAlignment - (kPrefix + text.size()) % kAlignment) % kAlignment, ' ');

@@ -44,11 +44,14 @@ class Knapsack {
     for (const Choices& choices : things) {
       most += Largest(choices) - Smallest(choices);
     }
-    room = std::min(room, most);
     unit_ = std::max<int64_t>(1, CommonDivisor());
-    const int64_t units = room / unit_;
+    const int64_t units = std::min(room, most) / unit_;
     if (units > kMaxUnits) unit_ *= (units + kMaxUnits - 1) / kMaxUnits;
-    best_.assign(static_cast<size_t>(room / unit_) + 1, 0.0);
+    size_t widest = 0;  // units are rounded up: of all things together more than `most`
+    for (const Choices& choices : things) {
+      widest += Units(choices, *std::ranges::max_element(choices, {}, &Choice::bytes));
+    }
+    best_.assign(std::min(static_cast<size_t>(room / unit_), widest) + 1, 0.0);
     for (const Choices& choices : things) {
       Add(choices);
     }

@@ -133,6 +133,14 @@ TEST(AllocateTest, LargeUnitsKeepTheBudget) {
   EXPECT_LE(got.cost, RelaxedCost(things, room - unused) + 1.5);
 }
 
+// Rounded up to larger units, the widest forms take more units than their bytes hold.
+TEST(AllocateTest, LargeUnitsReachTheWidestForms) {
+  const std::vector<Choices> things = {{{0, 1}, {200001, 0}}, {{0, 1}, {200000, 0}}};
+  const std::vector<size_t> widest = {1, 1};
+  EXPECT_EQ(*FewestBytes(things, 0), widest);
+  EXPECT_EQ(*LeastCost(things, int64_t{1} << 40), widest);
+}
+
 TEST(AllocateTest, WhatCannotBeIsRefused) {
   const std::vector<Choices> things = {{{10, 1.0}, {20, 0.5}}, {{5, 2.0}}};
   EXPECT_TRUE(LeastCost(things, 15).ok());

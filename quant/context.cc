@@ -10,7 +10,7 @@ namespace {
 // Calls run(document, worker) for all documents, in groups so that progress can be shown, and after
 // each group done(document) for its documents in order.
 Status ForEachDocument(QuantContext& c, const std::function<Status(size_t, int)>& run,
-                       const std::function<void(size_t)>& done = nullptr) {
+                       const DocumentSeen& done = nullptr) {
   const size_t count = c.data.documents.size();
   std::vector<Status> statuses(count);
   const size_t group = static_cast<size_t>(c.pool.threads()) * 2;
@@ -57,16 +57,18 @@ Status StartStreams(QuantContext& c, std::optional<ResidualStreams>* streams) {
   return {};
 }
 
-Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap) {
+Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap,
+                     const DocumentSeen& seen) {
   const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), layer);
-  return ForEachDocument(c, [&](size_t d, int) -> Status {
+  const auto run = [&](size_t d, int) -> Status {
     const auto entering = c.float_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
     State state = State::OfBlock(c.graph, layer, HistoryStorage::kFloats);
     OCTET_TRY(interpreter.RunLayer(layer, &rows, &state, tap ? tap(d) : nullptr));
     std::ranges::copy(rows, c.float_streams->leaving(d).begin());
     return {};
-  });
+  };
+  return ForEachDocument(c, run, seen);
 }
 
 std::vector<uint16_t> ClusterOfChannel(const HeadClusters& clusters) {
@@ -84,10 +86,11 @@ std::vector<uint16_t> ClusterOfChannel(const HeadClusters& clusters) {
   return map;
 }
 
-Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap) {
+Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap,
+                     const DocumentSeen& seen) {
   const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), layer);
   const auto floats = static_cast<size_t>(part * c.float_streams->width());
-  return ForEachDocument(c, [&](size_t d, int) -> Status {
+  const auto run = [&](size_t d, int) -> Status {
     State state = State::OfBlock(c.graph, layer, HistoryStorage::kFloats);
     Tap* own = tap(d);
     const auto entering = c.float_streams->entering(d);
@@ -98,11 +101,12 @@ Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocume
       std::ranges::copy(rows, c.float_streams->leaving(d).subspan(i).begin());
     }
     return {};
-  });
+  };
+  return ForEachDocument(c, run, seen);
 }
 
 Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
-                             const std::function<void(size_t)>& seen) {
+                             const DocumentSeen& seen) {
   const Interpreter interpreter(c.graph, c.weights, AllowedIsas(), layer);
   const auto run = [&](size_t d, int) -> Status {
     const auto entering = c.quantized_streams->entering(d);
@@ -129,7 +133,7 @@ Status RunQuantizedBlock(QuantContext& c, int layer) {
   return ForEachDocument(c, [&](size_t d, int worker) -> Status {
     const auto entering = c.quantized_streams->entering(d);
     std::vector<float> rows(entering.begin(), entering.end());
-    State state = State::OfBlock(c.graph, layer);
+    State state = State::OfBlock(deployed, layer);
     OCTET_TRY(
         program->RunLayer(layer, &rows, &state, workspaces[static_cast<size_t>(worker)].get()));
     std::ranges::copy(rows, c.quantized_streams->leaving(d).begin());

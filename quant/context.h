@@ -67,15 +67,20 @@ std::vector<uint16_t> ClusterOfChannel(const HeadClusters& clusters);
 // Makes the tap that sees one document; null: none.
 using TapOfDocument = std::function<Tap*(size_t document)>;
 
+// Told that a document's tap has seen all: for one after the other, in their order, soon after, so
+// that what taps hold is that of the few documents that run side by side.
+using DocumentSeen = std::function<void(size_t document)>;
+
 // Runs block `layer` of the graph, in floats with the weights as they are now, over
 // c.float_streams: fills what leaves the block. Documents run side by side.
-Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap);
+Status RunFloatBlock(QuantContext& c, int layer, const TapOfDocument& tap,
+                     const DocumentSeen& seen = nullptr);
 // The same in parts of `part` tokens, after each of which the tap sees the state.
-Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap);
-// As RunFloatBlock over c.quantized_streams, whose leaving rows are not touched; `seen` is called
-// for one document after the other, in their order, when its tap has seen all.
+Status ObserveStates(QuantContext& c, int layer, int64_t part, const TapOfDocument& tap,
+                     const DocumentSeen& seen);
+// As RunFloatBlock over c.quantized_streams, whose leaving rows are not touched.
 Status ObserveQuantizedBlock(QuantContext& c, int layer, const TapOfDocument& tap,
-                             const std::function<void(size_t document)>& seen);
+                             const DocumentSeen& seen);
 // Runs block `layer` as it will be deployed over c.quantized_streams: fills what leaves the block.
 Status RunQuantizedBlock(QuantContext& c, int layer);
 

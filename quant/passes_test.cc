@@ -12,6 +12,8 @@
 #include <cmath>
 #include <functional>
 
+#include <mutex>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -368,16 +370,41 @@ TEST(ForkSitesTest, EveryBlockGetsTheSite) {
   EXPECT_THAT(error({"x_scan", "x_dbl", 3}), HasSubstr("input 3"));
 }
 
-TEST(Gptq, SeesInputsBehindQuantizedBlocks) {
+TEST(RunFloatBlockTest, DocumentsAreSeenInOrderSoonAfterTheyRan) {
+  Parts p = Mamba2();
+  TokenDataset data;
+  data.documents.assign(20, {1, 2, 3});
+  ThreadPool pool(2);
+  const Progress silent;
+  QuantContext c{p.graph, p.weights, data, pool, silent};
+  ASSERT_TRUE(StartStreams(c, &c.float_streams).ok());
+  std::mutex mutex;
+  size_t made = 0, seen = 0, most = 0;
+  const auto make = [&](size_t) -> Tap* {
+    const std::lock_guard lock(mutex);
+    most = std::max(most, ++made - seen);
+    return nullptr;
+  };
+  const auto count = [&](size_t d) { EXPECT_EQ(d, seen++); };
+  ASSERT_TRUE(RunFloatBlock(c, 0, make, count).ok());
+  EXPECT_EQ(seen, 20u);
+  EXPECT_LE(most, 4u) << "taps that are alive at once";
+}
+
+// Behind blocks with their recurrent state in `format`, too.
+void ExpectInputsBehindQuantizedBlocks(const char* format) {
+  SCOPED_TRACE(format);
   const Parts before = Mamba2();
   Parts p = before;
   const WeightRule gptq{
       .tensors = "linears", .bits = 4, .group = 32, .method = WeightMethod::kGptq};
   const std::vector<Pass> passes = {EncodeSites({{.sites = "linear-inputs"}}, {}),
+                                    SetStateFormat({.format = format}),
                                     QuantizeWeights({gptq}, 0.02), RunAsDeployed("none")};
   ASSERT_TRUE(RunPassesOn(passes, &p.graph, &p.weights, Text(), 2).ok());
   // Block 1 in floats behind block 0 as it is deployed.
   Parts half = p;
+  half.graph.state = StateFormat();
   for (const char* name : {"mixer.in_proj.weight", "mixer.out_proj.weight"}) {
     half.weights.Set(LayerTensor(1, name), *before.weights.Find(LayerTensor(1, name)));
   }
@@ -387,7 +414,7 @@ TEST(Gptq, SeesInputsBehindQuantizedBlocks) {
   const Interpreter interpreter(half.graph, half.weights, AllowedIsas());
   Hessian in = *Hessian::Create(8), out = *Hessian::Create(12);
   for (const auto& document : Text().documents) {
-    State first(p.graph), second(p.graph);
+    State first(p.graph), second(half.graph);
     Floats rows = *interpreter.Embed(document);
     ASSERT_TRUE(program->RunLayer(0, &rows, &first, &workspace).ok());
     Seen seen;
@@ -407,6 +434,11 @@ TEST(Gptq, SeesInputsBehindQuantizedBlocks) {
         QuantizeInt4Rtn(*before.weights.Find(LayerTensor(1, name)), 32, Int4Step::kAbsMax, &pool);
     EXPECT_NE(ToF32(got), ToF32(rtn)) << name;
   }
+}
+
+TEST(Gptq, SeesInputsBehindQuantizedBlocks) {
+  ExpectInputsBehindQuantizedBlocks("f32");
+  ExpectInputsBehindQuantizedBlocks("i8");
 }
 
 // Nothing static is calibrated here: the float model's means are observed all the same.

@@ -114,6 +114,17 @@ TEST(Int8Weights, GridPerTensorAndPerRow) {
   }
 }
 
+TEST(Int8Weights, SegmentsAreOfRowsThatAreChannels) {
+  for (const char* name : {"A_log", "embedding"}) {
+    Parts p = MakeParts();
+    const Parts before = p;
+    const Status s = RunPass(
+        QuantizeWeights({{.tensors = name, .bits = 8, .scale = WeightScale::kSegment}}, 0.01), &p);
+    EXPECT_EQ(s.code(), Code::kInvalidArgument) << name;
+    EXPECT_THAT(s.message(), HasSubstr("it has no segments")) << name;
+  }
+}
+
 // The matrix `w` in groups of `group` columns, by the definition in methods_mamba 2.6.
 void ExpectInt4Grid(const Weight& w, const Weight& q, int64_t group) {
   ASSERT_EQ(q.dtype, DType::kI4);

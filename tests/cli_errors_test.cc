@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include <csignal>
 #include <cstring>
@@ -491,6 +492,38 @@ TEST_F(CliErrorsTest, FullDisk) {
   umount(disk.c_str());
   ExpectError(o, 1, {"space", "the same command goes on from", "q.partial"});
   EXPECT_FALSE(written);
+}
+
+TEST_F(CliErrorsTest, ResultsReplaceOrdinaryFilesOnly) {
+  const std::string fifo = PathOf("fifo"), link = PathOf("link.json");
+  ASSERT_EQ(mkfifo(fifo.c_str(), 0600), 0);
+  std::filesystem::create_symlink(PathOf("target.json"), link);
+  for (const std::string& there : {fifo, link, folder_.string()}) {
+    std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+    args.insert(args.end(), {"--save-recipe", there});
+    ExpectError(Octet(args), 2, {there, "no ordinary file"});
+  }
+  EXPECT_TRUE(std::filesystem::is_fifo(fifo));
+  EXPECT_FALSE(std::filesystem::exists(folder_ / "q"));
+}
+
+TEST_F(CliErrorsTest, NumbersAreNumbers) {
+  for (const char* bad : {"nan", "inf", "-1", "0", "x"}) {
+    std::vector<std::string> args = QuickQuantize(kBooks, "auto", PathOf("q"));
+    args.insert(args.end(), {"--budget-mb", bad});
+    ExpectError(Octet(args), 2, {"--budget-mb", bad});
+  }
+}
+
+TEST_F(CliErrorsTest, AStandardErrorThatCannotBeWrittenStopsNothing) {
+  // The demo tells its steps there, the first one at once.
+  const auto start = [](pid_t program) {
+    usleep(1000000);
+    kill(program, SIGTERM);
+  };
+  const Outcome o =
+      Execute({"/bin/sh", "-c", "exec \"$0\" demo 2>/dev/full", Program()}, "", start);
+  EXPECT_EQ(o.exit_code, 128 + SIGTERM) << "still at work";
 }
 
 TEST_F(CliErrorsTest, InstructionSets) {

@@ -85,6 +85,12 @@ TEST_F(CliSensitivityTest, WritesTableJsonAndHeatMap) {
   EXPECT_NE(page.find("name=\"viewport\""), std::string::npos);
 }
 
+TEST_F(CliSensitivityTest, BitsTakeOneWord) {
+  const Outcome o = Octet({"sensitivity", "--text", WriteText(40), "--samples", "2", "--length",
+                           "24", "--bits", "4,8", kBooks});
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+}
+
 TEST_F(CliSensitivityTest, RefusesBadInput) {
   ExpectError(Sensitivity({"--bits", "5"}), "--bits");
   ExpectError(Sensitivity({"--bits", "4,4"}), "--bits names a width twice");

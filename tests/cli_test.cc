@@ -136,6 +136,16 @@ TEST_F(CliTest, QuantizeTakesCalibrationTextAndOptions) {
             0.5 * Number(before, "state_bytes_per_stream"));
 }
 
+TEST_F(CliTest, AFolderMadeWithNamesThatAreNotUtf8Loads) {
+  const std::string text = PathOf("caf\xe9.txt");
+  std::filesystem::rename(WriteText(20), text);
+  std::vector<std::string> args = QuickQuantize(kBooks, "absmax", PathOf("q"));
+  args.insert(args.end(), {"--calibration", text});
+  EXPECT_EQ(Octet(args).exit_code, 0);
+  const Outcome o = Octet({"inspect", PathOf("q"), "--json"});
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+}
+
 TEST_F(CliTest, QuantizeWarnsOfTooLittleText) {
   Outcome o = Octet(QuickQuantize(kBooks, "absmax", PathOf("few")));
   EXPECT_EQ(o.exit_code, 0) << o.err;

@@ -1,4 +1,5 @@
 #include "text/splitter.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <array>
@@ -6,8 +7,6 @@
 #include <span>
 
 #include <utf8proc.h>
-
-#include "text/utf8.h"
 
 namespace octet {
 namespace {

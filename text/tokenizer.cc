@@ -2,9 +2,10 @@
 
 #include <utility>
 
+#include "base/utf8.h"
+#include "text/nfc.h"
 #include "text/splitter.h"
 #include "text/tokenizer_json.h"
-#include "text/utf8.h"
 
 namespace octet {
 namespace {

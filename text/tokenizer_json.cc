@@ -1,4 +1,6 @@
 #include "text/tokenizer_json.h"
+#include "base/utf8.h"
+#include "text/nfc.h"
 
 #include <algorithm>
 #include <numeric>
@@ -9,8 +11,6 @@
 #include <vector>
 
 #include <fmt/format.h>
-
-#include "text/utf8.h"
 
 namespace octet {
 namespace {

@@ -18,9 +18,10 @@
 #include <fstream>
 #include <thread>
 
+#include "base/utf8.h"
+#include "text/nfc.h"
 #include "text/tokenizer_testing.h"
 #include "text/unicode_testing.h"
-#include "text/utf8.h"
 
 namespace octet {
 namespace {

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "base/json.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace octet {
 namespace {

@@ -36,10 +36,6 @@ struct Row {
   BenchRow speed;
 };
 
-void Step(std::string_view what) {
-  fmt::print(stderr, "{} ...\n", what);
-}
-
 int64_t WeightFileBytes(const std::string& folder) {
   int64_t bytes = 0;
   std::error_code error;
@@ -61,7 +57,7 @@ Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folde
   row.name = contestant.name;
   row.folder = float_folder;
   if (contestant.recipe != nullptr) {
-    Step(fmt::format("Quantizing: {}", row.name));
+    PrintStep(fmt::format("Quantizing: {}", row.name));
     OCTET_ASSIGN(const RecipeRun recipe,
                  PlanRecipeNamed(contestant.recipe, Json(), FamilyOf(source.graph)));
     OCTET_ASSIGN(const CheckedModel checked,
@@ -78,7 +74,7 @@ Result<Row> MakeRow(const Contestant& contestant, const std::string& float_folde
 }
 
 Status MeasureQuality(int threads, ProgressBar* bar, std::span<Row> rows) {
-  Step("Comparing with the float model on text that calibration did not see");
+  PrintStep("Comparing with the float model on text that calibration did not see");
   const std::shared_ptr<const Model>& reference = rows.front().model;
   OCTET_ASSIGN(const std::vector<TokenDocument> documents,
                GenerateText(reference, {kEvaluationSamples, kLength, kEvaluationSeed, threads},
@@ -95,7 +91,7 @@ Status MeasureQuality(int threads, ProgressBar* bar, std::span<Row> rows) {
 }
 
 Status MeasureSpeed(ProgressBar* bar, std::span<Row> rows) {
-  Step("Measuring speed, the models in turn");
+  PrintStep("Measuring speed, the models in turn");
   std::vector<std::shared_ptr<const Model>> models;
   for (const Row& row : rows) {
     models.push_back(row.model);
@@ -201,7 +197,7 @@ Status Run(const DemoCommand& c) {
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folder));
   OCTET_ASSIGN(const auto reference, LoadModel(folder, source));
   ProgressBar bar;
-  Step(fmt::format("{} writes text to calibrate on", folder));
+  PrintStep(fmt::format("{} writes text to calibrate on", folder));
   OCTET_ASSIGN(const CalibrationText text,
                LoadCalibration({"self", kCalibrationSamples, kLength, kCalibrationSeed}, reference,
                                c.threads, bar.Callback()));

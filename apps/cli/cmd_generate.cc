@@ -7,7 +7,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/continuation.h"
 #include "apps/cli/shared.h"
-#include "text/utf8.h"
+#include "base/utf8.h"
 
 namespace octet::cli {
 namespace {

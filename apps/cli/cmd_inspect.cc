@@ -186,7 +186,9 @@ Json Describe(const std::string& path, const Subject& s) {
   j.Set("kind", s.config ? "model" : "file");
   if (s.config) {
     const Json* type = s.config->Find("model_type");  // state-spaces configs have none
-    j.Set("model_type", type != nullptr && type->is_string() ? *type : Json("mamba2"));
+    j.Set("model_type", type != nullptr && type->is_string()
+                            ? *type
+                            : Json(FamilyOf(s.graph) == Family::kMamba ? "mamba" : "mamba2"));
     j.Set("config", Sizes(s.graph));
   }
   j.Set("tensors", static_cast<int64_t>(s.tensors.size()));

@@ -280,9 +280,16 @@ std::optional<double> SweptAlpha(const Quantized& q) {
   return std::nullopt;
 }
 
-// A sentence for each option that was given and changes nothing about models of this family.
-void AddIdleOptions(const QuantizeCommand& c, const Json& given, Family family,
+// A sentence for each option that was given and changes nothing about the model, which became
+// `graph`.
+void AddIdleOptions(const QuantizeCommand& c, const Json& given, const Graph& graph,
                     std::vector<std::string>* sentences) {
+  const Family family = FamilyOf(graph);
+  const bool tied =
+      graph.nodes[static_cast<size_t>(graph.logits)].weights[0] == graph.nodes[0].weights[0];
+  if (tied && given.Find("head") != nullptr) {
+    sentences->push_back("option head changes nothing about this model: its head is the embedding");
+  }
   const Result<RecipeRun> run = PlanRecipeNamed(c.recipe, given, family);
   for (const auto& [key, value] : given.AsObject()) {
     Json others = given;
@@ -343,7 +350,7 @@ Status Run(const QuantizeCommand& c) {
                   StoredBytes(checked.model.graph, checked.model.weights),
                   written};
   std::vector<std::string> own = TextWarnings(text);
-  if (!is_auto) AddIdleOptions(c, given, FamilyOf(source.graph), &own);
+  if (!is_auto) AddIdleOptions(c, given, checked.model.graph, &own);
   if (summary.bytes_after > summary.bytes_before) {
     own.emplace_back("the quantized model is larger than the float one");
   }

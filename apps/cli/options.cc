@@ -100,7 +100,12 @@ class Parser {
   // A range whose limits do not clutter the help.
   template <class T>
   static CLI::Validator Between(T low, T high) {
-    return CLI::Range(low, high).description("");
+    const auto check = [low, high](const std::string& text) {
+      T value{};
+      const bool inside = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
+      return inside ? std::string() : fmt::format("{} is not between {} and {}", text, low, high);
+    };
+    return CLI::Validator(check, "");
   }
 
   static void Model(CLI::App* c, const char* name, const char* help, std::string* value) {
@@ -228,6 +233,7 @@ class Parser {
     c->add_option("--bits", s.bits, "widths of matrices")
         ->delimiter(',')
         ->check(CLI::IsMember({4, 8}).description(""))
+        ->allow_extra_args(false)
         ->capture_default_str()
         ->type_name("4,8");
     Count(c, "--samples", "pieces of text; 4 times as many others calibrate", &s.samples, 2,
@@ -410,6 +416,7 @@ class Parser {
         ->type_name("DIR");
     c->add_option("--recipes", r.recipes, "only these, and their variants")
         ->delimiter(',')
+        ->allow_extra_args(false)
         ->type_name("NAME,NAME");
     Count(c, "--bytes", "of each text to evaluate", &r.bytes, 1);
     Count(c, "--samples", "pieces of text to calibrate on", &r.samples, 1, 1 << 24);

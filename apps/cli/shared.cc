@@ -29,7 +29,10 @@ void PrintWarningsOf(const std::string& folder, const std::vector<std::string>& 
 
 Status ProbeFile(const std::string& path) {
   std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return InvalidArgument(path + ": is a folder");
+  const std::filesystem::file_status there = std::filesystem::symlink_status(path, error);
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there)) {
+    return InvalidArgument(path + ": is there already and no ordinary file");
+  }
   return FileWriter::Create(path).status();
 }
 

@@ -1,4 +1,5 @@
 #include "apps/cli/term.h"
+#include "base/utf8.h"
 
 #include <unistd.h>
 
@@ -8,8 +9,6 @@
 #include <cstdlib>
 
 #include <fmt/format.h>
-
-#include "text/utf8.h"
 
 namespace octet::cli {
 namespace {
@@ -35,9 +34,13 @@ std::string Bold(std::string_view text) {
   return on ? fmt::format("\033[1m{}\033[0m", text) : std::string(text);
 }
 
+// Not through fmt::print, which throws where standard error cannot be written.
+void PrintRaw(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stderr);
+}
+
 void PrintMessage(std::string_view kind, std::string_view message) {
-  const std::string line = Printable(fmt::format("octet: {}{}", kind, message)) + '\n';
-  std::fwrite(line.data(), 1, line.size(), stderr);
+  PrintRaw(Printable(fmt::format("octet: {}{}", kind, message)) + '\n');
 }
 
 std::string FormatSeconds(double s) {
@@ -96,6 +99,10 @@ void PrintNote(std::string_view message) {
   PrintMessage("", message);
 }
 
+void PrintStep(std::string_view what) {
+  PrintRaw(fmt::format("{} ...\n", what));
+}
+
 ProgressBar::ProgressBar() : terminal_(IsTerminal(STDERR_FILENO)) {}
 
 ProgressBar::~ProgressBar() {
@@ -132,12 +139,12 @@ void ProgressBar::Draw(double fraction, double elapsed) {
     left = fmt::format(", {} left", FormatSeconds(elapsed / gained * (1 - fraction)));
   }
   if (!terminal_) {
-    fmt::print(stderr, "{}: {:.0f} %{}\n", what_, 100 * fraction, left);
+    PrintRaw(fmt::format("{}: {:.0f} %{}\n", what_, 100 * fraction, left));
     return;
   }
   const int full = static_cast<int>(fraction * kBarWidth);
-  fmt::print(stderr, "\r\033[K{} [{:#<{}}{:.<{}}] {:.0f} %{}", what_, "", full, "",
-             kBarWidth - full, 100 * fraction, left);
+  PrintRaw(fmt::format("\r\033[K{} [{:#<{}}{:.<{}}] {:.0f} %{}", what_, "", full, "",
+                       kBarWidth - full, 100 * fraction, left));
   std::fflush(stderr);
   drawn_ = true;
 }

@@ -33,6 +33,8 @@ std::string Printable(std::string_view text);
 void PrintError(std::string_view message);
 void PrintWarning(std::string_view message);
 void PrintNote(std::string_view message);
+// "<what> ..." on standard error, before work that takes a while.
+void PrintStep(std::string_view what);
 
 // A bar on standard error, redrawn in place when it is a terminal, else a line now and then. Shows
 // nothing for what takes less than about two seconds. Thread-safe.

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "quant/passes/passes.h"
@@ -40,7 +42,12 @@ Pass UseInt8Ssd(bool gate_q7) {
     }
     return Verify(c.graph);
   };
-  return {"int8 ssd", nullptr, use};
+  const auto check = [](QuantContext& c) -> Status {
+    const auto is_ssd = [](const Node& n) { return n.op == Op::kSsd; };
+    if (std::ranges::any_of(c.graph.nodes, is_ssd)) return {};
+    return Unsupported("this model has no SSD");
+  };
+  return {"int8 ssd", check, use};
 }
 
 }  // namespace octet

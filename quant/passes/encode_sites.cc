@@ -48,8 +48,12 @@ Result<SitePlan> PlanInner(const SiteRule& rule, std::string_view inner, const S
 // How scales lie at the site of node `n`; `ssd` is null in a block without one.
 Result<SitePlan> PlanNode(const SiteRule& rule, const Node& n, const SsdAttributes* ssd) {
   switch (rule.granularity) {
-    case Granularity::kTensor:
     case Granularity::kToken:
+      if (rule.codec != "int8" && rule.codec != "float") {
+        return Mismatch(n.site, "scales per token are for codec int8");
+      }
+      return SitePlan{&rule, ScaleAxis::kTensor, 1};
+    case Granularity::kTensor:
       return SitePlan{&rule, ScaleAxis::kTensor, 1};
     case Granularity::kGroup:
       if (ssd == nullptr) return Mismatch(n.site, "there are no groups in this model");
@@ -152,6 +156,10 @@ bool SharesWithSite(const Graph& graph, const SiteRule& rule) {
 Status CheckRulesMatch(const Graph& graph, const std::vector<SiteRule>& rules, bool rotates) {
   for (const SiteRule& rule : rules) {
     OCTET_TRY(CheckLayers(rule.layers, graph.layers));
+    if (rule.sites == kFinalNorm) {
+      const ValueId norm = graph.FindSite(kFinalNorm);
+      OCTET_TRY(PlanNode(rule, graph.nodes[static_cast<size_t>(norm)], nullptr).status());
+    }
     bool matched = rule.optional || rule.sites == kFinalNorm || (rotates && rule.sites == "y_rot");
     for (int layer = 0; layer < graph.layers && !matched; ++layer) {
       SitePlans plans;
@@ -297,21 +305,21 @@ class EncodeSitesPass {
   Status Calibrate(QuantContext& c, int layer, const SitePlans& plans) const {
     const size_t documents = c.data.documents.size();
     std::vector<std::unique_ptr<ObserverTap>> taps(documents);
-    OCTET_TRY(RunFloatBlock(c, layer, [&](size_t d) {
-      taps[d] = std::make_unique<ObserverTap>(layer, plans, options_);
-      return taps[d].get();
-    }));
     ObserverTap total(layer, plans, options_);
     c.block_means.assign(documents, {});
-    for (size_t d = 0; d < documents; ++d) {
+    const auto make = [&](size_t d) {
+      taps[d] = std::make_unique<ObserverTap>(layer, plans, options_);
+      return taps[d].get();
+    };
+    const auto seen = [&](size_t d) {
       for (auto& [site, observer] : taps[d]->observers) {
         observer->EndDocument();
-      }
-      for (auto& [site, observer] : total.observers) {
-        observer->Merge(*taps[d]->observers.at(site));
+        total.observers.at(site)->Merge(*observer);
       }
       c.block_means[d] = std::move(taps[d]->means);
-    }
+      taps[d].reset();
+    };
+    OCTET_TRY(RunFloatBlock(c, layer, make, seen));
     return Choose(c, plans, total);
   }
 

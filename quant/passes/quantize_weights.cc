@@ -188,6 +188,11 @@ class QuantizeWeightsPass {
       c.weights.Set(t.full, Float16Weight(w));
       return {};
     }
+    const bool segments = rule.bits == 8 && rule.scale == WeightScale::kSegment;
+    if (segments && SegmentEnds(c.graph, t.value).back() != w.rows()) {
+      return InvalidArgument(fmt::format(
+          "tensor {}: its rows are not the channels of a value, so it has no segments", t.full));
+    }
     if (rule.bits == 8) {
       c.weights.Set(
           t.full, rule.scale == WeightScale::kRow

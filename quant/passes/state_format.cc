@@ -41,31 +41,37 @@ class StateTap : public Tap {
 };
 
 Result<StateScales> Calibrate(QuantContext& c, int layer, const StatePlan& plan) {
-  const size_t documents = c.data.documents.size();
   const bool percentile = plan.observer == ObserverKind::kPercentile;
-  std::vector<std::unique_ptr<StateTap>> taps(documents);
-  OCTET_TRY(ObserveStates(c, layer, kPart, [&](size_t d) {
-    taps[d] = std::make_unique<StateTap>(
-        layer, percentile ? MakePercentileObserver(ScaleAxis::kTensor, 1, plan.alpha) : nullptr);
+  const auto observer = [&] {
+    return percentile ? MakePercentileObserver(ScaleAxis::kTensor, 1, plan.alpha) : nullptr;
+  };
+  const Node& n = *FindStateNode(c.graph, layer);
+  const std::unique_ptr<Observer> total = observer();
+  std::vector<float> peaks(static_cast<size_t>(n.width * StateSize(n)), 0.0f);
+  bool finite = true;
+  std::vector<std::unique_ptr<StateTap>> taps(c.data.documents.size());
+  const auto make = [&](size_t d) {
+    taps[d] = std::make_unique<StateTap>(layer, observer());
     return taps[d].get();
-  }));
-  if (percentile) {
-    Observer& total = *taps[0]->one_scale;
-    for (size_t d = 1; d < documents; ++d) {
-      total.Merge(*taps[d]->one_scale);
+  };
+  const auto seen = [&](size_t d) {
+    if (percentile) {
+      taps[d]->one_scale->EndDocument();
+      total->Merge(*taps[d]->one_scale);
+    } else {
+      for (size_t i = 0; i < peaks.size(); ++i) {
+        finite = finite && std::isfinite(taps[d]->peaks[i]);
+        peaks[i] = std::max(peaks[i], taps[d]->peaks[i]);
+      }
     }
-    OCTET_ASSIGN(const Encoding e, total.Choose(DType::kI8));
+    taps[d].reset();
+  };
+  OCTET_TRY(ObserveStates(c, layer, kPart, make, seen));
+  if (percentile) {
+    OCTET_ASSIGN(const Encoding e, total->Choose(DType::kI8));
     return StateScales{1, e.scales, {}};
   }
-  const Node& n = *FindStateNode(c.graph, layer);
-  std::vector<float> peaks(static_cast<size_t>(n.width * StateSize(n)), 0.0f);
-  for (const auto& tap : taps) {
-    for (size_t i = 0; i < peaks.size(); ++i) {
-      const float peak = tap->peaks[i];
-      if (!std::isfinite(peak)) return Corrupt("the model has states that are not finite");
-      peaks[i] = std::max(peaks[i], peak);
-    }
-  }
+  if (!finite) return Corrupt("the model has states that are not finite");
   std::vector<uint16_t> map;
   if (plan.layout == StateLayout::kCluster) map = ClusterOfChannel(*c.clusters);
   return MakeStateScales(plan.layout, peaks, n.width, StateSize(n), std::move(map));

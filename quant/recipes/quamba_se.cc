@@ -43,6 +43,8 @@ QuantPlan PlanQuambaSe(const RecipeOptions& o, Family family) {
   p.sites.back().sites = "x_scan";
   p.sites.back().codec = codec;
   SetAlpha(o, &p);
+  // The step of seg8 doubles until its top code reaches the largest value: nothing is clipped.
+  if (codec == "seg8") p.sites.back().observer = ObserverKind::kAbsMax;
   return p;
 }
 

@@ -1,4 +1,4 @@
-// Contracts of text/utf8.h:
+// Contracts of base/utf8.h and text/nfc.h:
 //  - ReadUtf8 reads every scalar value, refuses surrogates, overlong forms and what exceeds
 //  U+10FFFF,
 //    and steps over maximal subparts as table 3-8 and 3-11 of the Unicode standard show;
@@ -6,7 +6,6 @@
 //  - Nfc agrees with utf8proc's own NFC where the character data are the same, keeps marks newer
 //  than
 //    Unicode 9 where they are, and stays fast on a hostile run of marks.
-#include "text/utf8.h"
 
 #include <gtest/gtest.h>
 #include <rapidcheck/gtest.h>
@@ -15,6 +14,8 @@
 #include <chrono>
 #include <cstdlib>
 
+#include "base/utf8.h"
+#include "text/nfc.h"
 #include "text/unicode_testing.h"
 
 namespace octet {

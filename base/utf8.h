@@ -1,6 +1,6 @@
-// UTF-8: reading it, repairing it, and normalization form C.
-#ifndef OCTET_TEXT_UTF8_H_
-#define OCTET_TEXT_UTF8_H_
+// UTF-8: reading it and repairing it.
+#ifndef OCTET_BASE_UTF8_H_
+#define OCTET_BASE_UTF8_H_
 
 #include <cstddef>
 #include <cstdint>
@@ -38,10 +38,5 @@ std::string ReplaceIllFormed(std::string_view text);
 // complete: text.size() or up to 3 less.
 size_t CompletePrefix(std::string_view text);
 
-// Normalization form C (Unicode standard annex 15) of well-formed `text` with the character data of
-// Unicode 9, as Hugging Face's tokenizers 0.23 normalizes: marks assigned later are neither
-// reordered nor composed. Time is n log n in the longest run of combining marks, linear otherwise.
-std::string Nfc(std::string_view text);
-
 }  // namespace octet
-#endif  // OCTET_TEXT_UTF8_H_
+#endif  // OCTET_BASE_UTF8_H_
