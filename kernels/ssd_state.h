@@ -108,6 +108,7 @@ inline void SetResidual(uint8_t* row, int64_t N, int64_t n, int32_t residual) {
 struct RowScale {
   const float* values;
   bool per_column;
+  // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): states in codes have scales
   float At(int64_t n) const { return per_column ? values[n] : values[0]; }
 };
 inline RowScale ScaleOfRow(const StateView& h, int64_t row) {
