@@ -127,6 +127,7 @@ Status RunQuantizedBlock(QuantContext& c, int layer) {
                Program::LowerBlock(deployed, c.weights, layer, {AllowedIsas(), false}));
   ThreadPool serial(1);
   std::vector<std::unique_ptr<ProgramWorkspace>> workspaces;
+  workspaces.reserve(static_cast<size_t>(c.pool.threads()));
   for (int i = 0; i < c.pool.threads(); ++i) {
     workspaces.push_back(std::make_unique<ProgramWorkspace>(&serial));
   }

@@ -288,7 +288,7 @@ Status WorkFolder::RestoreBlocks(Graph* graph, WeightMap* weights,
 Status WorkFolder::Restore(Graph* graph, WeightMap* weights,
                            std::vector<StateScales>* state_scales) {
   if (finished_ == 0) return {};
-  const Status s = RestoreBlocks(graph, weights, state_scales);
+  Status s = RestoreBlocks(graph, weights, state_scales);
   if (s.ok() || s.code() == Code::kIo) return s;
   return Corrupt(fmt::format("{}: cannot be gone on with ({}); start again", path_, s.message()));
 }

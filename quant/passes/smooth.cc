@@ -53,6 +53,7 @@ Status SmoothBlock(QuantContext& c, int layer, double alpha) {
     }
     OCTET_ASSIGN(const std::vector<ValueRange> ranges, total.Ranges());
     std::vector<float> absmax;
+    absmax.reserve(ranges.size());
     for (const ValueRange& r : ranges) {
       absmax.push_back(std::max(-r.low, r.high));
     }

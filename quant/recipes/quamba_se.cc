@@ -19,7 +19,7 @@ std::vector<RecipeOption> QuambaSeOptions() {
 }
 
 QuantPlan PlanQuambaSe(const RecipeOptions& o, Family family) {
-  const std::string codec = o.String("codec");
+  const std::string& codec = o.String("codec");
   Json options = Json::MakeObject();
   for (const char* name : {"hadamard", "state", "alpha"}) {
     options.Set(name, o.String(name));
