@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <mutex>
-#include <set>
 #include <system_error>
 #include <utility>
 
@@ -17,10 +17,12 @@ namespace {
 
 namespace fs = std::filesystem;
 
+enum class Owned : uint8_t { kFolder, kContent };
+
 // What EndBySignal has to remove.
 struct Registry {
   std::mutex mutex;
-  std::set<std::string> paths;
+  std::map<std::string, Owned> paths;
 };
 
 // Never destroyed: a signal can come while the process exits.
@@ -29,11 +31,17 @@ Registry& Live() {
   return *registry;
 }
 
-void Remove(const std::string& path) {
+void Remove(const std::string& path, Owned owned) {
   // Another thread may add a file between the listing and the removal.
   for (int attempt = 0; attempt < 10; ++attempt) {
     std::error_code error;
-    fs::remove_all(path, error);
+    if (owned == Owned::kFolder) {
+      fs::remove_all(path, error);
+    } else {
+      for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error)) {
+        fs::remove_all(it->path(), error);
+      }
+    }
     if (!error) return;
   }
 }
@@ -45,7 +53,7 @@ Result<TemporaryFolder> TemporaryFolder::Create(const std::string& stem) {
   for (int attempt = 0;; ++attempt) {
     std::string path = stem + "-" + std::to_string(attempt);
     if (mkdir(path.c_str(), 0777) == 0) {
-      Live().paths.insert(path);
+      Live().paths.emplace(path, Owned::kFolder);
       return TemporaryFolder(std::move(path));
     }
     if (errno != EEXIST) return IoError(stem + ": " + std::strerror(errno));
@@ -55,10 +63,21 @@ Result<TemporaryFolder> TemporaryFolder::Create(const std::string& stem) {
 Result<TemporaryFolder> TemporaryFolder::CreateAt(const std::string& path) {
   const std::lock_guard lock(Live().mutex);
   std::error_code error;
-  if (mkdir(path.c_str(), 0777) != 0 && (errno != EEXIST || !fs::is_empty(path, error))) {
+  const bool made = mkdir(path.c_str(), 0777) == 0;
+  if (!made && (errno != EEXIST || !fs::is_empty(path, error))) {
     return IoError(path + ": " + std::strerror(errno));
   }
-  Live().paths.insert(path);
+  Live().paths.emplace(path, made ? Owned::kFolder : Owned::kContent);
+  return TemporaryFolder(path);
+}
+
+Result<TemporaryFolder> TemporaryFolder::Adopt(const std::string& path) {
+  const std::lock_guard lock(Live().mutex);
+  std::error_code error;
+  if (!fs::is_empty(path, error)) {
+    return IoError(path + ": " + (error ? error.message() : std::strerror(ENOTEMPTY)));
+  }
+  Live().paths.emplace(path, Owned::kFolder);
   return TemporaryFolder(path);
 }
 
@@ -68,7 +87,7 @@ Result<std::optional<TemporaryFolder>> TemporaryFolder::CreateNew(const std::str
     if (errno == EEXIST) return std::optional<TemporaryFolder>();
     return IoError(path + ": " + std::strerror(errno));
   }
-  Live().paths.insert(path);
+  Live().paths.emplace(path, Owned::kFolder);
   return std::optional(TemporaryFolder(path));
 }
 
@@ -78,8 +97,8 @@ TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept
 TemporaryFolder::~TemporaryFolder() {
   if (path_.empty()) return;
   const std::lock_guard lock(Live().mutex);
-  Live().paths.erase(path_);
-  Remove(path_);
+  const auto entry = Live().paths.extract(path_);
+  Remove(path_, entry.mapped());
 }
 
 Status TemporaryFolder::RenameTo(const std::string& target) {
@@ -98,8 +117,8 @@ void TemporaryFolder::Keep() {
 
 void EndBySignal(int signal) {
   Live().mutex.lock();  // for good
-  for (const std::string& path : Live().paths) {
-    Remove(path);
+  for (const auto& [path, owned] : Live().paths) {
+    Remove(path, owned);
   }
   std::signal(signal, SIG_DFL);
   sigset_t set;

@@ -16,8 +16,11 @@ class TemporaryFolder {
   // Makes the folder `stem`-N for the first N from 0 that is free. kIo, starting with `stem`, when
   // the system refuses.
   static Result<TemporaryFolder> Create(const std::string& stem);
-  // Makes the folder `path`, or takes over an empty one. Its parent must exist.
+  // Makes the folder `path`, or fills an empty one, which then is emptied but stays. Its parent
+  // must exist.
   static Result<TemporaryFolder> CreateAt(const std::string& path);
+  // Takes over the folder `path`, which must be empty.
+  static Result<TemporaryFolder> Adopt(const std::string& path);
   // Makes the folder `path`; nothing when something is there already.
   static Result<std::optional<TemporaryFolder>> CreateNew(const std::string& path);
   TemporaryFolder(TemporaryFolder&& other) noexcept;

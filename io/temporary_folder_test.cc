@@ -56,11 +56,17 @@ TEST(TemporaryFolder, TakesOverOnlyEmptyFolders) {
     const auto folder = TemporaryFolder::CreateAt(scratch.At(name));
     ASSERT_TRUE(folder.ok()) << folder.status().message();
     EXPECT_EQ(folder->path(), scratch.At(name));
+    std::ofstream(folder->path() + "/inside") << "x";
   }
+  EXPECT_THAT(scratch.List(), ElementsAre("empty"));
+  EXPECT_TRUE(std::filesystem::is_empty(scratch.At("empty")));
+  EXPECT_TRUE(TemporaryFolder::Adopt(scratch.At("empty")).ok());
+  EXPECT_THAT(scratch.List(), IsEmpty());
   scratch.Write("file", "x");
   const std::string above = std::filesystem::path(scratch.At("file")).parent_path().string();
   for (const std::string& used : {above, scratch.At("file"), scratch.At("none/x")}) {
     EXPECT_EQ(TemporaryFolder::CreateAt(used).status().code(), Code::kIo) << used;
+    EXPECT_EQ(TemporaryFolder::Adopt(used).status().code(), Code::kIo) << used;
   }
   EXPECT_THAT(TemporaryFolder::Create(scratch.At("none/x")).status().message(),
               HasSubstr("none/x: No such"));

@@ -136,7 +136,7 @@ Result<WorkFolder> WorkFolder::Open(const std::string& path, const Json& run) {
   OCTET_TRY(folder.LoadProgress());
   if (!folder.temporary_ && folder.finished_ == 0 && folder.remembered_.is_null()) {
     OCTET_TRY(folder.Empty());
-    OCTET_ASSIGN(TemporaryFolder taken, TemporaryFolder::CreateAt(path));
+    OCTET_ASSIGN(TemporaryFolder taken, TemporaryFolder::Adopt(path));
     folder.temporary_.emplace(std::move(taken));
   }
   return folder;

@@ -42,6 +42,11 @@ Result<Architecture> Restore(const Json& config, const Json& quantization,
   OCTET_ASSIGN(const WeightMap weights, AttachScales(*description, stored, &encodings));
   OCTET_ASSIGN(Architecture arch, BuildArchitecture(config, weights));
   OCTET_TRY(ApplyQuantization(*description, encodings, &arch.graph));
+  if (quantization.Find("failures") != nullptr) {
+    arch.warnings.emplace_back(
+        "the self-check found this model broken when it was quantized (config.json: "
+        "quantization_config: failures)");
+  }
   return arch;
 }
 

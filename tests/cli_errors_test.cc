@@ -97,7 +97,9 @@ TEST_F(CliErrorsTest, Usage) {
                                                        {"bench", kBooks, "--repeats", "0"},
                                                        {"compare", kBooks, "--text", "x"},
                                                        {"inspect", kBooks, "--threads"},
-                                                       {"recipes", "absmax", "extra"}};
+                                                       {"recipes", "absmax", "extra"},
+                                                       {"recipes", "absmax", "--schema"},
+                                                       {"recipes", "--family", "mamba"}};
   for (const auto& args : wrong) {
     ExpectError(Octet(args), 2, {"--help"});
   }
@@ -463,6 +465,8 @@ TEST_F(CliErrorsTest, ABrokenResultIsNotWritten) {
   EXPECT_NE(forced.err.find("going on after block 8 of 8"), std::string::npos) << forced.err;
   EXPECT_TRUE(std::filesystem::exists(folder_ / "q/model.safetensors"));
   EXPECT_EQ(Entries().size(), before.size() + 1);
+  const Outcome marked = Octet({"inspect", PathOf("q")});
+  EXPECT_NE(marked.err.find("found this model broken"), std::string::npos) << marked.err;
 }
 
 TEST_F(CliErrorsTest, FileSizeLimit) {
@@ -524,6 +528,13 @@ TEST_F(CliErrorsTest, AStandardErrorThatCannotBeWrittenStopsNothing) {
   const Outcome o =
       Execute({"/bin/sh", "-c", "exec \"$0\" demo 2>/dev/full", Program()}, "", start);
   EXPECT_EQ(o.exit_code, 128 + SIGTERM) << "still at work";
+}
+
+TEST_F(CliErrorsTest, AReaderThatWentAwayEndsTheProgramSilently) {
+  const Outcome o = Execute(
+      {"/bin/bash", "-c", "exec 3> >(exit 0); wait $!; exec \"$0\" recipes >&3", Program()});
+  EXPECT_EQ(o.exit_code, 128 + SIGPIPE);
+  EXPECT_EQ(o.err, "");
 }
 
 TEST_F(CliErrorsTest, InstructionSets) {

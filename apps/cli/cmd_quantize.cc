@@ -330,9 +330,11 @@ Status Run(const QuantizeCommand& c) {
   OCTET_ASSIGN(Quantized quantized, is_auto
                                         ? QuantizeAuto(c, given, source, text, bar.Callback())
                                         : QuantizeByRecipe(c, given, source, text, bar.Callback()));
-  const CheckedModel& checked = quantized.checked;
-  const bool written = checked.check.Failures().empty() || c.force;
+  CheckedModel& checked = quantized.checked;
+  const std::vector<std::string> failures = checked.check.Failures();
+  const bool written = failures.empty() || c.force;
   if (written) {
+    if (!failures.empty()) checked.model.config.Set("failures", Strings(failures));
     const Status saved = WriteModelFolder(checked.model, source, c.model, c.output);
     if (!saved.ok()) return quantized.work ? EndWork(saved, &*quantized.work) : saved;
     const Status removed = quantized.work ? quantized.work->Remove() : Status();

@@ -39,6 +39,7 @@ Status Main(int argc, const char* const* argv) {
 int main(int argc, char** argv) {
   // A file that reaches the size limit is an error like a full disk, not the end of the program.
   std::signal(SIGXFSZ, SIG_IGN);
+  std::signal(SIGPIPE, SIG_IGN);  // Print and Flush end the program, temporary folders removed
   octet::Status status;
   try {
     octet::cli::CleanUpOnSignals();

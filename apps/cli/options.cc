@@ -318,12 +318,14 @@ class Parser {
   void ListRecipes() {
     RecipesCommand& r = recipes_;
     CLI::App* c = AddCommand("recipes", "list the quantization recipes, or show one", &r.json);
-    c->add_option("RECIPE", r.recipe, "a name, or a JSON recipe file: prints its plan as JSON")
-        ->type_name("");
+    CLI::Option* recipe =
+        c->add_option("RECIPE", r.recipe, "a name, or a JSON recipe file: prints its plan as JSON")
+            ->type_name("");
     c->add_option("--family", r.family, "mamba or mamba2: the models that the plan is for")
         ->check(CLI::IsMember({"mamba", "mamba2"}))
-        ->type_name("NAME");
-    c->add_flag("--schema", r.schema, "print the JSON schema of recipe files");
+        ->type_name("NAME")
+        ->needs(recipe);
+    c->add_flag("--schema", r.schema, "print the JSON schema of recipe files")->excludes(recipe);
   }
 
   void Bench() {

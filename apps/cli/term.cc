@@ -1,14 +1,18 @@
 #include "apps/cli/term.h"
-#include "base/utf8.h"
 
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cmath>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 
 #include <fmt/format.h>
+
+#include "base/utf8.h"
+#include "io/temporary_folder.h"
 
 namespace octet::cli {
 namespace {
@@ -43,6 +47,11 @@ void PrintMessage(std::string_view kind, std::string_view message) {
   PrintRaw(Printable(fmt::format("octet: {}{}", kind, message)) + '\n');
 }
 
+// When the reader of the output went away, as `head` does: silently, like other programs.
+void EndOnClosedPipe() {
+  if (errno == EPIPE) EndBySignal(SIGPIPE);
+}
+
 std::string FormatSeconds(double s) {
   const int64_t n = std::llround(s);
   return n < 90 ? fmt::format("{} s", n) : fmt::format("{} min", (n + 30) / 60);
@@ -51,11 +60,12 @@ std::string FormatSeconds(double s) {
 }  // namespace
 
 void Print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
+  if (std::fwrite(text.data(), 1, text.size(), stdout) < text.size()) EndOnClosedPipe();
 }
 
 Status Flush() {
   if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return {};
+  EndOnClosedPipe();
   return IoError("standard output could not be written");
 }
 
