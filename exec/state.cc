@@ -26,7 +26,7 @@ State State::OfBlock(const Graph& graph, int layer, HistoryStorage history) {
 void State::Allocate(const Graph& graph, const Node& n, HistoryStorage history) {
   Layer& layer = layers_[static_cast<size_t>(n.layer)];
   if (n.op == Op::kCausalConvSilu) layer.conv = ConvHistory(graph, n, history);
-  if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) return;
+  if (!HasState(n.op)) return;
   layer.rows = n.width;
   layer.N = StateSize(n);
   layer.h.resize(static_cast<size_t>(format_.CodeBytes(layer.rows * layer.N)));

@@ -32,6 +32,18 @@ const char* OpName(Op op) {
       return "Hadamard";
     case Op::kAdd:
       return "Add";
+    case Op::kFrames:
+      return "Frames";
+    case Op::kS4d:
+      return "S4d";
+    case Op::kGelu:
+      return "Gelu";
+    case Op::kGlu:
+      return "Glu";
+    case Op::kLayerNorm:
+      return "LayerNorm";
+    case Op::kMean:
+      return "Mean";
   }
   return "?";
 }
@@ -64,10 +76,19 @@ std::string SsdInnerSite(int layer, std::string_view inner) {
   return fmt::format("layers.{}.ssd.{}", layer, inner);
 }
 
+ValueId StreamInput(const Graph& graph) {
+  return graph.layers == 0 ? 0 : graph.LayerRange(0).first - 1;
+}
+
+int64_t StreamWidth(const Graph& graph) {
+  return graph.nodes[static_cast<size_t>(StreamInput(graph))].width;
+}
+
 int64_t ChunkSize(const Graph& graph) {
   for (const Node& n : graph.nodes) {
     if (n.op == Op::kSsd) return n.ssd.chunk_size;
     if (n.op == Op::kSelectiveScan) return n.scan.period;
+    if (n.op == Op::kS4d) return n.s4d.period;
   }
   return 1;
 }
@@ -76,6 +97,7 @@ void SetChunkSize(int64_t chunk_size, Graph* graph) {
   for (Node& n : graph->nodes) {
     if (n.op == Op::kSsd) n.ssd.chunk_size = chunk_size;
     if (n.op == Op::kSelectiveScan) n.scan.period = chunk_size;
+    if (n.op == Op::kS4d) n.s4d.period = chunk_size;
   }
 }
 
@@ -83,14 +105,19 @@ std::string StateSite(int layer) {
   return fmt::format("layers.{}.state", layer);
 }
 
+bool HasState(Op op) {
+  return op == Op::kSsd || op == Op::kSelectiveScan || op == Op::kS4d;
+}
+
 const Node* FindStateNode(const Graph& graph, int layer) {
   for (const Node& n : graph.nodes) {
-    if (n.layer == layer && (n.op == Op::kSsd || n.op == Op::kSelectiveScan)) return &n;
+    if (n.layer == layer && HasState(n.op)) return &n;
   }
   return nullptr;
 }
 
 int64_t StateSize(const Node& n) {
+  if (n.op == Op::kS4d) return 2 * n.s4d.modes;
   return n.op == Op::kSsd ? n.ssd.state_size : n.scan.state_size;
 }
 
@@ -275,8 +302,43 @@ ValueId GraphBuilder::Add(std::string_view site, ValueId a, ValueId b) {
   return Push(MakeNode(Op::kAdd, site, {a, b}, Width(a)));
 }
 
+ValueId GraphBuilder::Frames(std::string_view site, int64_t width) {
+  return Push(MakeNode(Op::kFrames, site, {}, width));
+}
+
+ValueId GraphBuilder::S4d(std::string_view site, ValueId u, std::array<std::string, 6> weights,
+                          const S4dAttributes& attributes) {
+  Node n = MakeNode(Op::kS4d, site, {u}, Width(u));
+  n.weights.assign(weights.begin(), weights.end());
+  n.s4d = attributes;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Gelu(std::string_view site, ValueId x, GeluForm form) {
+  Node n = MakeNode(Op::kGelu, site, {x}, Width(x));
+  n.gelu = form;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Glu(std::string_view site, ValueId x) {
+  return Push(MakeNode(Op::kGlu, site, {x}, Width(x) / 2));
+}
+
+ValueId GraphBuilder::LayerNorm(std::string_view site, ValueId x, std::string weight,
+                                std::string bias, float eps) {
+  Node n = MakeNode(Op::kLayerNorm, site, {x}, Width(x));
+  n.weights = {std::move(weight), std::move(bias)};
+  n.eps = eps;
+  return Push(std::move(n));
+}
+
+ValueId GraphBuilder::Mean(std::string_view site, ValueId x) {
+  return Push(MakeNode(Op::kMean, site, {x}, Width(x)));
+}
+
 Graph GraphBuilder::Finish(ValueId logits) {
   graph_.logits = logits;
+  if (graph_.nodes[0].op == Op::kFrames) graph_.vocab_rows = Width(logits);
   return std::move(graph_);
 }
 

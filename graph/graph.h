@@ -14,14 +14,16 @@
 
 #include "base/status.h"
 #include "tensor/encoding.h"
+#include "tensor/gelu_form.h"
 #include "tensor/state_format.h"
 
 namespace octet {
 
-// Closed on purpose: these are the operators of the Mamba and Mamba-2 papers, plus the Hadamard
+// Closed on purpose: these are the operators of the S4D, Mamba and Mamba-2 papers, plus the Hadamard
 // transform that the quantization methods insert.
 enum class Op : uint8_t {
   kEmbedding,       // weights: table [V, width]; input: token ids
+  kFrames,          // input: frames of `width` floats, in place of tokens
   kRmsNorm,         // in: x; weights: weight [width] or "" for ones
   kLinear,          // in: x; weights: W [width, in], bias [width] or ""
   kSplit,           // in: u; channels [offset, offset + width) of it
@@ -33,6 +35,11 @@ enum class Op : uint8_t {
   kGatedRmsNorm,    // in: y, z; weights: weight [width] or "" for ones; norm(y * silu(z)) per group
   kHadamard,        // in: x; orthonormal transform named by `hadamard`
   kAdd,             // in: a, b
+  kS4d,             // in: u; weights: log_dt, A_re, A_im, B, C, D (S4dAttributes)
+  kGelu,            // in: x; `gelu`
+  kGlu,             // in: x [2 width]; x[0, width) * sigmoid(x[width, 2 width))
+  kLayerNorm,       // in: x; weights: weight [width], bias [width]
+  kMean,            // in: x; mean over the tokens of the stream so far; outside the blocks
 };
 const char* OpName(Op op);
 
@@ -58,6 +65,25 @@ struct ScanAttributes {
   int64_t period = 64;  // tokens of a prefill between roundings of the state to its format
 };
 
+// How the poles of an S4d node become those of its recurrence (Gu et al. 2022, S4D, section 3).
+enum class Discretization : uint8_t {
+  kZoh,       // A = exp(dt a), B = b (A - 1) / a
+  kBilinear,  // A = (1 + dt a / 2) / (1 - dt a / 2), B = dt b / (1 - dt a / 2)
+  kNone,      // the weights hold A and B as they are
+};
+// What of A_re makes the real part of a pole: Re a = -f(A_re).
+enum class RealPart : uint8_t { kExp, kRelu, kSoftplus, kSigmoid, kIdentity };
+
+// How an S4d node computes (kernels/s4d.h), H = width heads with N = modes. Its weights:
+//   log_dt [H], A_re [H, N], A_im [H, N], B [H, N, 2] or "" for ones, C [H, N, 2], D [H]
+// or, discrete: "", A [H, N, 2], "", B [H, N, 2], C [H, N, 2], D [H]; the last index is re, im.
+struct S4dAttributes {
+  int64_t modes = 0;  // half the d_state of the papers: conjugates are not stored
+  Discretization discretization = Discretization::kZoh;
+  RealPart real_part = RealPart::kExp;
+  int64_t period = 1;  // tokens between roundings of the state to its format
+};
+
 struct Node {
   Op op;
   std::string site;  // unique: "layers.3.x"; the paper's letters
@@ -72,6 +98,8 @@ struct Node {
   float lo = 0, hi = std::numeric_limits<float>::infinity();  // kSoftplus
   SsdAttributes ssd;                                          // kSsd
   ScanAttributes scan;                                        // kSelectiveScan
+  S4dAttributes s4d;                                          // kS4d
+  GeluForm gelu = GeluForm::kExact;                           // kGelu
   std::string hadamard;  // kHadamard: construction id (kernels/hadamard_shape.h)
 };
 
@@ -79,7 +107,7 @@ struct Node {
 struct Graph {
   std::vector<Node> nodes;
   int layers = 0;
-  int64_t vocab_rows = 0;  // rows of the embedding, padding included
+  int64_t vocab_rows = 0;  // rows of the embedding, padding included; with kFrames: classes
   ValueId logits = -1;     // the last node, a Linear of width vocab_rows
   StateFormat state;       // storage of the recurrent state of every block
   // By layer, if and only if the format has static scales; shared with every State.
@@ -90,9 +118,14 @@ struct Graph {
   // Index of the node of that site, or -1.
   ValueId FindSite(std::string_view site) const;
   // First node of block `layer`, and one past its last. Blocks are contiguous; a block's first node
-  // reads the residual stream, its last node (an Add) is the new residual stream.
+  // reads the residual stream, its last node (an Add, or a LayerNorm after it) is the new one.
   std::pair<ValueId, ValueId> LayerRange(int layer) const;
 };
+
+// The residual stream that enters block 0: the embedding, or what frames are encoded to.
+ValueId StreamInput(const Graph& graph);
+// Channels of the residual stream, d_model.
+int64_t StreamWidth(const Graph& graph);
 
 // "layers.<layer>.ssd.<inner>", the name of an inner site.
 std::string SsdInnerSite(int layer, std::string_view inner);
@@ -100,21 +133,24 @@ std::string SsdInnerSite(int layer, std::string_view inner);
 // "layers.<layer>.state", the recurrent state [rows, state size] of a block: the site that an
 // Interpreter shows and the name of its static scales.
 std::string StateSite(int layer);
-// The node of the block that has the state, an Ssd or a SelectiveScan, or nullptr.
+// Whether the node has such a state: an Ssd, a SelectiveScan or an S4d.
+bool HasState(Op op);
+// The node of the block that has the state, or nullptr.
 const Node* FindStateNode(const Graph& graph, int layer);
-// Columns of the state of an Ssd or a SelectiveScan; its rows are the node's width.
+// Columns of the state of such a node; its rows are the node's width. Of an S4d: the real parts of
+// its modes, then the imaginary ones.
 int64_t StateSize(const Node& n);
 
 // Tokens of a prefill between roundings of the recurrent state: chunk_size of the Ssds, or period
-// of the SelectiveScans; 1 without either. Cutting a text at its multiples changes no result.
+// of the SelectiveScans and S4ds; 1 without any. Cutting a text at its multiples changes no result.
 int64_t ChunkSize(const Graph& graph);
-// Gives every Ssd and SelectiveScan that length; 1 <= chunk_size <= kMaxChunkSize.
+// Gives every node with a state that length; 1 <= chunk_size <= kMaxChunkSize.
 void SetChunkSize(int64_t chunk_size, Graph* graph);
 
 // Whether some static scale was calibrated for the graph's chunk_size, which must then not change.
 bool ChunkSizeIsCalibrated(const Graph& graph);
 
-// Checks what executors rely on: the embedding is first, the logits last, inputs precede their node
+// Checks what executors rely on: the embedding or the frames are first, the logits last, inputs precede their node
 // and cross no block's border but as the residual stream, widths and numbers of weights agree,
 // sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its encodings with the
 // right number of scales and exact sums, codes other than int8 lie at node sites and x_scaled and
@@ -168,6 +204,16 @@ class GraphBuilder {
   ValueId GatedRmsNorm(std::string_view site, ValueId y, ValueId z, std::string weight, float eps,
                        int64_t groups);
   ValueId Add(std::string_view site, ValueId a, ValueId b);
+  ValueId Frames(std::string_view site, int64_t width);
+  // `weights` by role, as S4dAttributes lists them.
+  ValueId S4d(std::string_view site, ValueId u, std::array<std::string, 6> weights,
+              const S4dAttributes& attributes);
+  ValueId Gelu(std::string_view site, ValueId x, GeluForm form);
+  ValueId Glu(std::string_view site, ValueId x);
+  ValueId LayerNorm(std::string_view site, ValueId x, std::string weight, std::string bias,
+                    float eps);
+  ValueId Mean(std::string_view site, ValueId x);
+  // With Frames, `logits` has a channel per class.
   Graph Finish(ValueId logits);
 
  private:

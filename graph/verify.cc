@@ -20,6 +20,8 @@ struct Arity {
 
 Arity ArityOf(Op op) {
   switch (op) {
+    case Op::kFrames:
+      return {0, 0};
     case Op::kEmbedding:
       return {0, 1};
     case Op::kRmsNorm:
@@ -27,10 +29,16 @@ Arity ArityOf(Op op) {
       return {1, 1};
     case Op::kLinear:
     case Op::kCausalConvSilu:
+    case Op::kLayerNorm:
       return {1, 2};
     case Op::kSplit:
     case Op::kHadamard:
+    case Op::kGelu:
+    case Op::kGlu:
+    case Op::kMean:
       return {1, 0};
+    case Op::kS4d:
+      return {1, 6};
     case Op::kSsd:
     case Op::kSelectiveScan:
       return {4, 2};
@@ -116,11 +124,35 @@ Status VerifyScan(const Graph& graph, const Node& n) {
   return {};
 }
 
+Status VerifyS4d(const Graph& graph, const Node& n) {
+  const S4dAttributes& s = n.s4d;
+  if (s.modes < 1 || s.period < 1 || s.period > kMaxChunkSize) {
+    return Bad(n, fmt::format("has no modes, or a period that is not between 1 and {}",
+                              kMaxChunkSize));
+  }
+  if (s.modes > kMaxStateElements / 2) {
+    return Bad(n, fmt::format("the recurrent state has more than {} elements", kMaxStateElements));
+  }
+  if (graph.nodes[static_cast<size_t>(n.in[0])].width != n.width) {
+    return Bad(n, "has an input of another width");
+  }
+  const bool discrete = s.discretization == Discretization::kNone;
+  const bool named[] = {!discrete, true, !discrete, discrete, true, true};
+  for (size_t i = 0; i < std::size(named); ++i) {
+    const bool optional = i == 3 && !discrete;  // B
+    if (!optional && n.weights[i].empty() == named[i]) {
+      return Bad(n, "does not have the weights of its discretization");
+    }
+  }
+  return {};
+}
+
 // What an operation asks of its own sizes and of its inputs' widths.
 Status VerifySizes(const Graph& graph, const Node& n) {
   auto width = [&](size_t i) { return graph.nodes[static_cast<size_t>(n.in[i])].width; };
   switch (n.op) {
     case Op::kEmbedding:
+    case Op::kFrames:
     case Op::kLinear:
       return {};
     case Op::kSplit:
@@ -132,6 +164,11 @@ Status VerifySizes(const Graph& graph, const Node& n) {
       return VerifySsd(graph, n);
     case Op::kSelectiveScan:
       return VerifyScan(graph, n);
+    case Op::kS4d:
+      return VerifyS4d(graph, n);
+    case Op::kGlu:
+      if (width(0) != 2 * n.width) return Bad(n, "has an input of another width than twice its own");
+      return {};
     case Op::kCausalConvSilu:
       if (n.taps < 1) return Bad(n, "has no taps");
       break;
@@ -145,6 +182,9 @@ Status VerifySizes(const Graph& graph, const Node& n) {
     case Op::kGate:
     case Op::kHadamard:
     case Op::kAdd:
+    case Op::kGelu:
+    case Op::kLayerNorm:
+    case Op::kMean:
       break;
   }
   for (size_t i = 0; i < n.in.size(); ++i) {
@@ -155,7 +195,8 @@ Status VerifySizes(const Graph& graph, const Node& n) {
 
 Status VerifyNode(const Graph& graph, size_t index) {
   const Node& n = graph.nodes[index];
-  if ((n.op == Op::kEmbedding) != (index == 0)) return Bad(n, "the embedding must come first");
+  const bool is_input = n.op == Op::kEmbedding || n.op == Op::kFrames;
+  if (is_input != (index == 0)) return Bad(n, "the embedding or the frames must come first");
   if (n.width < 1) return Bad(n, "has no channels");
   if (n.in.size() != ArityOf(n.op).inputs) return Bad(n, "has the wrong number of inputs");
   if (n.weights.size() != ArityOf(n.op).weights) return Bad(n, "has the wrong number of weights");
@@ -178,7 +219,8 @@ Status VerifyBlocks(const Graph& graph) {
       const bool head_after_last = n.layer == -1 && layer == graph.layers - 1;
       if (!first_of_next && !head_after_last) return Bad(n, "is outside the order of the blocks");
       const Node& last = graph.nodes[i - 1];
-      if (layer >= 0 && (last.op != Op::kAdd || last.width != graph.nodes[0].width)) {
+      const bool ends_block = last.op == Op::kAdd || last.op == Op::kLayerNorm;
+      if (layer >= 0 && (!ends_block || last.width != StreamWidth(graph))) {
         return Bad(last, "ends its block, but is not the residual stream");
       }
       layer = n.layer;
@@ -226,6 +268,21 @@ Status VerifyEncodingAt(const Graph& graph, const Node& n, const Encoding& e) {
   return VerifyCodec(n, e);
 }
 
+// At most one Mean, after the blocks of a graph of frames: a stream of frames has one pooled value.
+Status VerifyMean(const Graph& graph) {
+  bool seen = false;
+  for (const Node& n : graph.nodes) {
+    if (n.op != Op::kMean) continue;
+    const bool after = n.layer == -1 && n.in[0] + 1 == graph.FindSite(n.site) &&
+                       n.in[0] + 1 == graph.LayerRange(graph.layers - 1).second;
+    if (seen || !after || graph.nodes[0].op != Op::kFrames) {
+      return Bad(n, "must be the only mean, of what leaves the last block");
+    }
+    seen = true;
+  }
+  return {};
+}
+
 // Every encoding belongs to a site that exists and uses it.
 Status VerifyEncodings(const Graph& graph) {
   std::set<std::string, std::less<>> inner;  // of the int8 Ssds, which check theirs
@@ -261,7 +318,7 @@ Status VerifyStates(const Graph& graph) {
     return InvalidArgument("graph: there are not static scales for the state of every block");
   }
   for (const Node& n : graph.nodes) {
-    if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
+    if (!HasState(n.op)) continue;
     const StateScales& own = (*scales)[static_cast<size_t>(n.layer)];
     const Status s = CheckStateScales(own, n.width, StateSize(n));
     if (!s.ok()) return s.Annotate(StateSite(n.layer));
@@ -278,7 +335,7 @@ Status VerifyMemory(const Graph& graph) {
     if (&n != &graph.nodes.back() && n.width > kMaxElements / tokens) {
       return Bad(n, fmt::format("{} tokens have more than {} values", tokens, kMaxElements));
     }
-    if (n.op != Op::kSsd && n.op != Op::kSelectiveScan) continue;
+    if (!HasState(n.op)) continue;
     if (n.width > kMaxElements / StateSize(n)) {
       return Bad(n, fmt::format("the recurrent state has more than {} elements", kMaxElements));
     }
@@ -301,6 +358,7 @@ Status Verify(const Graph& graph) {
     OCTET_TRY(VerifyNode(graph, i));
   }
   OCTET_TRY(VerifyBlocks(graph));
+  OCTET_TRY(VerifyMean(graph));
   OCTET_TRY(VerifyMemory(graph));
   const Node& last = graph.nodes.back();
   if (graph.logits + 1 != static_cast<ValueId>(graph.nodes.size())) {
