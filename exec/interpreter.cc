@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <cmath>
 
-#include <fmt/format.h>
-
 #include "base/buffer.h"
 #include "exec/node_args.h"
 #include "kernels/conv1d.h"
 #include "kernels/gate.h"
+#include "kernels/gelu.h"
+#include "kernels/glu.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
 #include "kernels/linear.h"
@@ -71,16 +71,27 @@ const Floats& Interpreter::Floats(const std::string& name) const {
 
 Result<Floats> Interpreter::Embed(std::span<const TokenId> tokens) const {
   const Node& n = graph_.nodes[0];
+  OCTET_TRY(CheckTokens(graph_, tokens));
   const Weight& table = *weights_.Find(n.weights[0]);
   std::vector<float> rows(tokens.size() * static_cast<size_t>(n.width));
   for (size_t t = 0; t < tokens.size(); ++t) {
-    if (tokens[t] < 0 || tokens[t] >= graph_.vocab_rows) {
-      return InvalidArgument(fmt::format("token {} is outside the vocabulary of {} rows", tokens[t],
-                                         graph_.vocab_rows));
-    }
     RowToF32(table, tokens[t], rows.data() + t * static_cast<size_t>(n.width));
   }
   return rows;
+}
+
+Result<Floats> Interpreter::Encode(std::span<const float> frames, Tap* tap) const {
+  OCTET_TRY(CheckFrames(graph_, frames));
+  const Node& input = graph_.nodes[0];
+  const int64_t T = std::ssize(frames) / input.width;
+  Floats rows(frames.begin(), frames.end());
+  if (tap != nullptr) tap->At(input.site, 0, rows.data(), T, input.width);
+  const ValueId end = StreamInput(graph_) + 1;
+  if (end == 1) return rows;
+  State none;
+  Floats encoded;
+  OCTET_TRY(RunNodes(1, end, rows, T, &none, tap, &encoded));
+  return encoded;
 }
 
 namespace {
@@ -134,10 +145,27 @@ class NodeRunner {
           (*out)[i] = in[0][i] + in[1][i];
         }
         return {};
+      case Op::kS4d:
+        S4d(n, in[0], out->data());
+        return {};
+      case Op::kGelu:
+        RunKernel(GeluArgs{T_, n.width, n.gelu, in[0], n.width, out->data()}, isas_);
+        return {};
+      case Op::kGlu:
+        RunKernel(GluArgs{T_, n.width, in[0], 2 * n.width, out->data()}, isas_);
+        return {};
+      case Op::kLayerNorm:
+        LayerNorm(n, in[0], out->data());
+        return {};
+      case Op::kMean:
+        RunningMean(in[0], n.width, T_, n.width, state_.position(), state_.sum().data(),
+                    out->data());
+        return {};
       case Op::kEmbedding:
+      case Op::kFrames:
         break;
     }
-    return Internal("an embedding cannot run inside a block");
+    return Internal("an input cannot run inside a block");
   }
 
  private:
@@ -282,6 +310,32 @@ class NodeRunner {
     ShowState(n, &watched);
   }
 
+  void S4d(const Node& n, const float* in, float* out) {
+    const Floats* weights[6] = {};
+    for (size_t i = 0; i < 6; ++i) {
+      weights[i] = &Vector(n.weights[i]);
+    }
+    const DiscreteS4d discrete = Discretize(n, weights);
+    S4dArgs a = S4dShapeArgs(n, discrete, *weights[5]);
+    a.T = T_;
+    a.u = in;
+    a.u_stride = n.width;
+    a.x = state_.ssm(n.layer);
+    a.y = out;
+    Watched watched = WatchState(n, &a.x);
+    RunKernel(a, isas_);
+    ShowState(n, &watched);
+  }
+
+  void LayerNorm(const Node& n, const float* in, float* out) {
+    LayernormArgs a = LayerNormArgs(n, Vector(n.weights[0]), Vector(n.weights[1]));
+    a.T = T_;
+    a.x = in;
+    a.x_stride = n.width;
+    a.y = out;
+    RunKernel(a, isas_);
+  }
+
   Status Hadamard(const Node& n, const float* in, float* out) {
     HadamardArgs a{};
     a.T = T_;
@@ -325,7 +379,7 @@ Status Interpreter::RunNodes(ValueId begin, ValueId end, std::span<const float> 
 Status Interpreter::RunLayer(int layer, std::vector<float>* residual, State* state,
                              Tap* tap) const {
   const auto [begin, end] = graph_.LayerRange(layer);
-  const int64_t T = static_cast<int64_t>(residual->size()) / graph_.nodes[0].width;
+  const int64_t T = static_cast<int64_t>(residual->size()) / StreamWidth(graph_);
   std::vector<float> output;
   OCTET_TRY(RunNodes(begin, end, *residual, T, state, tap, &output));
   *residual = std::move(output);
@@ -337,7 +391,7 @@ ValueId Interpreter::Tail() const {
 }
 
 Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residual, Tap* tap) const {
-  const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
+  const int64_t T = static_cast<int64_t>(residual.size()) / StreamWidth(graph_);
   State none;  // nothing outside the blocks remembers
   std::vector<float> rows;
   OCTET_TRY(RunNodes(Tail(), graph_.logits, residual, T, &none, tap, &rows));
@@ -346,19 +400,32 @@ Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residua
 
 Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
                            std::vector<float>* logits) const {
-  const int64_t T = static_cast<int64_t>(residual.size()) / graph_.nodes[0].width;
+  const int64_t T = static_cast<int64_t>(residual.size()) / StreamWidth(graph_);
   State none;
   return RunNodes(Tail(), graph_.logits + 1, residual, T, &none, tap, logits);
+}
+
+Status Interpreter::RunStream(std::vector<float> residual, State* state, Tap* tap,
+                              std::vector<float>* logits) const {
+  const int64_t T = std::ssize(residual) / StreamWidth(graph_);
+  for (int layer = 0; layer < graph_.layers; ++layer) {
+    OCTET_TRY(RunLayer(layer, &residual, state, tap));
+  }
+  OCTET_TRY(RunNodes(Tail(), graph_.logits + 1, residual, T, state, tap, logits));
+  state->Advance(T);
+  return {};
 }
 
 Status Interpreter::Run(std::span<const TokenId> tokens, State* state, Tap* tap,
                         std::vector<float>* logits) const {
   OCTET_ASSIGN(std::vector<float> residual, Embed(tokens));
-  for (int layer = 0; layer < graph_.layers; ++layer) {
-    OCTET_TRY(RunLayer(layer, &residual, state, tap));
-  }
-  state->Advance(static_cast<int64_t>(tokens.size()));
-  return Logits(residual, tap, logits);
+  return RunStream(std::move(residual), state, tap, logits);
+}
+
+Status Interpreter::RunFrames(std::span<const float> frames, State* state, Tap* tap,
+                              std::vector<float>* logits) const {
+  OCTET_ASSIGN(std::vector<float> residual, Encode(frames, tap));
+  return RunStream(std::move(residual), state, tap, logits);
 }
 
 }  // namespace octet

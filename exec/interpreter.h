@@ -10,14 +10,13 @@
 #include <vector>
 
 #include "base/status.h"
+#include "exec/inputs.h"
 #include "exec/state.h"
 #include "graph/graph.h"
 #include "kernels/table.h"
 #include "tensor/weights.h"
 
 namespace octet {
-
-using TokenId = int32_t;
 
 // Sees, and may overwrite, the values of every site. Node sites: values [rows = tokens, cols =
 // width], index 0. Inner sites of an Ssd ("layers.3.ssd.x_scaled", ".score", ".local_state",
@@ -48,8 +47,11 @@ class Interpreter {
   Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas, int layer);
 
   // Rows of the embedding, the residual stream [T, d_model] that enters block 0. kInvalidArgument
-  // for a token outside the vocabulary.
+  // for a token outside the vocabulary, and for a graph that reads frames.
   Result<std::vector<float>> Embed(std::span<const TokenId> tokens) const;
+  // The same of frames [T, width of the Frames node]. kInvalidArgument for a graph of tokens, and
+  // for frames that are not whole or not finite.
+  Result<std::vector<float>> Encode(std::span<const float> frames, Tap* tap) const;
   // Replaces the residual stream [T, d_model] by what leaves block `layer`, advancing its part of
   // `state`. `tap` may be null.
   Status RunLayer(int layer, std::vector<float>* residual, State* state, Tap* tap) const;
@@ -60,8 +62,13 @@ class Interpreter {
   // All of it for the next `tokens` of a stream.
   Status Run(std::span<const TokenId> tokens, State* state, Tap* tap,
              std::vector<float>* logits) const;
+  // The same for frames [T, width]: logits [T, classes], row t being those after its token.
+  Status RunFrames(std::span<const float> frames, State* state, Tap* tap,
+                   std::vector<float>* logits) const;
 
  private:
+  Status RunStream(std::vector<float> residual, State* state, Tap* tap,
+                   std::vector<float>* logits) const;
   // The small weights of `n` as fp32.
   void Widen(const Node& n);
   // First node after the blocks.

@@ -1,6 +1,7 @@
 #include "exec/lowering.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <limits>
 #include <memory>
@@ -12,6 +13,8 @@
 #include "kernels/conv1d.h"
 #include "kernels/encode.h"
 #include "kernels/gate.h"
+#include "kernels/gelu.h"
+#include "kernels/glu.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
 #include "kernels/linear.h"
@@ -30,6 +33,8 @@ constexpr int64_t kTokenBlock = 16;
 // Channels that one task of a SelectiveScan handles: whole tiles of its kernel, and enough tasks
 // for small models.
 constexpr int64_t kChannelBlock = 64;
+// Heads that one task of an S4d handles.
+constexpr int64_t kHeadBlock = 8;
 
 // The kernels of one step: for one token and for many.
 template <class Args>
@@ -95,7 +100,23 @@ class Lowering {
       case Op::kSplit:
         Split();
         break;
+      case Op::kS4d:
+        S4d();
+        break;
+      case Op::kGelu:
+        Gelu();
+        break;
+      case Op::kGlu:
+        Glu();
+        break;
+      case Op::kLayerNorm:
+        LayerNorm();
+        break;
+      case Op::kMean:
+        Mean();
+        break;
       case Op::kEmbedding:
+      case Op::kFrames:
         break;
     }
     Encode();
@@ -392,6 +413,88 @@ class Lowering {
         a.out = Floats(f, out) + begin * a.C;
         choice.For(f.T).run(a, w);
       });
+    });
+  }
+
+  void S4d() {
+    std::shared_ptr<const FloatVector> values[6];
+    const FloatVector* weights[6] = {};
+    for (size_t i = 0; i < 6; ++i) {
+      values[i] = Vector(n_.weights[i]);
+      weights[i] = values[i].get();
+    }
+    auto discrete = std::make_shared<const DiscreteS4d>(Discretize(n_, weights));
+    auto D = values[5];
+    const ValuePlace u = In(0), y = Place(v_);
+    S4dArgs base = S4dShapeArgs(n_, *discrete, *D);
+    base.u_stride = u.stride;
+    base.x.format = c_.graph.state;
+    const auto choice = Pick(base, &S4dArgs::T, c_.piece);
+    const int layer = n_.layer;
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      (void)discrete;  // owns what base points to, as D does
+      (void)D;
+      S4dArgs a = base;
+      a.T = f.T;
+      a.u = Floats(f, u);
+      a.x = f.state->ssm(layer, f.offset);
+      a.y = Floats(f, y);
+      f.pool->For(CeilDiv(a.H, kHeadBlock), [&](int64_t task, int worker) {
+        S4dArgs part = a;
+        part.head_begin = task * kHeadBlock;
+        part.head_end = std::min(a.H, part.head_begin + kHeadBlock);
+        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+      });
+    });
+  }
+
+  // An operation on each token for itself: `base` has all but T, x and y.
+  template <class Args>
+  void PerToken(const Args& base, std::shared_ptr<const void> owner = nullptr) {
+    const ValuePlace x = In(0), y = Place(v_);
+    const int64_t width = n_.width;
+    const auto choice = Pick(base, &Args::T, kTokenBlock);
+    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
+      (void)owner;
+      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+        Args a = base;
+        a.T = end - begin;
+        a.x = Floats(f, x) + begin * x.stride;
+        a.y = Floats(f, y) + begin * width;
+        choice.For(f.T).run(a, w);
+      });
+    });
+  }
+
+  void Gelu() {
+    GeluArgs a{};
+    a.C = n_.width;
+    a.form = n_.gelu;
+    a.x_stride = In(0).stride;
+    PerToken(a);
+  }
+
+  void Glu() {
+    GluArgs a{};
+    a.C = n_.width;
+    a.x_stride = In(0).stride;
+    PerToken(a);
+  }
+
+  void LayerNorm() {
+    auto weights = std::make_shared<const std::array<FloatVector, 2>>(
+        std::array{*Vector(n_.weights[0]), *Vector(n_.weights[1])});
+    LayernormArgs a = LayerNormArgs(n_, (*weights)[0], (*weights)[1]);
+    a.x_stride = In(0).stride;
+    PerToken(a, weights);
+  }
+
+  void Mean() {
+    const ValuePlace x = In(0), y = Place(v_);
+    const int64_t width = n_.width;
+    Push("mean", "mean", [=](const Frame& f) {
+      RunningMean(Floats(f, x), x.stride, f.T, width, f.state->position() + f.offset,
+                  f.state->sum().data(), Floats(f, y));
     });
   }
 

@@ -6,9 +6,12 @@
 #include <cmath>
 #include <vector>
 
+#include "exec/s4d_discretize.h"
 #include "graph/graph.h"
+#include "kernels/layernorm.h"
 #include "kernels/math.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/s4d.h"
 #include "kernels/scan.h"
 #include "kernels/ssd.h"
 
@@ -57,6 +60,43 @@ inline ScanArgs ScanShapeArgs(const Node& n, const std::vector<float>& A,
   a.A = A.data();
   a.D = D.data();
   return a;
+}
+
+// Sizes, the discrete A, B and C, and the skip weight D [H]; all heads.
+inline S4dArgs S4dShapeArgs(const Node& n, const DiscreteS4d& s, const std::vector<float>& D) {
+  S4dArgs a{};
+  a.H = n.width;
+  a.N = n.s4d.modes;
+  a.period = n.s4d.period;
+  a.head_end = a.H;
+  a.A = s.A.data();
+  a.B = s.B.data();
+  a.C = s.C.data();
+  a.D = D.data();
+  return a;
+}
+
+inline LayernormArgs LayerNormArgs(const Node& n, const std::vector<float>& weight,
+                                   const std::vector<float>& bias) {
+  LayernormArgs a{};
+  a.C = n.width;
+  a.weight = weight.data();
+  a.bias = bias.data();
+  a.eps = n.eps;
+  return a;
+}
+
+// The running means of T rows of `width` channels: row t is the mean over the tokens of the stream
+// up to it. `sum` [width] holds what `seen` tokens before the first add up to.
+inline void RunningMean(const float* x, int64_t stride, int64_t T, int64_t width, int64_t seen,
+                        float* sum, float* y) {
+  for (int64_t t = 0; t < T; ++t) {
+    const auto count = static_cast<float>(seen + t + 1);
+    for (int64_t c = 0; c < width; ++c) {
+      sum[c] += x[t * stride + c];
+      y[t * width + c] = sum[c] / count;
+    }
+  }
 }
 
 // Calls body(first, count) for the parts of T tokens that an Ssd runs one after the other. A chunk

@@ -25,11 +25,10 @@ struct Program::Impl {
   int64_t scratch_bytes = 0;
   std::vector<Step> steps;                             // in graph order
   std::vector<std::pair<size_t, size_t>> layer_steps;  // by layer
-  size_t tail = 0;                                     // first step after the last layer
+  // What treats each token for itself begins here, after the blocks and the mean.
+  size_t tail = 0;
 
-  ValueId last_residual() const {
-    return graph.layers == 0 ? 0 : graph.LayerRange(graph.layers - 1).second - 1;
-  }
+  ValueId tail_input = 0;  // the value before the tail
 
   // Row 0 of value `v` in the workspace.
   float* Rows(ProgramWorkspace* w, ValueId v) const {
@@ -46,6 +45,54 @@ struct Program::Impl {
     for (size_t i = 0; i < threads; ++i) {
       w->scratch_.emplace_back(scratch_bytes);
     }
+  }
+
+  Status CheckRoom(std::span<float> last_logits) const {
+    if (std::ssize(last_logits) == graph.vocab_rows) return {};
+    return InvalidArgument(fmt::format("room for {} logits was given, but the model has {}",
+                                       last_logits.size(), graph.vocab_rows));
+  }
+
+  // The next T tokens of the stream; `fill(t, row)` writes token t's row of node 0.
+  template <class Fill>
+  Status RunStream(int64_t T, const Fill& fill, State* state, ProgramWorkspace* w,
+                   const LogitsSink& sink) const {
+    if (T == 0) return InvalidArgument("there are no tokens to run");
+    Prepare(w, sink != nullptr);
+    const int64_t width = graph.nodes[0].width;
+    for (int64_t t = 0; t < T; t += piece) {
+      const int64_t rows = std::min(piece, T - t);
+      for (int64_t i = 0; i < rows; ++i) {
+        fill(t + i, Rows(w, 0) + i * width);
+      }
+      RunSteps(0, tail, t, rows, state, w);
+      for (int64_t r = 0; r < rows && sink != nullptr; r += kHeadRows) {
+        const int64_t group = std::min(kHeadRows, rows - r);
+        RunTail(t, r, group, state, w);
+        sink(t + r, group, w->logits_.template as<float>());
+      }
+    }
+    state->Advance(T);
+    return {};
+  }
+
+  // Logits of `count` rows of the piece that begins `offset` tokens into the call, from row `first`
+  // on. The tail reads its tokens from row 0 on, so they are moved there.
+  void RunTail(int64_t offset, int64_t first, int64_t count, State* state,
+               ProgramWorkspace* w) const {
+    const int64_t width = graph.nodes[static_cast<size_t>(tail_input)].width;
+    float* stream = Rows(w, tail_input);
+    std::memmove(stream, stream + first * width,
+                 static_cast<size_t>(count * width) * sizeof(float));
+    RunSteps(tail, steps.size(), offset + first, count, state, w);
+  }
+
+  // Those of the last of the T tokens that RunStream has just run.
+  void LastLogits(int64_t T, State* state, ProgramWorkspace* w, float* logits) const {
+    Prepare(w, true);
+    const int64_t last = (T - 1) % piece;
+    RunTail(T - 1 - last, last, 1, state, w);
+    std::copy_n(w->logits_.as<float>(), graph.vocab_rows, logits);
   }
 
   // Runs steps [first, last) on `T` tokens, `offset` tokens into the call, whose inputs are in the
@@ -91,7 +138,8 @@ Result<std::unique_ptr<Program>> Program::LowerRange(const Graph& graph, const W
   std::unique_ptr<Program> program(new Program());
   Impl& impl = *program->impl_;
   impl.graph = graph;
-  impl.table = *weights.Find(graph.nodes[0].weights[0]);
+  const Node& input = graph.nodes[0];
+  if (input.op == Op::kEmbedding) impl.table = *weights.Find(input.weights[0]);
   const int64_t chunk = ChunkSize(graph);
   impl.piece = CeilDiv(256, chunk) * chunk;
   const std::vector<ValueUse> uses = ValueUses(graph, weights);
@@ -103,11 +151,14 @@ Result<std::unique_ptr<Program>> Program::LowerRange(const Graph& graph, const W
     const Node& n = graph.nodes[static_cast<size_t>(v)];
     const size_t before = impl.steps.size();
     OCTET_TRY(LowerNode(v, &context, &impl.steps));
+    if (n.layer >= 0 || n.op == Op::kMean) {
+      impl.tail = impl.steps.size();
+      impl.tail_input = v;
+    }
     if (n.layer < 0) continue;
     auto& range = impl.layer_steps[static_cast<size_t>(n.layer)];
     if (range.second == 0) range.first = before;
     range.second = impl.steps.size();
-    impl.tail = impl.steps.size();
   }
   return program;
 }
@@ -124,9 +175,9 @@ Status Program::RunLayer(int layer, std::vector<float>* residual, State* state,
                          ProgramWorkspace* w) const {
   const Impl& impl = *impl_;
   impl.Prepare(w, false);
-  const int64_t width = impl.graph.nodes[0].width;
+  const int64_t width = StreamWidth(impl.graph);
   const auto [begin, end] = impl.graph.LayerRange(layer);
-  const ValueId input = layer == 0 ? 0 : begin - 1;
+  const ValueId input = begin - 1;
   const auto [first, last] = impl.layer_steps[static_cast<size_t>(layer)];
   const int64_t T = static_cast<int64_t>(residual->size()) / width;
   for (int64_t t = 0; t < T; t += impl.piece) {
@@ -141,52 +192,36 @@ Status Program::RunLayer(int layer, std::vector<float>* residual, State* state,
 
 Status Program::Run(std::span<const TokenId> tokens, State* state, ProgramWorkspace* w,
                     const LogitsSink& sink) const {
-  const Impl& impl = *impl_;
-  if (tokens.empty()) return InvalidArgument("there are no tokens to run");
-  for (const TokenId id : tokens) {
-    if (id < 0 || id >= impl.graph.vocab_rows) {
-      return InvalidArgument(
-          fmt::format("token {} is outside the vocabulary of {} rows", id, impl.graph.vocab_rows));
-    }
-  }
-  impl.Prepare(w, sink != nullptr);
-  const int64_t width = impl.graph.nodes[0].width;
-  const int64_t T = static_cast<int64_t>(tokens.size());
-  for (int64_t t = 0; t < T; t += impl.piece) {
-    const int64_t rows = std::min(impl.piece, T - t);
-    for (int64_t i = 0; i < rows; ++i) {
-      RowToF32(impl.table, tokens[static_cast<size_t>(t + i)], impl.Rows(w, 0) + i * width);
-    }
-    impl.RunSteps(0, impl.tail, t, rows, state, w);
-    // The tail reads its tokens from row 0 on, so each group of rows is moved there.
-    float* stream = impl.Rows(w, impl.last_residual());
-    for (int64_t r = 0; r < rows && sink != nullptr; r += kHeadRows) {
-      const int64_t group = std::min(kHeadRows, rows - r);
-      std::memmove(stream, stream + r * width, static_cast<size_t>(group * width) * sizeof(float));
-      impl.RunSteps(impl.tail, impl.steps.size(), t + r, group, state, w);
-      sink(t + r, group, w->logits_.as<float>());
-    }
-  }
-  state->Advance(T);
-  return {};
+  OCTET_TRY(CheckTokens(impl_->graph, tokens));
+  const auto embed = [&](int64_t t, float* row) {
+    RowToF32(impl_->table, tokens[static_cast<size_t>(t)], row);
+  };
+  return impl_->RunStream(std::ssize(tokens), embed, state, w, sink);
 }
 
 Status Program::RunForLast(std::span<const TokenId> tokens, State* state, ProgramWorkspace* w,
                            std::span<float> last_logits) const {
-  const Impl& impl = *impl_;
-  if (static_cast<int64_t>(last_logits.size()) != impl.graph.vocab_rows) {
-    return InvalidArgument(
-        fmt::format("room for {} logits was given, but the vocabulary has {} rows",
-                    last_logits.size(), impl.graph.vocab_rows));
-  }
+  OCTET_TRY(impl_->CheckRoom(last_logits));
   OCTET_TRY(Run(tokens, state, w, nullptr));
-  impl.Prepare(w, true);
-  const int64_t width = impl.graph.nodes[0].width;
-  const int64_t last = (static_cast<int64_t>(tokens.size()) - 1) % impl.piece;
-  float* stream = impl.Rows(w, impl.last_residual());
-  std::memmove(stream, stream + last * width, static_cast<size_t>(width) * sizeof(float));
-  impl.RunSteps(impl.tail, impl.steps.size(), last, 1, state, w);
-  std::copy_n(w->logits_.as<float>(), impl.graph.vocab_rows, last_logits.data());
+  impl_->LastLogits(std::ssize(tokens), state, w, last_logits.data());
+  return {};
+}
+
+Status Program::RunFrames(std::span<const float> frames, State* state, ProgramWorkspace* w,
+                          const LogitsSink& sink) const {
+  OCTET_TRY(CheckFrames(impl_->graph, frames));
+  const int64_t width = impl_->graph.nodes[0].width;
+  const auto copy = [&](int64_t t, float* row) {
+    std::copy_n(frames.data() + t * width, width, row);
+  };
+  return impl_->RunStream(std::ssize(frames) / width, copy, state, w, sink);
+}
+
+Status Program::RunFramesForLast(std::span<const float> frames, State* state, ProgramWorkspace* w,
+                                 std::span<float> last_logits) const {
+  OCTET_TRY(impl_->CheckRoom(last_logits));
+  OCTET_TRY(RunFrames(frames, state, w, nullptr));
+  impl_->LastLogits(std::ssize(frames) / impl_->graph.nodes[0].width, state, w, last_logits.data());
   return {};
 }
 

@@ -74,6 +74,13 @@ class Program {
   // The same, giving only the logits after the last token, [vocab_rows].
   Status RunForLast(std::span<const TokenId> tokens, State* state, ProgramWorkspace* workspace,
                     std::span<float> last_logits) const;
+  // The same two for a graph of frames [T, width of the Frames node], at least one;
+  // kInvalidArgument for frames that are not whole or not finite. Row t of the logits is of the
+  // frames up to t.
+  Status RunFrames(std::span<const float> frames, State* state, ProgramWorkspace* workspace,
+                   const LogitsSink& sink) const;
+  Status RunFramesForLast(std::span<const float> frames, State* state, ProgramWorkspace* workspace,
+                          std::span<float> last_logits) const;
   // One block on the residual stream [T, d_model], in place; for passes that go layer by layer.
   Status RunLayer(int layer, std::vector<float>* residual, State* state,
                   ProgramWorkspace* workspace) const;

@@ -8,6 +8,7 @@ State::State(const Graph& graph, HistoryStorage history)
     : format_(graph.state), fixed_(graph.state_scales), layers_(static_cast<size_t>(graph.layers)) {
   for (const Node& n : graph.nodes) {
     if (n.layer >= 0) Allocate(graph, n, history);
+    if (n.op == Op::kMean) sum_.resize(static_cast<size_t>(n.width));
   }
 }
 
@@ -62,7 +63,7 @@ std::vector<float> State::Values(int layer) const {
 }
 
 int64_t State::bytes() const {
-  int64_t total = 0;
+  int64_t total = std::ssize(sum_) * int64_t{sizeof(float)};
   for (const Layer& l : layers_) {
     total += l.conv.bytes();
     total += std::ssize(l.h) + std::ssize(l.h_residuals) +
@@ -74,7 +75,7 @@ int64_t State::bytes() const {
 bool operator==(const State& a, const State& b) {
   const bool same_scales = a.fixed_ == b.fixed_ ||
                            (a.fixed_ != nullptr && b.fixed_ != nullptr && *a.fixed_ == *b.fixed_);
-  return same_scales && a.format_ == b.format_ && a.layers_ == b.layers_ &&
+  return same_scales && a.format_ == b.format_ && a.layers_ == b.layers_ && a.sum_ == b.sum_ &&
          a.position_ == b.position_;
 }
 

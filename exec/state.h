@@ -14,8 +14,8 @@
 
 namespace octet {
 
-// Convolution history and recurrent state of every block. A value type: a copy is an exact
-// snapshot, and assigning it back continues as if nothing had happened since.
+// Convolution history and recurrent state of every block, and the sum of a Mean. A value type: a
+// copy is an exact snapshot, and assigning it back continues as if nothing had happened since.
 class State {
  public:
   State() = default;
@@ -26,10 +26,13 @@ class State {
   static State OfBlock(const Graph& graph, int layer,
                        HistoryStorage history = HistoryStorage::kCodes);
 
+  // What a Mean has added up [width].
+  std::vector<float>& sum() { return sum_; }
   // History of the convolution of block `layer`.
   ConvHistory& conv(int layer) { return layers_[static_cast<size_t>(layer)].conv; }
   // Recurrent state of block `layer`: [H, P, N] of an Ssd (kernels/ssd.h), [I, N] of a
-  // SelectiveScan (kernels/scan.h). `offset`: tokens between position() and the first of the call.
+  // SelectiveScan (kernels/scan.h), [H, 2 N] of an S4d (kernels/s4d.h). `offset`: tokens between
+  // position() and the first of the call.
   StateView ssm(int layer, int64_t offset = 0);
   // The values that the recurrent state holds, decoded.
   std::vector<float> Values(int layer) const;
@@ -55,6 +58,7 @@ class State {
   StateFormat format_;
   std::shared_ptr<const std::vector<StateScales>> fixed_;  // by layer
   std::vector<Layer> layers_;
+  std::vector<float> sum_;
   int64_t position_ = 0;
 };
 

@@ -19,8 +19,8 @@
 
 namespace octet {
 
-// Closed on purpose: these are the operators of the S4D, Mamba and Mamba-2 papers, plus the Hadamard
-// transform that the quantization methods insert.
+// Closed on purpose: these are the operators of the S4D, Mamba and Mamba-2 papers, plus the
+// Hadamard transform that the quantization methods insert.
 enum class Op : uint8_t {
   kEmbedding,       // weights: table [V, width]; input: token ids
   kFrames,          // input: frames of `width` floats, in place of tokens
@@ -150,12 +150,12 @@ void SetChunkSize(int64_t chunk_size, Graph* graph);
 // Whether some static scale was calibrated for the graph's chunk_size, which must then not change.
 bool ChunkSizeIsCalibrated(const Graph& graph);
 
-// Checks what executors rely on: the embedding or the frames are first, the logits last, inputs precede their node
-// and cross no block's border but as the residual stream, widths and numbers of weights agree,
-// sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its encodings with the
-// right number of scales and exact sums, codes other than int8 lie at node sites and x_scaled and
-// have their zeros, no encoding lies where nothing would use it, the state's format exists and has
-// its static scales, or none. kInvalidArgument naming the site otherwise.
+// Checks what executors rely on: the embedding or the frames are first, the logits last, inputs
+// precede their node and cross no block's border but as the residual stream, widths and numbers of
+// weights agree, sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its
+// encodings with the right number of scales and exact sums, codes other than int8 lie at node sites
+// and x_scaled and have their zeros, no encoding lies where nothing would use it, the state's
+// format exists and has its static scales, or none. kInvalidArgument naming the site otherwise.
 Status Verify(const Graph& graph);
 
 // One line per node, for `octet inspect --graph` and tests.

@@ -127,8 +127,8 @@ Status VerifyScan(const Graph& graph, const Node& n) {
 Status VerifyS4d(const Graph& graph, const Node& n) {
   const S4dAttributes& s = n.s4d;
   if (s.modes < 1 || s.period < 1 || s.period > kMaxChunkSize) {
-    return Bad(n, fmt::format("has no modes, or a period that is not between 1 and {}",
-                              kMaxChunkSize));
+    return Bad(
+        n, fmt::format("has no modes, or a period that is not between 1 and {}", kMaxChunkSize));
   }
   if (s.modes > kMaxStateElements / 2) {
     return Bad(n, fmt::format("the recurrent state has more than {} elements", kMaxStateElements));
@@ -167,7 +167,8 @@ Status VerifySizes(const Graph& graph, const Node& n) {
     case Op::kS4d:
       return VerifyS4d(graph, n);
     case Op::kGlu:
-      if (width(0) != 2 * n.width) return Bad(n, "has an input of another width than twice its own");
+      if (width(0) != 2 * n.width)
+        return Bad(n, "has an input of another width than twice its own");
       return {};
     case Op::kCausalConvSilu:
       if (n.taps < 1) return Bad(n, "has no taps");
