@@ -17,7 +17,7 @@ namespace octet {
 struct Architecture {
   Graph graph;
   WeightMap weights;
-  std::string model_type;  // "mamba", "falcon_mamba" or "mamba2"
+  std::string model_type;  // "mamba", "falcon_mamba", "mamba2" or "s4d"
   std::vector<std::string>
       warnings;  // values of config.json that the tensors contradict, corrected
 };

@@ -3,6 +3,7 @@
 #include "arch/architecture.h"
 #include "arch/mamba1.h"
 #include "arch/mamba2.h"
+#include "arch/s4d.h"
 
 namespace octet {
 namespace {
@@ -11,6 +12,7 @@ const ArchSpec kArchitectures[] = {
     {"mamba", IsMamba1, BuildMamba1},
     {"falcon_mamba", IsFalconMamba, BuildMamba1},
     {"mamba2", IsMamba2, BuildMamba2},
+    {"s4d", IsS4d, BuildS4d},
 };
 
 // True when no element is NaN or infinite; written so that the compiler vectorises it.
