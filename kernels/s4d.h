@@ -16,10 +16,11 @@ namespace octet {
 // T tokens, H heads, N modes. Any T >= 1: decode is T = 1. Complex arrays are [H, 2, N]: the real
 // parts of a head's modes, then their imaginary parts.
 //
-// Order of the fp32 arithmetic, the same bits from every kernel but the double-precision s4d/ref:
-//   re' = fma(Are, re, fma(-Aim, im, Bre * u))    products rounded once
-//   im' = fma(Are, im, fma(Aim, re, Bim * u))
-//   y = fma(D, u, sum_n)   sum_n of fma(Cre, re', acc) then fma(-Cim, im', acc), in 16 virtual
+// Order of the fp32 arithmetic, the same bits from every kernel but the double-precision s4d/ref,
+// with re and im the parts of x[n], Ar and Ai those of A[n], and so on:
+//   re' = fma(Ar, re, fma(-Ai, im, Br * u))    products rounded once
+//   im' = fma(Ar, im, fma(Ai, re, Bi * u))
+//   y = fma(D, u, sum_n)   sum_n of fma(Cr, re', acc), then fma(-Ci, im', acc), in 16 virtual
 //                          lanes, mode n in lane n mod 16, folded pairwise 8, 4, 2, 1
 //
 // `x` is a StateView of H rows of 2 N values, laid out like A. It is read and written, never zeroed

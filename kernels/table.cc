@@ -7,6 +7,7 @@
 #include "kernels/linear.h"
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/s4d.h"
 #include "kernels/scan.h"
 #include "kernels/ssd.h"
 
@@ -51,6 +52,7 @@ OCTET_OP(HadamardArgs)
 OCTET_OP(LinearArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)
+OCTET_OP(S4dArgs)
 OCTET_OP(ScanArgs)
 OCTET_OP(SsdArgs)
 #undef OCTET_OP

@@ -70,6 +70,12 @@ class Lanes16 {
       sum_[i] = hn::Zero(D());
     }
   }
+  // The lanes held in memory, `lanes` [16].
+  explicit HWY_INLINE Lanes16(const float* lanes) {
+    for (int i = 0; i < kVectors; ++i) {
+      sum_[i] = hn::LoadU(D(), lanes + static_cast<size_t>(i) * hn::Lanes(D()));
+    }
+  }
   // lane[i] = fma(a[i], b[i], lane[i]) for 16 values.
   HWY_INLINE void MulAdd(const float* a, const float* b) {
     const D d;
