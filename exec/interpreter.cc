@@ -40,8 +40,8 @@ struct InnerTap {
 
 }  // namespace
 
-Interpreter::Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas)
-    : graph_(graph), weights_(weights), isas_(isas) {
+Interpreter::Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas, S4dMode s4d)
+    : graph_(graph), weights_(weights), isas_(isas), s4d_(s4d) {
   floats_[""] = {};
   for (const Node& n : graph.nodes) {
     Widen(n);
@@ -100,12 +100,13 @@ namespace {
 class NodeRunner {
  public:
   NodeRunner(const Graph& graph, const WeightMap& weights,
-             const std::map<std::string, Floats, std::less<>>& floats, IsaMask isas, int64_t T,
-             State* state, Tap* tap)
+             const std::map<std::string, Floats, std::less<>>& floats, IsaMask isas, S4dMode s4d,
+             int64_t T, State* state, Tap* tap)
       : graph_(graph),
         weights_(weights),
         floats_(floats),
         isas_(isas),
+        s4d_(s4d),
         T_(T),
         state_(*state),
         tap_(tap) {}
@@ -146,8 +147,7 @@ class NodeRunner {
         }
         return {};
       case Op::kS4d:
-        S4d(n, in[0], out->data());
-        return {};
+        return S4d(n, in[0], out);
       case Op::kGelu:
         RunKernel(GeluArgs{T_, n.width, n.gelu, in[0], n.width, out->data()}, isas_);
         return {};
@@ -310,21 +310,26 @@ class NodeRunner {
     ShowState(n, &watched);
   }
 
-  void S4d(const Node& n, const float* in, float* out) {
+  Status S4d(const Node& n, const float* in, Floats* out) {
     const Floats* weights[6] = {};
     for (size_t i = 0; i < 6; ++i) {
       weights[i] = &Vector(n.weights[i]);
     }
-    const DiscreteS4d discrete = Discretize(n, weights);
+    OCTET_ASSIGN(const DiscreteS4d discrete, Discretize(n, weights));
+    if (s4d_ == S4dMode::kConvolution) {
+      *out = Convolve(discrete, n.s4d.modes, *weights[5], {in, out->size()});
+      return {};
+    }
     S4dArgs a = S4dShapeArgs(n, discrete, *weights[5]);
     a.T = T_;
     a.u = in;
     a.u_stride = n.width;
     a.x = state_.ssm(n.layer);
-    a.y = out;
+    a.y = out->data();
     Watched watched = WatchState(n, &a.x);
     RunKernel(a, isas_);
     ShowState(n, &watched);
+    return {};
   }
 
   void LayerNorm(const Node& n, const float* in, float* out) {
@@ -350,6 +355,7 @@ class NodeRunner {
   const WeightMap& weights_;
   const std::map<std::string, Floats, std::less<>>& floats_;
   IsaMask isas_;
+  S4dMode s4d_;
   int64_t T_;
   State& state_;
   Tap* tap_;
@@ -359,7 +365,7 @@ class NodeRunner {
 
 Status Interpreter::RunNodes(ValueId begin, ValueId end, std::span<const float> input, int64_t T,
                              State* state, Tap* tap, std::vector<float>* output) const {
-  NodeRunner runner(graph_, weights_, floats_, isas_, T, state, tap);
+  NodeRunner runner(graph_, weights_, floats_, isas_, s4d_, T, state, tap);
   std::vector<std::vector<float>> values(static_cast<size_t>(end - begin));
   for (ValueId v = begin; v < end; ++v) {
     const Node& n = graph_.nodes[static_cast<size_t>(v)];

@@ -34,6 +34,10 @@ class Tap {
   virtual bool WantsFullScore() const { return false; }
 };
 
+// How an Interpreter runs an S4d: as the recurrence, or as the convolution that equals it from a
+// zero state (exec/s4d_discretize.h). The latter neither reads nor writes the state: a check.
+enum class S4dMode : uint8_t { kRecurrence, kConvolution };
+
 // Float execution of a graph. Quantized weights are decoded; encodings of the graph are ignored
 // (SimulationTap applies them), except that an Ssd with gate_q7, shown to a tap that wants inner
 // sites, passes its state as the int8 form does. `graph` and `weights` must outlive it.
@@ -41,7 +45,8 @@ class Tap {
 class Interpreter {
  public:
   // `isas` selects kernels: kReferenceOnly for double accumulation, AllowedIsas() for speed.
-  Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas);
+  Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas,
+              S4dMode s4d = S4dMode::kRecurrence);
   // For block `layer` alone, -1: for what is outside the blocks. It holds less memory; only
   // RunLayer of that layer, or Embed, FinalNorm and Logits, may be called.
   Interpreter(const Graph& graph, const WeightMap& weights, IsaMask isas, int layer);
@@ -81,6 +86,7 @@ class Interpreter {
   const Graph& graph_;
   const WeightMap& weights_;
   IsaMask isas_;
+  S4dMode s4d_ = S4dMode::kRecurrence;
   std::map<std::string, std::vector<float>, std::less<>> floats_;  // filled by constructors
 };
 

@@ -101,7 +101,7 @@ class Lowering {
         Split();
         break;
       case Op::kS4d:
-        S4d();
+        OCTET_TRY(S4d());
         break;
       case Op::kGelu:
         Gelu();
@@ -416,14 +416,15 @@ class Lowering {
     });
   }
 
-  void S4d() {
+  Status S4d() {
     std::shared_ptr<const FloatVector> values[6];
     const FloatVector* weights[6] = {};
     for (size_t i = 0; i < 6; ++i) {
       values[i] = Vector(n_.weights[i]);
       weights[i] = values[i].get();
     }
-    auto discrete = std::make_shared<const DiscreteS4d>(Discretize(n_, weights));
+    OCTET_ASSIGN(DiscreteS4d coefficients, Discretize(n_, weights));
+    auto discrete = std::make_shared<const DiscreteS4d>(std::move(coefficients));
     auto D = values[5];
     const ValuePlace u = In(0), y = Place(v_);
     S4dArgs base = S4dShapeArgs(n_, *discrete, *D);
@@ -446,6 +447,7 @@ class Lowering {
         choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
       });
     });
+    return {};
   }
 
   // An operation on each token for itself: `base` has all but T, x and y.

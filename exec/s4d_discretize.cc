@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include <fmt/format.h>
+
 namespace octet {
 namespace {
 
@@ -42,7 +44,7 @@ DiscreteMode DiscretizeMode(Discretization discretization, Complex a, Complex b,
   return {A, b * (slow ? dt * (1.0 + a * (dt / 2)) : (A - 1.0) / a)};
 }
 
-DiscreteS4d Discretize(const Node& n, std::span<const std::vector<float>* const> weights) {
+Result<DiscreteS4d> Discretize(const Node& n, std::span<const std::vector<float>* const> weights) {
   const auto N = static_cast<size_t>(n.s4d.modes);
   const auto H = static_cast<size_t>(n.width);
   const std::vector<float>&log_dt = *weights[0], &A_re = *weights[1], &A_im = *weights[2],
@@ -62,13 +64,20 @@ DiscreteS4d Discretize(const Node& n, std::span<const std::vector<float>* const>
                              b, std::exp(static_cast<double>(log_dt[h])));
     const Complex c = 2.0 * PairAt(C, i);
     const size_t re = h * 2 * N + i % N, im = re + N;
+    bool finite = true;
     const auto put = [&](std::vector<float>* v, Complex value) {
+      finite = finite && std::isfinite(static_cast<float>(value.real())) &&
+               std::isfinite(static_cast<float>(value.imag()));
       (*v)[re] = static_cast<float>(value.real());
       (*v)[im] = static_cast<float>(value.imag());
     };
     put(&s.A, mode.A);
     put(&s.B, mode.B);
     put(&s.C, c);
+    if (!finite) {
+      return Corrupt(
+          fmt::format("{}: head {}, mode {} has no finite discrete form", n.site, h, i % N));
+    }
   }
   return s;
 }
@@ -91,6 +100,24 @@ std::vector<double> ImpulseResponse(const DiscreteS4d& s, int64_t modes, int64_t
     }
   }
   return K;
+}
+
+std::vector<float> Convolve(const DiscreteS4d& s, int64_t modes, std::span<const float> D,
+                            std::span<const float> u) {
+  const size_t H = D.size(), T = u.size() / H;
+  std::vector<float> y(T * H);
+  for (size_t h = 0; h < H; ++h) {
+    const std::vector<double> K =
+        ImpulseResponse(s, modes, static_cast<int64_t>(h), static_cast<int64_t>(T));
+    for (size_t t = 0; t < T; ++t) {
+      double sum = static_cast<double>(D[h]) * u[t * H + h];
+      for (size_t l = 0; l <= t; ++l) {
+        sum += K[l] * u[(t - l) * H + h];
+      }
+      y[t * H + h] = static_cast<float>(sum);
+    }
+  }
+  return y;
 }
 
 }  // namespace octet

@@ -28,12 +28,19 @@ struct DiscreteS4d {
   std::vector<float> A, B, C;
 };
 // `weights`: the values of the node's weights by role (graph/graph.h), empty where it names none.
-DiscreteS4d Discretize(const Node& n, std::span<const std::vector<float>* const> weights);
+// kCorrupt, naming the head and the mode, when a coefficient is not finite.
+Result<DiscreteS4d> Discretize(const Node& n, std::span<const std::vector<float>* const> weights);
 
 // The impulse response of head h, K[l] = Re sum_n C[n] B[n] A[n]^l for l < length, in double: what
-// the layer convolves its input with (methods_edge 2.1); the skip D is not in it.
+// the layer convolves its input with (Gu et al. 2022, S4D, equation 5); the skip D is not in it.
 std::vector<double> ImpulseResponse(const DiscreteS4d& s, int64_t modes, int64_t head,
                                     int64_t length);
+
+// The layer as a convolution with its impulse response, from the zero state: y [T, H] of u [T, H],
+// sums in double. It costs T^2 per head and serves as a check of the recurrence; by FFT it would
+// still cost as much as that, which needs no kernel and no padding.
+std::vector<float> Convolve(const DiscreteS4d& s, int64_t modes, std::span<const float> D,
+                            std::span<const float> u);
 
 }  // namespace octet
 #endif  // OCTET_EXEC_S4D_DISCRETIZE_H_
