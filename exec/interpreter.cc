@@ -84,12 +84,12 @@ Result<Floats> Interpreter::Encode(std::span<const float> frames, Tap* tap) cons
   OCTET_TRY(CheckFrames(graph_, frames));
   const Node& input = graph_.nodes[0];
   const int64_t T = std::ssize(frames) / input.width;
-  Floats rows(frames.begin(), frames.end());
+  std::vector<float> rows(frames.begin(), frames.end());
   if (tap != nullptr) tap->At(input.site, 0, rows.data(), T, input.width);
   const ValueId end = StreamInput(graph_) + 1;
   if (end == 1) return rows;
   State none;
-  Floats encoded;
+  std::vector<float> encoded;
   OCTET_TRY(RunNodes(1, end, rows, T, &none, tap, &encoded));
   return encoded;
 }

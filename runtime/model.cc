@@ -7,6 +7,7 @@
 #include "arch/architecture.h"
 #include "exec/quantized_format.h"
 #include "io/checkpoint.h"
+#include "io/torch_file.h"
 
 namespace octet {
 namespace {
@@ -50,7 +51,24 @@ Result<Architecture> Restore(const Json& config, const Json& quantization,
   return arch;
 }
 
+bool IsTorchFile(const std::string& path) {
+  std::error_code error;
+  return (path.ends_with(".pth") || path.ends_with(".pt")) &&
+         std::filesystem::is_regular_file(path, error);
+}
+
+// The checkpoint of an S4D classifier is a model by itself: its tensors have all the sizes.
+Result<Parts> LoadS4dFile(const std::string& path) {
+  OCTET_ASSIGN(const WeightMap stored, ReadTorchFile(path));
+  Json config = Json::MakeObject();
+  config.Set("model_type", "s4d");
+  Result<Architecture> arch = BuildArchitecture(config, stored);
+  if (!arch.ok()) return arch.status().Annotate(path);
+  return Parts{std::move(config), *std::move(arch)};
+}
+
 Result<Parts> LoadParts(const std::string& folder) {
+  if (IsTorchFile(folder)) return LoadS4dFile(folder);
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
     if (!std::filesystem::exists(folder, error)) {

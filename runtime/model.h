@@ -37,7 +37,8 @@ struct FloatCheckpoint {
 // A model folder, float or quantized, ready to run.
 class Model {
  public:
-  // Opens config.json, the weights (io/checkpoint.h) and, where there is one, tokenizer.json.
+  // Opens config.json, the weights (io/checkpoint.h) and, where there is one, tokenizer.json. A
+  // .pth or .pt file in place of the folder is an S4D classifier with the defaults of arch/s4d.h.
   // Weights stay mapped from the files. Every error is one sentence that names the file.
   static Result<std::shared_ptr<const Model>> Load(const std::string& folder,
                                                    const ModelOptions& options);

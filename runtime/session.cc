@@ -16,4 +16,12 @@ Status Session::FeedAll(std::span<const TokenId> tokens, const LogitsSink& sink)
   return model_->program().Run(tokens, &state_, &workspace_, sink);
 }
 
+Status Session::FeedFrames(std::span<const float> frames, std::span<float> last_logits) {
+  return model_->program().RunFramesForLast(frames, &state_, &workspace_, last_logits);
+}
+
+Status Session::FeedAllFrames(std::span<const float> frames, const LogitsSink& sink) {
+  return model_->program().RunFrames(frames, &state_, &workspace_, sink);
+}
+
 }  // namespace octet

@@ -27,6 +27,10 @@ class Session {
   // The same, giving the logits of every position through `sink`.
   Status FeedAll(std::span<const TokenId> tokens, const LogitsSink& sink);
 
+  // The same two for a model of frames, [T, width of a frame].
+  Status FeedFrames(std::span<const float> frames, std::span<float> last_logits);
+  Status FeedAllFrames(std::span<const float> frames, const LogitsSink& sink);
+
   // Everything the stream remembers. A copy is a snapshot; see Restore.
   const State& state() const { return state_; }
   // Continues from a snapshot of the same model: the bits of never having stopped.

@@ -95,7 +95,7 @@ const Node* FindNode(const Graph& graph, Op op) {
 Json Sizes(const Graph& graph) {
   Json j = Json::MakeObject();
   j.Set("layers", graph.layers);
-  j.Set("hidden_size", graph.nodes[0].width);
+  j.Set("hidden_size", StreamWidth(graph));
   if (const Node* ssd = FindNode(graph, Op::kSsd); ssd != nullptr) {
     j.Set("heads", ssd->ssd.heads);
     j.Set("head_dim", ssd->ssd.head_dim);

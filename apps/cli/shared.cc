@@ -25,6 +25,11 @@ void PrintWarningsOf(const std::string& folder, const std::vector<std::string>& 
   }
 }
 
+Status CheckReadsText(const std::string& folder, const Graph& graph) {
+  if (graph.nodes[0].op == Op::kEmbedding) return {};
+  return InvalidArgument(folder + ": the model reads frames of numbers, not text; see octet s4d");
+}
+
 }  // namespace
 
 Status ProbeFile(const std::string& path) {
@@ -48,12 +53,14 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
   options.chunk_size = chunk_size;
   options.bf16_compute = bf16_compute;
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, options));
+  OCTET_TRY(CheckReadsText(folder, model->graph()));
   PrintWarningsOf(folder, model->warnings());
   return model;
 }
 
 Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
                                                const FloatCheckpoint& source) {
+  OCTET_TRY(CheckReadsText(folder, source.graph));
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, source, {}));
   PrintWarningsOf(folder, model->warnings());
   return model;
