@@ -3,7 +3,7 @@
 
 # What the library and the program need.
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev \
-libtbb-dev libhwy-dev libdnnl-dev libutf8proc-dev"
+libtbb-dev libhwy-dev libdnnl-dev libutf8proc-dev zlib1g-dev"
 TEST_PACKAGES="libgtest-dev libgmock-dev librapidcheck-dev libpcre2-dev"
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then

@@ -1,0 +1,23 @@
+// A set of images of one size, each with its class.
+#ifndef OCTET_IO_LABELED_IMAGES_H_
+#define OCTET_IO_LABELED_IMAGES_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+
+namespace octet {
+
+struct LabeledImages {
+  int64_t count = 0, rows = 0, cols = 0, channels = 0;  // each at least 1
+  std::vector<uint8_t> pixels;  // [count, rows, cols, channels], as stored: 0 to 255
+  std::vector<uint8_t> labels;  // [count]
+};
+
+// kCorrupt, naming the index and the value, for the first label that is not below `classes`.
+Status CheckLabels(std::span<const uint8_t> labels, int classes);
+
+}  // namespace octet
+#endif  // OCTET_IO_LABELED_IMAGES_H_
