@@ -73,6 +73,7 @@ class Parser {
     Bench();
     Demo();
     Reproduce();
+    S4d();
     app_.footer(kExamples);  // last: subcommands would inherit it
   }
 
@@ -430,6 +431,38 @@ class Parser {
     Threads(c, &r.threads);
   }
 
+  // Reads a list of numbers, one for each channel.
+  static void Channels(CLI::App* c, const char* name, const char* help, std::vector<float>* v) {
+    c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
+  }
+
+  static void Images(CLI::App* c, ImageFlags* i) {
+    CLI::Option* mnist = c->add_option("--mnist", i->mnist,
+                                       "folder of idx files, plain or .gz, such as "
+                                       "t10k-images-idx3-ubyte.gz")
+                             ->type_name("DIR");
+    CLI::Option* cifar = c->add_option("--cifar10", i->cifar10,
+                                       "file of CIFAR-10's binary version, such as test_batch.bin")
+                             ->type_name("FILE")
+                             ->excludes(mnist);
+    c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
+    Channels(c, "--mean", "of pixels / 255; default: 0 of mnist, CIFAR-10's own of cifar10",
+             &i->mean);
+    Channels(c, "--std", "deviation of pixels / 255; default: 1, or CIFAR-10's own", &i->std);
+    Count(c, "--limit", "first images only; 0: all", &i->limit, 0);
+  }
+
+  void S4d() {
+    CLI::App* group = app_.add_subcommand("s4d", "S4D classifiers of sequences (state-spaces/s4)");
+    group->require_subcommand(1);
+    S4dEvaluateCommand& e = s4d_evaluate_;
+    CLI::App* c = group->add_subcommand("evaluate", "accuracy on labelled images, pixel by pixel");
+    c->add_flag("--json", e.json, "print one JSON object");
+    Model(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
+    Images(c, &e.images);
+    Threads(c, &e.threads);
+  }
+
   // The subcommand that the arguments reached.
   CLI::App* Innermost() {
     CLI::App* c = &app_;
@@ -456,6 +489,7 @@ class Parser {
     if (name == "bench") return Command(bench_);
     if (name == "sensitivity") return Command(sensitivity_);
     if (name == "reproduce") return Command(reproduce_);
+    if (name == "evaluate") return Command(s4d_evaluate_);
     return Command(demo_);
   }
 
@@ -471,6 +505,7 @@ class Parser {
   DemoCommand demo_;
   SensitivityCommand sensitivity_;
   ReproduceCommand reproduce_;
+  S4dEvaluateCommand s4d_evaluate_;
 };
 
 }  // namespace

@@ -125,13 +125,30 @@ struct ReproduceCommand {
   bool json = false;
 };
 
+// Labelled images: one of mnist and cifar10.
+struct ImageFlags {
+  std::string mnist;             // folder of idx files
+  std::string cifar10;           // a file of the binary version
+  bool train = false;            // mnist: the training split
+  std::vector<float> mean, std;  // of the pixels / 255, by channel; empty: those of the set
+  int64_t limit = 0;             // 0: all
+};
+
+struct S4dEvaluateCommand {
+  std::string model;
+  ImageFlags images;
+  int threads = 1;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
 
-using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
-                             CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
-                             BenchCommand, DemoCommand, SensitivityCommand, ReproduceCommand>;
+using Command =
+    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
+                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
+                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);
