@@ -16,6 +16,7 @@
 
 #include "graph/block_testing.h"
 #include "graph/mamba_block_testing.h"
+#include "graph/s4d_block_testing.h"
 
 namespace octet {
 namespace {
@@ -105,6 +106,22 @@ TEST(Verify, AcceptsMamba) {
     }
     EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
   }
+}
+
+TEST(Verify, AcceptsS4d) {
+  for (const S4dBlockSizes& s : {S4dBlockSizes{}, S4dBlockSizes{.pre_norm = true},
+                                 S4dBlockSizes{.layers = 1, .trained_b = true, .norms = false}}) {
+    const Graph g = MakeS4dBlocks(s);
+    EXPECT_TRUE(Verify(g).ok()) << Verify(g).message();
+    EXPECT_EQ(g.vocab_rows, s.d_output);
+    EXPECT_EQ(StreamInput(g), 1);
+    EXPECT_EQ(StreamWidth(g), s.d_model);
+  }
+  Graph discrete = MakeS4dBlocks({.layers = 1});
+  Node& y = At(&discrete, "layers.0.y");
+  y.s4d.discretization = Discretization::kNone;
+  y.weights = {"", "A", "", "B", "C", "D"};
+  EXPECT_TRUE(Verify(discrete).ok()) << Verify(discrete).message();
 }
 
 struct Malformed {
@@ -313,6 +330,41 @@ std::vector<Malformed> MalformedEncodings() {
   };
 }
 
+std::vector<Malformed> MalformedS4d() {
+  return {
+      {"embedding inside", "layers.0.gelu", "must come first",
+       [](Graph* g) { At(g, "layers.0.gelu").op = Op::kFrames; }},
+      {"no modes", "layers.1.y", "no modes", [](Graph* g) { At(g, "layers.1.y").s4d.modes = 0; }},
+      {"no period", "layers.1.y", "4096", [](Graph* g) { At(g, "layers.1.y").s4d.period = 4097; }},
+      {"state too large", "layers.0.y", "more than",
+       [](Graph* g) { At(g, "layers.0.y").s4d.modes = int64_t{1} << 40; }},
+      {"S4d of another width", "layers.0.y", "another width",
+       [](Graph* g) { At(g, "layers.0.y").width = 3; }},
+      {"no C", "layers.0.y", "weights of its discretization",
+       [](Graph* g) { At(g, "layers.0.y").weights[4] = ""; }},
+      {"no log_dt", "layers.0.y", "weights of its discretization",
+       [](Graph* g) { At(g, "layers.0.y").weights[0] = ""; }},
+      {"discrete with log_dt", "layers.0.y", "weights of its discretization",
+       [](Graph* g) { At(g, "layers.0.y").s4d.discretization = Discretization::kNone; }},
+      {"glu of an odd width", "layers.0.glu", "twice its own",
+       [](Graph* g) { At(g, "layers.0.z").width = 13; }},
+      {"block ends in a Glu", "layers.0.norm", "not the residual stream",
+       [](Graph* g) {
+         At(g, "layers.0.norm").op = Op::kGelu;
+         At(g, "layers.0.norm").weights = {};
+       }},
+      {"mean of the input of a block", "layers.1.gelu", "the only mean",
+       [](Graph* g) { At(g, "layers.1.gelu").op = Op::kMean; }},
+      {"two means", "logits", "the only mean",
+       [](Graph* g) {
+         Node& n = At(g, "logits");
+         n.op = Op::kMean;
+         n.weights = {};
+         n.width = 6;
+       }},
+  };
+}
+
 void ExpectRefused(const Graph& whole, const std::vector<Malformed>& cases) {
   ASSERT_TRUE(Verify(whole).ok()) << Verify(whole).message();
   for (const Malformed& m : cases) {
@@ -328,6 +380,7 @@ void ExpectRefused(const Graph& whole, const std::vector<Malformed>& cases) {
 TEST(Verify, RefusesMalformedNodes) {
   ExpectRefused(MakeBlocks({}), MalformedFloat());
   ExpectRefused(MakeMambaBlocks({}), MalformedMamba());
+  ExpectRefused(MakeS4dBlocks({}), MalformedS4d());
 }
 
 TEST(Verify, RefusesMalformedStructure) {
@@ -374,6 +427,9 @@ TEST(StateNode, IsTheRecurrenceOfTheBlock) {
   EXPECT_EQ(FindStateNode(scan, 0)->op, Op::kSelectiveScan);
   EXPECT_EQ(StateSize(*FindStateNode(scan, 0)), 5);
   EXPECT_EQ(FindStateNode(ssd, 2), nullptr);
+  const Graph s4d = MakeS4dBlocks({});
+  EXPECT_EQ(FindStateNode(s4d, 1)->site, "layers.1.y");
+  EXPECT_EQ(StateSize(*FindStateNode(s4d, 1)), 10);
 }
 
 TEST(Verify, BoundsTheState) {
