@@ -7,12 +7,12 @@
 namespace octet {
 
 enum class GeluForm : uint8_t {
-  kExact,      // GeluF of kernels/math.h: x * Phi(x), error below 5e-7
-  kPiecewise,  // x * clamp(x + 2, 0, 4) / 4, the qGELU of arXiv:2506.12480 (there only in code; the
-               // printed formula lacks the 4)
+  kExact,      // GeluF of kernels/math.h: x * Phi(x), relative error below 5e-7
+  kPiecewise,  // PiecewiseGeluF: x * clamp(x + 2, 0, 4) / 4, the qGELU of arXiv:2506.12480 (there
+               // only in code; the printed formula lacks the 4)
 };
 
-// y[t, c] = GELU(x[t, c]): the same bits from every kernel.
+// y[t, c] = GELU(x[t, c]): the same bits from every kernel (kernels/math.h).
 struct GeluArgs {
   int64_t T, C;
   GeluForm form;
