@@ -3,6 +3,7 @@
 #include "kernels/conv1d.h"
 #include "kernels/encode.h"
 #include "kernels/gate.h"
+#include "kernels/glu.h"
 #include "kernels/hadamard.h"
 #include "kernels/linear.h"
 #include "kernels/quantize.h"
@@ -48,6 +49,7 @@ KernelList<Args> Build() {
 OCTET_OP(Conv1dArgs)
 OCTET_OP(EncodeArgs)
 OCTET_OP(GateArgs)
+OCTET_OP(GluArgs)
 OCTET_OP(HadamardArgs)
 OCTET_OP(LinearArgs)
 OCTET_OP(QuantizeArgs)
