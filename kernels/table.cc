@@ -3,6 +3,7 @@
 #include "kernels/conv1d.h"
 #include "kernels/encode.h"
 #include "kernels/gate.h"
+#include "kernels/gelu.h"
 #include "kernels/glu.h"
 #include "kernels/hadamard.h"
 #include "kernels/linear.h"
@@ -49,6 +50,7 @@ KernelList<Args> Build() {
 OCTET_OP(Conv1dArgs)
 OCTET_OP(EncodeArgs)
 OCTET_OP(GateArgs)
+OCTET_OP(GeluArgs)
 OCTET_OP(GluArgs)
 OCTET_OP(HadamardArgs)
 OCTET_OP(LinearArgs)
