@@ -6,6 +6,7 @@
 #include "kernels/gelu.h"
 #include "kernels/glu.h"
 #include "kernels/hadamard.h"
+#include "kernels/layernorm.h"
 #include "kernels/linear.h"
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
@@ -53,6 +54,7 @@ OCTET_OP(GateArgs)
 OCTET_OP(GeluArgs)
 OCTET_OP(GluArgs)
 OCTET_OP(HadamardArgs)
+OCTET_OP(LayernormArgs)
 OCTET_OP(LinearArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)

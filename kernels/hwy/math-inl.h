@@ -131,12 +131,18 @@ class Lanes16 {
   HWY_INLINE void MulAddVector(int i, hn::VFromD<D> a, hn::VFromD<D> b) {
     sum_[i] = hn::MulAdd(a, b, sum_[i]);
   }
+  // lane[i] += v[i] for the `i`-th vector of the 16.
+  HWY_INLINE void AddVector(int i, hn::VFromD<D> v) { sum_[i] = hn::Add(sum_[i], v); }
+  // The lanes, to `lanes` [16].
+  HWY_INLINE void Store(float* lanes) const {
+    for (int i = 0; i < kVectors; ++i) {
+      hn::StoreU(sum_[i], D(), lanes + static_cast<size_t>(i) * hn::Lanes(D()));
+    }
+  }
   // FoldLanes16 after the last n < 16 terms.
   HWY_INLINE float Fold(const float* a, const float* b, int64_t n) const {
     HWY_ALIGN float lanes[16];
-    for (int i = 0; i < kVectors; ++i) {
-      hn::Store(sum_[i], D(), lanes + static_cast<size_t>(i) * hn::Lanes(D()));
-    }
+    Store(lanes);
     for (int64_t i = 0; i < n; ++i) {
       lanes[i] = std::fma(a[i], b[i], lanes[i]);
     }
