@@ -79,7 +79,7 @@ Status InferSizes(const WeightMap& weights, S4dConfig* c) {
   c->s4d.modes = C.shape[1];
   constexpr int64_t kMaxLayers = 1 << 16;
   while (c->layers < kMaxLayers &&
-         weights.Find(fmt::format("s4_layers.{}.D", c->layers)) != nullptr) {
+         weights.Find(fmt::format("s4_layers.{}.kernel.C", c->layers)) != nullptr) {
     ++c->layers;
   }
   return {};

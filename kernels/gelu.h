@@ -8,7 +8,8 @@
 
 namespace octet {
 
-// y[t, c] = GELU(x[t, c]), kExact as GeluF of kernels/math.h: the same bits from every kernel.
+// y[t, c] = GELU(x[t, c]), GeluF or PiecewiseGeluF of kernels/math.h: the same bits from every
+// kernel.
 struct GeluArgs {
   int64_t T, C;
   GeluForm form;

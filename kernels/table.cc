@@ -3,7 +3,10 @@
 #include "kernels/conv1d.h"
 #include "kernels/encode.h"
 #include "kernels/gate.h"
+#include "kernels/gelu.h"
+#include "kernels/glu.h"
 #include "kernels/hadamard.h"
+#include "kernels/layernorm.h"
 #include "kernels/linear.h"
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
@@ -48,7 +51,10 @@ KernelList<Args> Build() {
 OCTET_OP(Conv1dArgs)
 OCTET_OP(EncodeArgs)
 OCTET_OP(GateArgs)
+OCTET_OP(GeluArgs)
+OCTET_OP(GluArgs)
 OCTET_OP(HadamardArgs)
+OCTET_OP(LayernormArgs)
 OCTET_OP(LinearArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)

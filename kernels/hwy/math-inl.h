@@ -57,6 +57,49 @@ HWY_INLINE V SiluV(DF df, V x) {
   return hn::Div(x, hn::Add(hn::Set(df, 1.0f), ExpV(df, hn::Neg(x))));
 }
 
+// SigmoidF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V SigmoidV(DF df, V x) {
+  const V one = hn::Set(df, 1.0f);
+  return hn::Div(one, hn::Add(one, ExpV(df, hn::Neg(x))));
+}
+
+// GeluF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V GeluV(DF df, V x) {
+  const V limit = hn::Set(df, 14.0f);
+  const V magnitude = hn::Abs(x);
+  const V a = hn::IfThenElse(hn::Gt(magnitude, limit), limit, magnitude);
+  const V t = hn::Div(hn::Set(df, 1.0f), hn::Add(a, hn::Set(df, 3.75f)));
+  const V s = hn::MulAdd(hn::Set(df, -7.5f), t, hn::Set(df, 1.0f));
+  V p = hn::Set(df, 4.43355388959e-04f);
+  p = hn::MulAdd(p, s, hn::Set(df, 5.09411656442e-04f));
+  p = hn::MulAdd(p, s, hn::Set(df, -4.16913749403e-03f));
+  p = hn::MulAdd(p, s, hn::Set(df, 1.20012096384e-03f));
+  p = hn::MulAdd(p, s, hn::Set(df, 3.74925560055e-02f));
+  p = hn::MulAdd(p, s, hn::Set(df, -1.51520833703e-01f));
+  p = hn::MulAdd(p, s, hn::Set(df, 3.52939599980e-01f));
+  p = hn::MulAdd(p, s, hn::Set(df, -5.88188277951e-01f));
+  p = hn::MulAdd(p, s, hn::Set(df, 7.50294074266e-01f));
+  const V minus_half = hn::Set(df, -0.5f);
+  const V square = hn::Mul(a, a);
+  const V rest = hn::MulSub(a, a, square);
+  V e = ExpV(df, hn::Mul(minus_half, square));
+  e = hn::MulAdd(hn::Mul(minus_half, rest), e, e);
+  const V positive = hn::IfThenElseZero(hn::Gt(x, hn::Zero(df)), x);
+  return hn::NegMulAdd(hn::Mul(a, hn::Mul(t, p)), e, positive);
+}
+
+// PiecewiseGeluF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V PiecewiseGeluV(DF df, V x) {
+  const V low = hn::Set(df, -2.0f);
+  const V high = hn::Set(df, 4.0f);
+  const V v = hn::IfThenElse(hn::Lt(x, low), low, x);
+  const V up = hn::Add(v, hn::Set(df, 2.0f));
+  return hn::Mul(v, hn::Mul(hn::Set(df, 0.25f), hn::IfThenElse(hn::Gt(up, high), high, up)));
+}
+
 // The 16 virtual lanes of kernels/math.h: lane i sums the terms whose index is i mod 16.
 //   Lanes16 sum;  for (i = 0; i + 16 <= n; i += 16) sum.MulAdd(a + i, b + i);
 //   float s = sum.Fold(a + i, b + i, n - i);
@@ -88,12 +131,18 @@ class Lanes16 {
   HWY_INLINE void MulAddVector(int i, hn::VFromD<D> a, hn::VFromD<D> b) {
     sum_[i] = hn::MulAdd(a, b, sum_[i]);
   }
+  // lane[i] += v[i] for the `i`-th vector of the 16.
+  HWY_INLINE void AddVector(int i, hn::VFromD<D> v) { sum_[i] = hn::Add(sum_[i], v); }
+  // The lanes, to `lanes` [16].
+  HWY_INLINE void Store(float* lanes) const {
+    for (int i = 0; i < kVectors; ++i) {
+      hn::StoreU(sum_[i], D(), lanes + static_cast<size_t>(i) * hn::Lanes(D()));
+    }
+  }
   // FoldLanes16 after the last n < 16 terms.
   HWY_INLINE float Fold(const float* a, const float* b, int64_t n) const {
     HWY_ALIGN float lanes[16];
-    for (int i = 0; i < kVectors; ++i) {
-      hn::Store(sum_[i], D(), lanes + static_cast<size_t>(i) * hn::Lanes(D()));
-    }
+    Store(lanes);
     for (int64_t i = 0; i < n; ++i) {
       lanes[i] = std::fma(a[i], b[i], lanes[i]);
     }

@@ -1,6 +1,7 @@
 // Contracts: ForceIsa decides which target is called; on every compiled target the machine has,
-// ExpV, SiluV, QuantizeV, DequantizeV and the folds of Lanes16 give the bits of ExpF, SiluF,
-// QuantizeI8, DequantizeAcc and FoldLanes16.
+// ExpV, SiluV, SigmoidV, GeluV, PiecewiseGeluV, QuantizeV, DequantizeV and the folds of Lanes16
+// give the bits of ExpF, SiluF, SigmoidF, GeluF, PiecewiseGeluF, QuantizeI8, DequantizeAcc and
+// FoldLanes16.
 #include "kernels/hwy/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -17,11 +18,16 @@ int64_t Target() {
   return HWY_TARGET;
 }
 
-void Elementary(const float* x, int64_t n, float* exp, float* silu) {
+// y [5, n]: each function of x [n], in the order of kElementary.
+void Elementary(const float* x, int64_t n, float* y) {
   const hn::ScalableTag<float> d;
   for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
-    hn::StoreU(ExpV(d, hn::LoadU(d, x + i)), d, exp + i);
-    hn::StoreU(SiluV(d, hn::LoadU(d, x + i)), d, silu + i);
+    const auto v = hn::LoadU(d, x + i);
+    hn::StoreU(ExpV(d, v), d, y + i);
+    hn::StoreU(SiluV(d, v), d, y + n + i);
+    hn::StoreU(SigmoidV(d, v), d, y + 2 * n + i);
+    hn::StoreU(GeluV(d, v), d, y + 3 * n + i);
+    hn::StoreU(PiecewiseGeluV(d, v), d, y + 4 * n + i);
   }
 }
 
@@ -50,6 +56,10 @@ void Dot(const float* a, const float* b, int64_t n, float* y) {
   *y = n % 16 == 0 ? sum.Fold() : sum.Fold(a + i, b + i, n - i);
 }
 
+void Fold(const float* lanes, float* y) {
+  *y = Lanes16(lanes).Fold();
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace octet
 HWY_AFTER_NAMESPACE();
@@ -57,6 +67,7 @@ HWY_AFTER_NAMESPACE();
 #if HWY_ONCE
 #include <bit>
 #include <functional>
+#include <iterator>
 #include <limits>
 #include <string>
 #include <vector>
@@ -75,6 +86,7 @@ HWY_EXPORT(Elementary);
 HWY_EXPORT(Codes);
 HWY_EXPORT(Dequantize);
 HWY_EXPORT(Dot);
+HWY_EXPORT(Fold);
 
 void OnEachTarget(const std::function<void()>& check) {
   for (const std::string& isa : AvailableIsas()) {
@@ -100,42 +112,47 @@ TEST(HwyMath, ForceIsaDecidesTheDispatch) {
   }
 }
 
-TEST(HwyMath, ExpAndSiluHaveTheScalarBits) {
-  std::vector<float> x = {0.0f,
-                          -0.0f,
-                          1e-30f,
-                          -87.33f,
-                          -87.330009f,
-                          88.37f,
-                          88.370009f,
-                          1e30f,
-                          -1e30f,
-                          std::numeric_limits<float>::infinity(),
-                          -std::numeric_limits<float>::infinity(),
-                          1e-40f};
+struct Function {
+  const char* name;
+  float (*scalar)(float);
+};
+constexpr Function kElementary[] = {{"exp", ExpF},
+                                    {"silu", SiluF},
+                                    {"sigmoid", SigmoidF},
+                                    {"gelu", GeluF},
+                                    {"piecewise gelu", PiecewiseGeluF}};
+
+TEST(HwyMath, ElementaryFunctionsHaveTheScalarBits) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  std::vector<float> x = {0.0f,       -0.0f,    1e-30f, -87.33f, -87.330009f, 88.37f,
+                          88.370009f, 1e30f,    -1e30f, 1e-40f,  -1e-40f,     kInfinity,
+                          -kInfinity, -13.215f, 14.0f,  -14.0f,  -2.0f,       2.0f};
   Rng rng(11);
-  while (x.size() < 65536) {
+  while (x.size() < 32768) {
     x.push_back(rng.Uniform(-100.0f, 100.0f));
   }
-  std::vector<float> e(x.size());
-  std::vector<float> s(x.size());
+  while (x.size() < 65536) {
+    x.push_back(rng.Uniform(-14.0f, 14.0f));
+  }
+  std::vector<float> y(std::size(kElementary) * x.size());
   OnEachTarget([&] {
-    HWY_DYNAMIC_DISPATCH(Elementary)(x.data(), static_cast<int64_t>(x.size()), e.data(), s.data());
-    for (size_t i = 0; i < x.size(); ++i) {
-      ASSERT_EQ(Bits(e[i]), Bits(ExpF(x[i]))) << x[i];
-      if (!std::isfinite(x[i])) continue;
-      ASSERT_EQ(Bits(s[i]), Bits(SiluF(x[i]))) << x[i];
+    HWY_DYNAMIC_DISPATCH(Elementary)(x.data(), static_cast<int64_t>(x.size()), y.data());
+    for (size_t i = 0; i < y.size(); ++i) {
+      const Function& f = kElementary[i / x.size()];
+      const float v = x[i % x.size()];
+      ASSERT_EQ(Bits(y[i]), Bits(f.scalar(v))) << f.name << " of " << v;
     }
   });
 }
 
 TEST(HwyMath, NanStaysNan) {
   const std::vector<float> x(16, std::numeric_limits<float>::quiet_NaN());
-  std::vector<float> e(16);
-  std::vector<float> s(16);
+  std::vector<float> y(std::size(kElementary) * x.size());
   OnEachTarget([&] {
-    HWY_DYNAMIC_DISPATCH(Elementary)(x.data(), 16, e.data(), s.data());
-    EXPECT_TRUE(std::isnan(e[0]) && std::isnan(s[0]));
+    HWY_DYNAMIC_DISPATCH(Elementary)(x.data(), 16, y.data());
+    for (size_t i = 0; i < y.size(); ++i) {
+      EXPECT_TRUE(std::isnan(y[i])) << kElementary[i / x.size()].name;
+    }
   });
 }
 
@@ -189,11 +206,14 @@ TEST(HwyMath, LanesFoldLikeTheScalars) {
       b[i] = rng.Uniform(-1.0f, 1.0f);
       lanes[i % 16] = std::fma(a[i], b[i], lanes[i % 16]);
     }
+    const std::vector<float> before(lanes, lanes + 16);
     const float expected = FoldLanes16(lanes);
     OnEachTarget([&] {
       float y = 0;
       HWY_DYNAMIC_DISPATCH(Dot)(a.data(), b.data(), n, &y);
       EXPECT_EQ(Bits(y), Bits(expected)) << n;
+      HWY_DYNAMIC_DISPATCH(Fold)(before.data(), &y);
+      EXPECT_EQ(Bits(y), Bits(expected)) << n << " from memory";
     });
   }
 }

@@ -156,8 +156,7 @@ void ScanPiece(const S4dArgs& args, int64_t t0, int64_t len, int64_t h0, int64_t
 void ScanTile(const S4dArgs& args, int64_t t0, int64_t len, int64_t h0, int64_t count,
               const S4dLayout& s) {
   const int64_t width = 2 * args.N;
-  const bool in_place =
-      args.x.format.codec == StateCodec::kF32 && args.x.unrounded == nullptr;
+  const bool in_place = args.x.format.codec == StateCodec::kF32 && args.x.unrounded == nullptr;
   float* states[kTile];
   for (int64_t j = 0; j < count; ++j) {
     states[j] = in_place ? static_cast<float*>(args.x.data) + (h0 + j) * width : s.rows + j * width;
