@@ -4,13 +4,17 @@
 #include "kernels/encode.h"
 #include "kernels/gate.h"
 #include "kernels/gelu.h"
+#include "kernels/gelugrad.h"
 #include "kernels/glu.h"
+#include "kernels/glugrad.h"
 #include "kernels/hadamard.h"
 #include "kernels/layernorm.h"
 #include "kernels/linear.h"
+#include "kernels/lineargrad.h"
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/s4d.h"
+#include "kernels/s4dgrad.h"
 #include "kernels/scan.h"
 #include "kernels/ssd.h"
 
@@ -52,13 +56,17 @@ OCTET_OP(Conv1dArgs)
 OCTET_OP(EncodeArgs)
 OCTET_OP(GateArgs)
 OCTET_OP(GeluArgs)
+OCTET_OP(GelugradArgs)
 OCTET_OP(GluArgs)
+OCTET_OP(GlugradArgs)
 OCTET_OP(HadamardArgs)
 OCTET_OP(LayernormArgs)
 OCTET_OP(LinearArgs)
+OCTET_OP(LineargradArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)
 OCTET_OP(S4dArgs)
+OCTET_OP(S4dgradArgs)
 OCTET_OP(ScanArgs)
 OCTET_OP(SsdArgs)
 #undef OCTET_OP

@@ -64,12 +64,9 @@ HWY_INLINE V SigmoidV(DF df, V x) {
   return hn::Div(one, hn::Add(one, ExpV(df, hn::Neg(x))));
 }
 
-// GeluF of each lane.
+// Of a normal distribution beyond a, 0 <= a <= 14: 1 - Phi(a) = e q with e = e^(-a^2 / 2).
 template <class DF, class V = hn::VFromD<DF>>
-HWY_INLINE V GeluV(DF df, V x) {
-  const V limit = hn::Set(df, 14.0f);
-  const V magnitude = hn::Abs(x);
-  const V a = hn::IfThenElse(hn::Gt(magnitude, limit), limit, magnitude);
+HWY_INLINE void NormalTailV(DF df, V a, V* e, V* q) {
   const V t = hn::Div(hn::Set(df, 1.0f), hn::Add(a, hn::Set(df, 3.75f)));
   const V s = hn::MulAdd(hn::Set(df, -7.5f), t, hn::Set(df, 1.0f));
   V p = hn::Set(df, 4.43355388959e-04f);
@@ -84,10 +81,21 @@ HWY_INLINE V GeluV(DF df, V x) {
   const V minus_half = hn::Set(df, -0.5f);
   const V square = hn::Mul(a, a);
   const V rest = hn::MulSub(a, a, square);
-  V e = ExpV(df, hn::Mul(minus_half, square));
-  e = hn::MulAdd(hn::Mul(minus_half, rest), e, e);
+  const V rough = ExpV(df, hn::Mul(minus_half, square));
+  *e = hn::MulAdd(hn::Mul(minus_half, rest), rough, rough);
+  *q = hn::Mul(t, p);
+}
+
+// GeluF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V GeluV(DF df, V x) {
+  const V limit = hn::Set(df, 14.0f);
+  const V magnitude = hn::Abs(x);
+  const V a = hn::IfThenElse(hn::Gt(magnitude, limit), limit, magnitude);
+  V e, q;
+  NormalTailV(df, a, &e, &q);
   const V positive = hn::IfThenElseZero(hn::Gt(x, hn::Zero(df)), x);
-  return hn::NegMulAdd(hn::Mul(a, hn::Mul(t, p)), e, positive);
+  return hn::NegMulAdd(hn::Mul(a, q), e, positive);
 }
 
 // PiecewiseGeluF of each lane.
