@@ -54,17 +54,6 @@ double CrossEntropy(const std::vector<float>& logits, size_t label) {
 
 }  // namespace
 
-std::vector<float> FramesOf(const LabeledImages& images, int64_t i, const PixelScale& scale) {
-  const int64_t size = images.rows * images.cols * images.channels;
-  std::vector<float> frames(static_cast<size_t>(size));
-  for (int64_t p = 0; p < size; ++p) {
-    const auto c = static_cast<size_t>(p % images.channels);
-    const auto value = static_cast<float>(images.pixels[static_cast<size_t>(i * size + p)]);
-    frames[static_cast<size_t>(p)] = (value / 255.0f - scale.mean[c]) / scale.std[c];
-  }
-  return frames;
-}
-
 double ClassifyReport::standard_error() const {
   return std::sqrt(accuracy() * (1 - accuracy()) / static_cast<double>(images));
 }

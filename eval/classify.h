@@ -13,14 +13,6 @@
 
 namespace octet {
 
-// How a pixel becomes a frame: (value / 255 - mean) / std, by channel.
-struct PixelScale {
-  std::vector<float> mean, std;
-};
-
-// The frames [rows * cols, channels] of image i, in row order.
-std::vector<float> FramesOf(const LabeledImages& images, int64_t i, const PixelScale& scale);
-
 struct ClassifyOptions {
   PixelScale scale;
   int64_t limit = 0;  // images; 0: all

@@ -16,6 +16,14 @@ struct LabeledImages {
   std::vector<uint8_t> labels;  // [count]
 };
 
+// How a pixel becomes a frame: (value / 255 - mean) / std, by channel.
+struct PixelScale {
+  std::vector<float> mean, std;
+};
+
+// The frames [rows * cols, channels] of image i, in row order.
+std::vector<float> FramesOf(const LabeledImages& images, int64_t i, const PixelScale& scale);
+
 // kCorrupt, naming the index and the value, for the first label that is not below `classes`.
 Status CheckLabels(std::span<const uint8_t> labels, int classes);
 
