@@ -446,9 +446,11 @@ class Parser {
                              ->type_name("FILE")
                              ->excludes(mnist);
     c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
-    Channels(c, "--mean", "of pixels / 255; default: 0 of mnist, CIFAR-10's own of cifar10",
+    Channels(c, "--mean",
+             "of pixels / 255; default: the model's, else 0 of mnist, CIFAR-10's own of cifar10",
              &i->mean);
-    Channels(c, "--std", "deviation of pixels / 255; default: 1, or CIFAR-10's own", &i->std);
+    Channels(c, "--std",
+             "deviation of pixels / 255; default: the model's, else 1, or CIFAR-10's own", &i->std);
     Count(c, "--limit", "first images only; 0: all", &i->limit, 0);
   }
 
@@ -461,6 +463,60 @@ class Parser {
     Model(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
     Images(c, &e.images);
     Threads(c, &e.threads);
+    S4dTrain(group);
+  }
+
+  void S4dTrain(CLI::App* group) {
+    S4dTrainCommand& t = s4d_train_;
+    CLI::App* c = group->add_subcommand("train", "train a classifier of images, pixel by pixel");
+    c->add_flag("--json", t.json, "print one JSON object");
+    c->add_option("--mnist", t.mnist,
+                  "folder of idx files, plain or .gz, such as train-images-idx3-ubyte.gz; the last "
+                  "sixth of the images is for validation")
+        ->required()
+        ->type_name("DIR");
+    c->add_option("--output", t.output, "folder to write; must not exist or be empty")
+        ->required()
+        ->type_name("DIR");
+    Count(c, "--d-model", "channels", &t.d_model, 1, 4096);
+    Count(c, "--layers", "S4D layers", &t.layers, 1, 64);
+    Count(c, "--modes", "complex modes of a channel, half of the papers' d_state", &t.modes, 1,
+          4096);
+    Word(c, "--norm", "LayerNorm before a layer, after it, or none", {"none", "post", "pre"},
+         &t.norm);
+    Word(c, "--gelu", "piecewise: the quadratic form for microcontrollers", {"exact", "piecewise"},
+         &t.gelu);
+    Number(c, "--mean", "of the pixels / 255", &t.mean, -1e6, 1e6);
+    Number(c, "--std", "deviation of the pixels / 255", &t.std, 1e-6, 1e6);
+    Count(c, "--epochs", "passes over the images", &t.epochs, 1, 100000);
+    Count(c, "--batch", "images of a step", &t.batch, 1, 1 << 20);
+    Number(c, "--lr", "learning rate of Adam at the start; it falls to 0 by a cosine", &t.lr, 1e-12,
+           1e12);
+    Count(c, "--limit", "first images only; 0: all", &t.limit, 0);
+    Seed(c, &t.seed);
+    c->footer(
+        "\nWrites config.json, model.safetensors with the weights of the epoch that is best\n"
+        "on the images for validation, and last.safetensors. While it runs,\n"
+        "DIR.checkpoint is written after each epoch and every minute; where a run was\n"
+        "killed or interrupted, the same command goes on from there and gives the same\n"
+        "bytes.");
+    Threads(c, &t.threads);
+  }
+
+  static void Word(CLI::App* c, const char* name, const char* help,
+                   const std::vector<std::string>& words, std::string* value) {
+    c->add_option(name, *value, help)
+        ->check(CLI::IsMember(words).description(""))
+        ->capture_default_str()
+        ->type_name(fmt::format("{}", fmt::join(words, "|")));
+  }
+
+  static void Number(CLI::App* c, const char* name, const char* help, double* value, double low,
+                     double high) {
+    c->add_option(name, *value, help)
+        ->check(Between(low, high))
+        ->capture_default_str()
+        ->type_name("X");
   }
 
   // The subcommand that the arguments reached.
@@ -490,6 +546,7 @@ class Parser {
     if (name == "sensitivity") return Command(sensitivity_);
     if (name == "reproduce") return Command(reproduce_);
     if (name == "evaluate") return Command(s4d_evaluate_);
+    if (name == "train") return Command(s4d_train_);
     return Command(demo_);
   }
 
@@ -506,6 +563,7 @@ class Parser {
   SensitivityCommand sensitivity_;
   ReproduceCommand reproduce_;
   S4dEvaluateCommand s4d_evaluate_;
+  S4dTrainCommand s4d_train_;
 };
 
 }  // namespace

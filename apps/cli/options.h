@@ -141,6 +141,20 @@ struct S4dEvaluateCommand {
   bool json = false;
 };
 
+struct S4dTrainCommand {
+  std::string mnist;   // folder of idx files
+  std::string output;  // folder to write
+  int64_t d_model = 64, layers = 1, modes = 32;
+  std::string norm = "none", gelu = "exact";  // as in config.json
+  double mean = 0.1307, std = 0.3081;         // of the pixels / 255
+  int64_t epochs = 20, batch = 128;
+  double lr = 0.01;
+  uint64_t seed = 0;
+  int64_t limit = 0;  // first images of the training split; 0: all
+  int threads = 1;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
@@ -148,7 +162,7 @@ struct ShowText {
 using Command =
     std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
                  GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
-                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand>;
+                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dTrainCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);
