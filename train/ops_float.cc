@@ -12,9 +12,37 @@
 namespace octet {
 namespace {
 
+// Whether the best kernel of a product is another one (kernels/onednn/).
+bool HasFewTokens(const LinearArgs& a) {
+  return a.M <= 4;
+}
+bool HasFewTokens(const LineargradArgs& a) {
+  return a.M <= 4;
+}
+template <class Args>
+bool HasFewTokens(const Args&) {
+  return false;
+}
+
+// The choice is kept: asking the processor what it supports takes longer than a small kernel.
+template <class Args>
+const Kernel<Args>& Best(const Args& args) {
+  struct Choice {
+    IsaMask isas = 0;
+    const Kernel<Args>* kernel = nullptr;
+  };
+  static thread_local Choice choices[2];
+  Choice& choice = choices[HasFewTokens(args) ? 1 : 0];
+  const IsaMask isas = AllowedIsas();
+  if (choice.kernel == nullptr || choice.isas != isas) {
+    choice = {isas, &Kernels<Args>().Pick(args, isas)};
+  }
+  return *choice.kernel;
+}
+
 template <class Args>
 void RunBest(const Args& args, KernelScratch* scratch) {
-  const Kernel<Args>& kernel = Kernels<Args>().Pick(args, AllowedIsas());
+  const Kernel<Args>& kernel = Best(args);
   kernel.run(args, {scratch->Take(kernel.scratch_bytes(args))});
 }
 
