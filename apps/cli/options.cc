@@ -312,7 +312,7 @@ class Parser {
     InspectCommand& i = inspect_;
     CLI::App* c =
         AddCommand("inspect", "what a model folder or a .safetensors file holds", &i.json);
-    Model(c, "PATH", "model folder or .safetensors file", &i.path);
+    Model(c, "PATH", "model folder, .safetensors file, or .pth checkpoint of an S4D", &i.path);
     c->add_flag("--graph", i.graph, "print every operation");
   }
 
