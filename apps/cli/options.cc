@@ -436,7 +436,7 @@ class Parser {
     c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
   }
 
-  static void Images(CLI::App* c, ImageFlags* i) {
+  static void Images(CLI::App* c, bool train, ImageFlags* i) {
     CLI::Option* mnist = c->add_option("--mnist", i->mnist,
                                        "folder of idx files, plain or .gz, such as "
                                        "t10k-images-idx3-ubyte.gz")
@@ -445,7 +445,8 @@ class Parser {
                                        "file of CIFAR-10's binary version, such as test_batch.bin")
                              ->type_name("FILE")
                              ->excludes(mnist);
-    c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
+    if (train)
+      c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
     Channels(c, "--mean", "of pixels / 255; default: 0 of mnist, CIFAR-10's own of cifar10",
              &i->mean);
     Channels(c, "--std", "deviation of pixels / 255; default: 1, or CIFAR-10's own", &i->std);
@@ -459,8 +460,30 @@ class Parser {
     CLI::App* c = group->add_subcommand("evaluate", "accuracy on labelled images, pixel by pixel");
     c->add_flag("--json", e.json, "print one JSON object");
     Model(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
-    Images(c, &e.images);
+    Images(c, true, &e.images);
     Threads(c, &e.threads);
+    S4dSensitivity(group);
+  }
+
+  void S4dSensitivity(CLI::App* group) {
+    S4dSensitivityCommand& s = s4d_sensitivity_;
+    CLI::App* c = group->add_subcommand(
+        "sensitivity", "accuracy when one part alone is quantized: the paper's parts and Octet's");
+    c->add_flag("--json", s.json, "print one JSON object");
+    Model(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &s.model);
+    Images(c, false, &s.images);
+    Count(c, "--calibrate", "images for static ranges: mnist's first training ones, else the last",
+          &s.calibrate, 1, 1 << 24);
+    c->add_option("--bits", s.bits, "widths")
+        ->delimiter(',')
+        ->check(Between<int64_t>(2, 16))
+        ->allow_extra_args(false)
+        ->capture_default_str()
+        ->type_name("N,N");
+    c->add_option("--output", s.output, "write the JSON object to this file")
+        ->type_name("FILE.json");
+    c->add_option("--html", s.html, "write plots to this file")->type_name("FILE.html");
+    Threads(c, &s.threads);
   }
 
   // The subcommand that the arguments reached.
@@ -479,6 +502,9 @@ class Parser {
 
   Result<Command> Chosen() {
     const std::string name = Innermost()->get_name();
+    const bool s4d = Innermost()->get_parent()->get_name() == "s4d";
+    if (s4d && name == "evaluate") return Command(s4d_evaluate_);
+    if (s4d) return Command(s4d_sensitivity_);
     if (name == "quantize") return Command(quantize_);
     if (name == "perplexity") return Command(perplexity_);
     if (name == "drift") return Command(drift_);
@@ -489,7 +515,6 @@ class Parser {
     if (name == "bench") return Command(bench_);
     if (name == "sensitivity") return Command(sensitivity_);
     if (name == "reproduce") return Command(reproduce_);
-    if (name == "evaluate") return Command(s4d_evaluate_);
     return Command(demo_);
   }
 
@@ -506,6 +531,7 @@ class Parser {
   SensitivityCommand sensitivity_;
   ReproduceCommand reproduce_;
   S4dEvaluateCommand s4d_evaluate_;
+  S4dSensitivityCommand s4d_sensitivity_;
 };
 
 }  // namespace

@@ -141,6 +141,16 @@ struct S4dEvaluateCommand {
   bool json = false;
 };
 
+struct S4dSensitivityCommand {
+  std::string model;
+  ImageFlags images;
+  int64_t calibrate = 512;
+  std::vector<int64_t> bits = {16, 8, 6, 4, 2};
+  std::string output, html;  // "": do not write
+  int threads = 1;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
@@ -148,7 +158,7 @@ struct ShowText {
 using Command =
     std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
                  GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
-                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand>;
+                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dSensitivityCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);
