@@ -15,7 +15,7 @@ constexpr const char* kStyle = R"(
 :root { --line-ink: #0b5cad; }
 @media (prefers-color-scheme: dark) { :root { --line-ink: #6cb6ff; } }
 h2 { font-size: 1.1rem; margin: 1.2rem 0 .3rem; }
-.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(220px, 1fr)); gap: .8rem; }
+.plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: .8rem; }
 .plots figure { margin: 0; }
 figcaption { font-size: .85rem; }
 svg { max-width: 100%; height: auto; }
@@ -39,9 +39,9 @@ std::string Plot(const S4dSensitivity& s, const S4dSensitivity::Row& row) {
   };
   const auto y = [](double accuracy) { return kTop + (1 - accuracy) * (kHeight - kTop - kBottom); };
   std::string svg = fmt::format(
-      "<figure><svg role=\"img\" aria-label=\"{0}\" width=\"{1}\" height=\"{2}\" "
-      "viewBox=\"0 0 {1} {2}\">\n",
-      Escaped(row.name + ": accuracy over bits"), kWidth, kHeight);
+      "<figure><figcaption>{0}</figcaption><svg role=\"img\" aria-label=\"{0}: accuracy over "
+      "bits\" width=\"{1}\" height=\"{2}\" viewBox=\"0 0 {1} {2}\">\n",
+      Escaped(row.name), kWidth, kHeight);
   for (const double level : {0.0, 0.5, 1.0}) {
     svg += fmt::format(
         "<line class=\"axis\" x1=\"{0}\" x2=\"{1}\" y1=\"{2:.1f}\" y2=\"{2:.1f}\"/>"
@@ -62,8 +62,8 @@ std::string Plot(const S4dSensitivity& s, const S4dSensitivity::Row& row) {
         x(i), y(cell.accuracy), s.bits[i], 100 * cell.accuracy, cell.kl, x(i), kHeight - 6,
         s.bits[i]);
   }
-  return svg + fmt::format("<polyline class=\"curve\" points=\"{}\"/>\n{}</svg>", curve, points) +
-         fmt::format("<figcaption>{}</figcaption></figure>\n", Escaped(row.name));
+  return svg + fmt::format("<polyline class=\"curve\" points=\"{}\"/>\n{}</svg></figure>\n", curve,
+                           points);
 }
 
 std::string Plots(const S4dSensitivity& s, bool published) {

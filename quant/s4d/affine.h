@@ -50,25 +50,35 @@ struct AffineCode {
 // The code of `bits` (2 to 16; 0: a default one) for `range`:
 //   symmetric   zero = 0, scale = max |v| / (2^(bits-1) - 1), codes +-(2^(bits-1) - 1)
 //   asymmetric  codes -2^(bits-1) .. 2^(bits-1) - 1, scale = (high - low) / (2^bits - 1),
-//               zero = rne(-2^(bits-1) - low / scale), within 16 bits
-// A range of one value, which has no such scale, gets the symmetric code. An empty range, or only
-// zeros: a default one.
+//               zero = rne(-2^(bits-1) - low / scale)
+// The zero has 16 bits: a range so far from 0 that it would need more is widened towards 0 until it
+// fits, where the paper's code cuts the zero off and loses the range. A range of one value, which
+// has no asymmetric scale, gets the symmetric code. An empty range, or only zeros: a default one.
 inline AffineCode MakeAffineCode(const SeenRange& range, int bits, bool symmetric) {
   AffineCode code;
   if (bits == 0 || range.empty()) return code;
+  constexpr float kLeastZero = -32768, kMostZero = 32767;
   const auto half = static_cast<float>(int64_t{1} << (bits - 1));
   const float peak = std::max(std::fabs(range.low), std::fabs(range.high));
   if (peak == 0) return code;
   code.high = half - 1;
-  const float width = range.high - range.low;
-  if (symmetric || !(width > 0)) {
+  if (symmetric || !(range.high > range.low)) {
     code.low = -code.high;
     code.scale = peak / code.high;
     return code;
   }
+  // In double: the difference of two large ends has few digits.
+  const double steps = 2.0 * half - 1;
+  double low = range.low, high = range.high;
+  if (const double room = -half - kLeastZero; low > 0) {
+    low = std::min(low, high * (room / (steps + room)));
+  } else if (high < 0) {
+    high = std::max(high, low * (1 - steps / (kMostZero + half)));
+  }
   code.low = -half;
-  code.scale = width / (2 * half - 1);
-  code.zero = std::clamp(std::nearbyint(-half - range.low / code.scale), -32768.0f, 32767.0f);
+  code.scale = static_cast<float>((high - low) / steps);
+  const double zero = std::nearbyint(-half - low / ((high - low) / steps));
+  code.zero = std::clamp(static_cast<float>(zero), kLeastZero, kMostZero);
   return code;
 }
 
