@@ -3,7 +3,9 @@
 #define OCTET_EVAL_CLASSIFY_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "base/status.h"
@@ -19,10 +21,14 @@ struct ClassifyOptions {
   int threads = 1;
 };
 
+// Logits [classes] after the last of the frames; called by several threads at once.
+using Classifier = std::function<Result<std::vector<float>>(std::span<const float> frames)>;
+
 struct ClassifyReport {
   int64_t images = 0, correct = 0;
   double loss = 0;                   // mean cross entropy, nats
   std::vector<int32_t> predictions;  // by image; the first of equal logits
+  std::vector<float> logits;         // [images, classes]
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(images); }
   double standard_error() const;  // of the accuracy, binomial
 };
@@ -33,6 +39,15 @@ struct ClassifyReport {
 Result<ClassifyReport> Classify(const std::shared_ptr<const Model>& model,
                                 const LabeledImages& images, const ClassifyOptions& options,
                                 const Progress& progress);
+
+// The same of anything that gives logits, such as the simulation of a quantized model. `graph`
+// tells its frames and classes.
+Result<ClassifyReport> Classify(const Graph& graph, const Classifier& classifier,
+                                const LabeledImages& images, const ClassifyOptions& options,
+                                const Progress& progress);
+
+// Mean KL(reference || candidate) over the images of both reports, nats.
+double MeanKl(const ClassifyReport& reference, const ClassifyReport& candidate);
 
 }  // namespace octet
 #endif  // OCTET_EVAL_CLASSIFY_H_

@@ -12,7 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
-#include "graph/s4d_block_testing.h"
+#include "eval/test_model.h"
 #include "runtime/session.h"
 
 namespace octet {
@@ -20,11 +20,15 @@ namespace {
 
 using testing::HasSubstr;
 
-std::shared_ptr<const Model> MakeModel(const S4dBlockSizes& s) {
-  auto model =
-      Model::Create(MakeS4dBlocks(s), MakeS4dBlockWeights(s, 3), Json::MakeObject(), {}, {});
+std::shared_ptr<const Model> LoadGolden(const std::string& name) {
+  auto model = Model::Load("tests/golden/" + name, {});
   EXPECT_TRUE(model.ok()) << model.status().message();
-  return *model;
+  return model.ok() ? *model : nullptr;
+}
+
+// Reads frames of two values.
+std::shared_ptr<const Model> LoadPairs() {
+  return LoadGolden("s4d_relu");
 }
 
 LabeledImages MakeImages(int64_t count) {
@@ -34,7 +38,7 @@ LabeledImages MakeImages(int64_t count) {
     images.pixels.push_back(static_cast<uint8_t>(rng.Below(256)));
   }
   for (int64_t i = 0; i < count; ++i) {
-    images.labels.push_back(static_cast<uint8_t>(rng.Below(4)));
+    images.labels.push_back(static_cast<uint8_t>(rng.Below(10)));
   }
   return images;
 }
@@ -44,7 +48,7 @@ ClassifyOptions Options() {
 }
 
 TEST(Classify, CountsWhatASessionSays) {
-  const auto model = MakeModel({});
+  const auto model = LoadPairs();
   const LabeledImages images = MakeImages(70);
   const ClassifyReport report = *Classify(model, images, Options(), {});
   ASSERT_EQ(report.images, 70);
@@ -52,7 +56,7 @@ TEST(Classify, CountsWhatASessionSays) {
   double loss = 0;
   Session session(model, std::make_shared<ThreadPool>(1));
   for (size_t i = 0; i < 70; ++i) {
-    std::vector<float> frames, logits(4);
+    std::vector<float> frames, logits(10);
     for (size_t p = 0; p < 30; ++p) {
       const float value = static_cast<float>(images.pixels[i * 30 + p]) / 255.0f;
       frames.push_back(p % 2 == 0 ? (value - 0.25f) / 0.5f : (value - 0.5f) / 2);
@@ -62,7 +66,7 @@ TEST(Classify, CountsWhatASessionSays) {
     ASSERT_TRUE(session.FeedFrames(frames, logits).ok());
     double sum = 0;
     size_t best = 0;
-    for (size_t c = 0; c < 4; ++c) {
+    for (size_t c = 0; c < 10; ++c) {
       sum += std::exp(static_cast<double>(logits[c]));
       if (logits[c] > logits[best]) best = c;
     }
@@ -78,7 +82,7 @@ TEST(Classify, CountsWhatASessionSays) {
 }
 
 TEST(Classify, ThreadsChangeNothingAndTheLimitTakesTheFirst) {
-  const auto model = MakeModel({.layers = 1});
+  const auto model = LoadPairs();
   const LabeledImages images = MakeImages(70);
   const ClassifyReport one = *Classify(model, images, Options(), {});
   ClassifyOptions options = Options();
@@ -94,18 +98,41 @@ TEST(Classify, ThreadsChangeNothingAndTheLimitTakesTheFirst) {
 }
 
 TEST(Classify, RefusesWhatDoesNotFit) {
-  const LabeledImages images = MakeImages(2);
-  const auto error = [&](const S4dBlockSizes& s, const ClassifyOptions& options) {
-    return Classify(MakeModel(s), images, options, {}).status().message();
+  LabeledImages images = MakeImages(2);
+  const auto error = [&](const std::shared_ptr<const Model>& model,
+                         const ClassifyOptions& options) {
+    return Classify(model, images, options, {}).status().message();
   };
-  EXPECT_THAT(error({.d_input = 1}, Options()), HasSubstr("frames of 1 values, the pixels have 2"));
-  EXPECT_THAT(error({.d_output = 3}, Options()), HasSubstr("3 classes, the labels reach 3"));
+  EXPECT_THAT(error(LoadGolden("s4d_none"), Options()),
+              HasSubstr("frames of 1 values, the pixels have 2"));
+  EXPECT_THAT(error(LoadBooks(), Options()), HasSubstr("tokens"));
   ClassifyOptions options = Options();
   options.scale.mean = {0};
-  EXPECT_THAT(error({}, options), HasSubstr("2 channels"));
+  EXPECT_THAT(error(LoadPairs(), options), HasSubstr("2 channels"));
   options = Options();
   options.scale.std[1] = 0;
-  EXPECT_THAT(error({}, options), HasSubstr("positive"));
+  EXPECT_THAT(error(LoadPairs(), options), HasSubstr("positive"));
+  images.labels[1] = 12;
+  EXPECT_THAT(error(LoadPairs(), Options()), HasSubstr("10 classes, the labels reach 12"));
+}
+
+TEST(MeanKl, IsZeroForItselfAndPositiveOtherwise) {
+  const LabeledImages images = MakeImages(5);
+  const ClassifyReport a = *Classify(LoadPairs(), images, Options(), {});
+  ClassifyReport b = a;
+  EXPECT_EQ(MeanKl(a, b), 0);
+  double want = 0;
+  b.logits[13] += 2;  // of image 1
+  double sum_p = 0, sum_q = 0;
+  for (size_t c = 10; c < 20; ++c) {
+    sum_p += std::exp(static_cast<double>(a.logits[c]));
+    sum_q += std::exp(static_cast<double>(b.logits[c]));
+  }
+  for (size_t c = 10; c < 20; ++c) {
+    const double pc = std::exp(static_cast<double>(a.logits[c])) / sum_p;
+    want += pc * std::log(pc / (std::exp(static_cast<double>(b.logits[c])) / sum_q));
+  }
+  EXPECT_NEAR(MeanKl(a, b), want / 5, 1e-9);
 }
 
 }  // namespace

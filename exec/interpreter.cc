@@ -320,6 +320,10 @@ class NodeRunner {
       *out = Convolve(discrete, n.s4d.modes, *weights[5], {in, out->size()});
       return {};
     }
+    if (tap_ != nullptr &&
+        tap_->RunS4d(n, discrete, *weights[5], std::span(in, out->size()), *out)) {
+      return {};
+    }
     S4dArgs a = S4dShapeArgs(n, discrete, *weights[5]);
     a.T = T_;
     a.u = in;

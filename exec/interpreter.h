@@ -11,6 +11,7 @@
 
 #include "base/status.h"
 #include "exec/inputs.h"
+#include "exec/s4d_discretize.h"
 #include "exec/state.h"
 #include "graph/graph.h"
 #include "kernels/table.h"
@@ -30,6 +31,12 @@ class Tap {
                   int64_t cols) = 0;
   // Whether inner sites are wanted; the answer "no" allows faster kernels.
   virtual bool WantsInnerSites() const { return true; }
+  // Runs an S4d in place of its kernel, as a simulation does that rounds inside of it: y [T, H] of
+  // u [T, H], from the zero state. "No" leaves it to the kernel.
+  virtual bool RunS4d(const Node&, const DiscreteS4d&, std::span<const float> /*D*/,
+                      std::span<const float> /*u*/, std::span<float> /*y*/) {
+    return false;
+  }
   // Whether scores above the diagonal are computed as well (the paper calibrates on them).
   virtual bool WantsFullScore() const { return false; }
 };

@@ -10,39 +10,25 @@
 
 #include "base/checked.h"
 #include "exec/node_args.h"
+#include "exec/node_lowering.h"
 #include "kernels/conv1d.h"
-#include "kernels/encode.h"
 #include "kernels/gate.h"
 #include "kernels/gelu.h"
 #include "kernels/glu.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
 #include "kernels/linear.h"
-#include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
 namespace {
 
-using FloatVector = std::vector<float>;
-
-// Tokens that one task handles in operations that treat tokens alike. Fixed, so that the partition
-// never depends on the number of threads.
-constexpr int64_t kTokenBlock = 16;
 // Channels that one task of a SelectiveScan handles: whole tiles of its kernel, and enough tasks
 // for small models.
 constexpr int64_t kChannelBlock = 64;
 // Heads that one task of an S4d handles.
 constexpr int64_t kHeadBlock = 8;
-
-// The kernels of one step: for one token and for many.
-template <class Args>
-struct Choice {
-  const Kernel<Args>* decode;
-  const Kernel<Args>* prefill;
-  const Kernel<Args>& For(int64_t T) const { return T == 1 ? *decode : *prefill; }
-};
 
 // Whether a dot product can take the codes of a site: int8 with one scale for all channels of a
 // token.
@@ -62,10 +48,9 @@ bool ReadsCodes(const Graph& graph, const Node& n, size_t i, const WeightMap& we
   return n.op == Op::kSsd && n.ssd.int8 && i >= 2;
 }
 
-class Lowering {
+class Lowering : private NodeLowering {
  public:
-  Lowering(ValueId v, LoweringContext* context, std::vector<Step>* steps)
-      : v_(v), c_(*context), n_(c_.graph.nodes[static_cast<size_t>(v)]), steps_(steps) {}
+  using NodeLowering::NodeLowering;
 
   Status Run() {
     switch (n_.op) {
@@ -119,52 +104,11 @@ class Lowering {
       case Op::kFrames:
         break;
     }
-    Encode();
+    LowerEncoding(v_, &c_, steps_);
     return {};
   }
 
  private:
-  const ValuePlace& Place(ValueId v) const { return c_.plan.places[static_cast<size_t>(v)]; }
-  const ValuePlace& In(size_t i) const { return Place(n_.in[i]); }
-  const Node& InNode(size_t i) const { return c_.graph.nodes[static_cast<size_t>(n_.in[i])]; }
-  static float* Floats(const Frame& f, const ValuePlace& p) {
-    return reinterpret_cast<float*>(f.values + p.floats);
-  }
-  std::shared_ptr<const FloatVector> Vector(const std::string& name) const {
-    const Weight* w = name.empty() ? nullptr : c_.weights.Find(name);
-    return std::make_shared<const FloatVector>(w == nullptr ? FloatVector() : ToF32(*w));
-  }
-
-  void Push(std::string decode, std::string prefill, std::function<void(const Frame&)> run) {
-    steps_->push_back({n_.site, std::move(decode), std::move(prefill), std::move(run)});
-  }
-
-  // Picks for `args` with 1 and with many tokens in `tokens`, a field of Args; books the kernels'
-  // scratch and `extra` bytes after it, which start at extra_offset_.
-  template <class Args>
-  Choice<Args> Pick(Args args, int64_t Args::*tokens, int64_t many, int64_t extra = 0) {
-    Choice<Args> choice{};
-    extra_offset_ = 0;
-    for (const int64_t T : {int64_t{1}, many}) {
-      args.*tokens = T;
-      const Kernel<Args>& k = Kernels<Args>().Pick(args, c_.options.isas);
-      (T == 1 ? choice.decode : choice.prefill) = &k;
-      extra_offset_ = std::max(extra_offset_, CeilDiv(k.scratch_bytes(args), 64) * 64);
-    }
-    *c_.scratch_bytes = std::max(*c_.scratch_bytes, extra_offset_ + extra);
-    return choice;
-  }
-
-  // Runs `body(begin, end)` over blocks of tokens; body gets its worker's scratch.
-  template <class Body>
-  static void OverTokens(const Frame& f, const Body& body) {
-    f.pool->For(CeilDiv(f.T, kTokenBlock), [&](int64_t task, int worker) {
-      const int64_t begin = task * kTokenBlock;
-      body(begin, std::min(f.T, begin + kTokenBlock),
-           Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
-    });
-  }
-
   void Norm() {
     const bool gated = n_.op == Op::kGatedRmsNorm;
     auto weight = Vector(n_.weights[0]);
@@ -503,17 +447,7 @@ class Lowering {
   Status Hadamard() {
     HadamardArgs base{};
     OCTET_ASSIGN(base.shape, MakeHadamardShape(n_.width, n_.hadamard));
-    const ValuePlace x = In(0), y = Place(v_);
-    const auto choice = Pick(base, &HadamardArgs::T, kTokenBlock);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        HadamardArgs a = base;
-        a.T = end - begin;
-        a.x = Floats(f, x) + begin * a.shape.n;
-        a.y = Floats(f, y) + begin * a.shape.n;
-        choice.For(f.T).run(a, w);
-      });
-    });
+    PerToken(base);
     return {};
   }
 
@@ -545,80 +479,6 @@ class Lowering {
       });
     });
   }
-
-  // Codes for readers that take them; decoded values in place for readers that do not.
-  void Encode() {
-    const Encoding* e = c_.graph.FindEncoding(n_.site);
-    if (e == nullptr || !e->quantized() || v_ == c_.graph.logits) return;
-    if (e->codec != Codec::kUniform) return EncodeFloats(*e);
-    const ValuePlace place = Place(v_);
-    auto scales = std::make_shared<const FloatVector>(e->scales);
-    const bool per_token = e->source == ScaleSource::kPerToken;
-    const bool kept = place.codes >= 0;
-    QuantizeArgs base{};
-    base.C = n_.width;
-    base.x_stride = place.stride;
-    base.n_scales = static_cast<int64_t>(scales->size());
-    base.scales = per_token ? nullptr : scales->data();
-    const auto choice = Pick(base, &QuantizeArgs::T, kTokenBlock, kTokenBlock * (base.C + 4));
-    const int64_t local_offset = extra_offset_;
-    const bool decode_back = c_.uses[static_cast<size_t>(v_)].floats;
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        auto* local = static_cast<std::byte*>(w.scratch) + local_offset;
-        QuantizeArgs a = base;
-        a.T = end - begin;
-        a.scales = per_token ? nullptr : scales->data();
-        a.x = Floats(f, place) + begin * place.stride;
-        a.token_scales = !per_token ? nullptr
-                         : kept ? reinterpret_cast<float*>(f.values + place.token_scales) + begin
-                                : reinterpret_cast<float*>(local);
-        a.codes = reinterpret_cast<int8_t*>(kept ? f.values + place.codes + begin * a.C
-                                                 : local + kTokenBlock * 4);
-        choice.For(f.T).run(a, w);
-        if (decode_back) Decode(a, Floats(f, place) + begin * place.stride);
-      });
-    });
-  }
-
-  // No reader takes codes other than int8: the decoded values replace the floats.
-  void EncodeFloats(const Encoding& encoding) {
-    auto e = std::make_shared<const Encoding>(encoding);
-    const ValuePlace place = Place(v_);
-    EncodeArgs base{};
-    base.C = n_.width;
-    base.codec = e->codec;
-    base.x_stride = base.y_stride = place.stride;
-    base.scales = e->scales.data();
-    base.zeros = e->zeros.empty() ? nullptr : e->zeros.data();
-    base.n_scales = static_cast<int64_t>(e->scales.size());
-    const auto choice = Pick(base, &EncodeArgs::T, kTokenBlock);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      (void)e;  // owns what base points to
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        EncodeArgs a = base;
-        a.T = end - begin;
-        a.x = a.y = Floats(f, place) + begin * place.stride;
-        choice.For(f.T).run(a, w);
-      });
-    });
-  }
-
-  static void Decode(const QuantizeArgs& a, float* x) {
-    for (int64_t t = 0; t < a.T; ++t) {
-      for (int64_t ch = 0; ch < a.C; ++ch) {
-        const float scale =
-            a.scales == nullptr ? a.token_scales[t] : a.scales[ch * a.n_scales / a.C];
-        x[t * a.x_stride + ch] = scale * static_cast<float>(a.codes[t * a.C + ch]);
-      }
-    }
-  }
-
-  ValueId v_;
-  LoweringContext& c_;
-  const Node& n_;
-  std::vector<Step>* steps_;
-  int64_t extra_offset_ = 0;
 };
 
 }  // namespace

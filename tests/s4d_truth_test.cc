@@ -3,8 +3,9 @@
 //  on
 //     both sides of the pieces that a Program runs; and so does the output of the first S4D layer.
 //  2. Recurrence and convolution agree within 1e-4.
-//  3. Splitting a sequence between calls, anywhere, changes no bit, nor does the number of threads;
-//     a copy of the state continues with the bits of never having stopped.
+//  3. The number of threads changes no bit, nor does splitting a sequence between calls, anywhere:
+//     but for oneDNN, whose matrix products depend on the number of rows. A copy of the state
+//     continues with the bits of never having stopped.
 //  4. Interpreter and Program agree bit for bit.
 //  5. The trained checkpoints give the logits of torch on real images.
 #include <cmath>
@@ -15,8 +16,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "eval/classify.h"
 #include "exec/interpreter.h"
-#include "exec/s4d_discretize.h"
+#include "io/cifar.h"
+#include "io/mnist.h"
 #include "io/safetensors.h"
 #include "kernels/isa.h"
 #include "runtime/session.h"
@@ -120,8 +123,11 @@ TEST_P(S4dGoldenTest, RecurrenceAndConvolutionAgree) {
 }
 
 TEST_P(S4dGoldenTest, SplitsAndThreadsChangeNoBit) {
-  Session whole = MakeSession(model_, 2);
+  const bool exact = std::string_view(std::get<1>(GetParam())) != "native";
+  Session whole = MakeSession(model_, 2), single = MakeSession(model_);
   const Values want = FeedAll(&whole, frames_);
+  EXPECT_EQ(FeedAll(&single, frames_), want);
+  EXPECT_TRUE(single.state() == whole.state());
   for (const int64_t cut : {1, 7, 255, 256, 299}) {
     Session session = MakeSession(model_);
     const size_t at = static_cast<size_t>(cut) * width_;
@@ -129,8 +135,11 @@ TEST_P(S4dGoldenTest, SplitsAndThreadsChangeNoBit) {
     const State saved = session.state();
     const Values rest = FeedAll(&session, std::span(frames_).subspan(at));
     got.insert(got.end(), rest.begin(), rest.end());
-    EXPECT_EQ(got, want) << cut;
-    EXPECT_TRUE(session.state() == whole.state()) << cut;
+    if (exact) {
+      EXPECT_EQ(got, want) << cut;
+      EXPECT_TRUE(session.state() == whole.state()) << cut;
+    }
+    EXPECT_LT(RelativeError(got, want), 1e-5) << cut;
     session.Restore(saved);
     EXPECT_EQ(FeedAll(&session, std::span(frames_).subspan(at)), rest) << cut;
   }
@@ -151,6 +160,47 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Combine(testing::Values("post", "none", "pre", "relu", "sigmoid", "identity"),
                      testing::Values("native", "avx2", "ref")),
     [](const auto& p) { return fmt::format("{}_{}", std::get<0>(p.param), std::get<1>(p.param)); });
+
+std::string DataFolder() {
+  const char* given = std::getenv("OCTET_DATA");
+  return given != nullptr ? given : "../shared/data";
+}
+
+// The first images of a test set through a trained checkpoint.
+void ExpectTrained(const std::string& checkpoint, const LabeledImages& images,
+                   const PixelScale& scale, const char* name) {
+  const auto model = Load(DataFolder() + "/weights/" + checkpoint);
+  ASSERT_NE(model, nullptr);
+  const WeightMap golden = *ReadSafetensors("tests/golden/s4d_shared/expected.safetensors");
+  const Weight& want = *golden.Find(name);
+  Session session = MakeSession(model);
+  for (int64_t i = 0; i < want.rows(); ++i) {
+    Values logits(10), expected(10);
+    session.Reset();
+    ASSERT_TRUE(session.FeedFrames(FramesOf(images, i, scale), logits).ok());
+    RowToF32(want, i, expected.data());
+    EXPECT_LT(RelativeError(logits, expected), 1e-4) << i;
+  }
+}
+
+TEST(S4dTrained, DigitsEqualTorch) {
+  const Result<LabeledImages> digits = ReadMnist(DataFolder() + "/mnist", MnistSplit::kTest);
+  if (!digits.ok()) GTEST_SKIP() << "needs MNIST and a checkpoint: " << digits.status().message();
+  ExpectTrained("s4d_mnist.pth", *digits, {{0}, {1}}, "mnist");
+  const auto model = Load(DataFolder() + "/weights/s4d_mnist.pth");
+  const ClassifyReport report =
+      *Classify(model, *digits, {{{0}, {1}}, /*limit=*/500, /*threads=*/2}, {});
+  EXPECT_EQ(report.correct, 494);
+}
+
+TEST(S4dTrained, PhotographsEqualTorch) {
+  const Result<LabeledImages> photographs = ReadCifar10(DataFolder() + "/cifar10/test_1000.bin");
+  if (!photographs.ok()) {
+    GTEST_SKIP() << "needs CIFAR-10 and a checkpoint: " << photographs.status().message();
+  }
+  ExpectTrained("s4d_cifar10.pth", *photographs,
+                {{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}}, "cifar10");
+}
 
 TEST(S4dInputs, AreChecked) {
   const auto model = Load("tests/golden/s4d_pre");

@@ -33,9 +33,11 @@ constexpr const char* kClasses[] = {"embedding_and_head",
 const char* ClassOf(std::string_view name) {
   const auto has = [&](std::string_view part) { return name.find(part) != name.npos; };
   if (name.ends_with("_scale") || name.starts_with("encodings.")) return "scales";
-  if (has("embedding") || has("lm_head")) return "embedding_and_head";
+  if (has("embedding") || has("lm_head") || has("encoder") || has("decoder")) {
+    return "embedding_and_head";
+  }
   if (has("in_proj")) return "in_proj";
-  if (has("out_proj")) return "out_proj";
+  if (has("out_proj") || has("output_linear")) return "out_proj";
   if (has("x_proj") || has("dt_proj")) return "x_proj_and_dt_proj";
   if (has("conv1d")) return "conv";
   if (has("norm")) return "norms";
@@ -51,13 +53,24 @@ struct Subject {
   std::vector<std::string> warnings;
 };
 
-Result<Subject> OpenFolder(const std::string& path) {
+bool IsModel(const std::string& path) {
+  std::error_code error;
+  return std::filesystem::is_directory(path, error) || path.ends_with(".pth") ||
+         path.ends_with(".pt");
+}
+
+Result<Subject> OpenModel(const std::string& path) {
   const std::string config_path = (std::filesystem::path(path) / "config.json").string();
-  OCTET_ASSIGN(const Json config, Json::ParseFile(config_path, kMaxConfigBytes));
+  std::error_code error;
+  Json config;
+  if (std::filesystem::is_directory(path, error)) {
+    OCTET_ASSIGN(config, Json::ParseFile(config_path, kMaxConfigBytes));
+  }
   Subject s;
   WeightMap weights;
-  if (config.Find("quantization_config") == nullptr) {
+  if (!config.is_object() || config.Find("quantization_config") == nullptr) {
     OCTET_ASSIGN(FloatCheckpoint model, LoadFloatCheckpoint(path));
+    config = std::move(model.config);
     s.graph = std::move(model.graph);
     s.warnings = std::move(model.warnings);
     weights = std::move(model.weights);
@@ -107,6 +120,12 @@ Json Sizes(const Graph& graph) {
     j.Set("inner_size", scan->width);
     j.Set("state_size", scan->scan.state_size);
     j.Set("chunk_size", scan->scan.period);
+  }
+  if (const Node* s4d = FindNode(graph, Op::kS4d); s4d != nullptr) {
+    j.Set("frame_size", graph.nodes[0].width);
+    j.Set("modes", s4d->s4d.modes);
+    j.Set("classes", graph.vocab_rows);
+    return j;
   }
   if (const Node* conv = FindNode(graph, Op::kCausalConvSilu); conv != nullptr) {
     j.Set("conv_kernel", conv->taps);
@@ -243,12 +262,12 @@ void AppendText(const Json& object, const std::string& indent, bool bytes, std::
 
 Status Run(const InspectCommand& c) {
   std::error_code error;
-  const bool folder = std::filesystem::is_directory(c.path, error);
-  if (!folder && !std::filesystem::exists(c.path, error)) {
+  const bool model = IsModel(c.path);
+  if (!std::filesystem::exists(c.path, error)) {
     return NotFound(fmt::format("{}: there is no such model folder or file", c.path));
   }
-  OCTET_ASSIGN(const Subject s, folder ? OpenFolder(c.path) : OpenFile(c.path));
-  if (c.graph && !folder) {
+  OCTET_ASSIGN(const Subject s, model ? OpenModel(c.path) : OpenFile(c.path));
+  if (c.graph && !model) {
     return InvalidArgument(fmt::format("{}: --graph needs a model folder", c.path));
   }
   Json j = Describe(c.path, s);

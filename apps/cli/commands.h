@@ -22,6 +22,7 @@ Status Run(const SensitivityCommand& c);
 Status Run(const ReproduceCommand& c);
 Status Run(const S4dEvaluateCommand& c);
 Status Run(const S4dTrainCommand& c);
+Status Run(const S4dSensitivityCommand& c);
 
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_COMMANDS_H_

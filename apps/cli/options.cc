@@ -312,7 +312,7 @@ class Parser {
     InspectCommand& i = inspect_;
     CLI::App* c =
         AddCommand("inspect", "what a model folder or a .safetensors file holds", &i.json);
-    Model(c, "PATH", "model folder or .safetensors file", &i.path);
+    Model(c, "PATH", "model folder, .safetensors file, or .pth checkpoint of an S4D", &i.path);
     c->add_flag("--graph", i.graph, "print every operation");
   }
 
@@ -436,7 +436,7 @@ class Parser {
     c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
   }
 
-  static void Images(CLI::App* c, ImageFlags* i) {
+  static void Images(CLI::App* c, bool train, ImageFlags* i) {
     CLI::Option* mnist = c->add_option("--mnist", i->mnist,
                                        "folder of idx files, plain or .gz, such as "
                                        "t10k-images-idx3-ubyte.gz")
@@ -445,7 +445,8 @@ class Parser {
                                        "file of CIFAR-10's binary version, such as test_batch.bin")
                              ->type_name("FILE")
                              ->excludes(mnist);
-    c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
+    if (train)
+      c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
     Channels(c, "--mean",
              "of pixels / 255; default: the model's, else 0 of mnist, CIFAR-10's own of cifar10",
              &i->mean);
@@ -461,9 +462,31 @@ class Parser {
     CLI::App* c = group->add_subcommand("evaluate", "accuracy on labelled images, pixel by pixel");
     c->add_flag("--json", e.json, "print one JSON object");
     Model(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
-    Images(c, &e.images);
+    Images(c, true, &e.images);
     Threads(c, &e.threads);
     S4dTrain(group);
+    S4dSensitivity(group);
+  }
+
+  void S4dSensitivity(CLI::App* group) {
+    S4dSensitivityCommand& s = s4d_sensitivity_;
+    CLI::App* c = group->add_subcommand(
+        "sensitivity", "accuracy when one part alone is quantized: the paper's parts and Octet's");
+    c->add_flag("--json", s.json, "print one JSON object");
+    Model(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &s.model);
+    Images(c, false, &s.images);
+    Count(c, "--calibrate", "images for static ranges: mnist's first training ones, else the last",
+          &s.calibrate, 1, 1 << 24);
+    c->add_option("--bits", s.bits, "widths")
+        ->delimiter(',')
+        ->check(Between<int64_t>(2, 16))
+        ->allow_extra_args(false)
+        ->capture_default_str()
+        ->type_name("N,N");
+    c->add_option("--output", s.output, "write the JSON object to this file")
+        ->type_name("FILE.json");
+    c->add_option("--html", s.html, "write plots to this file")->type_name("FILE.html");
+    Threads(c, &s.threads);
   }
 
   void S4dTrain(CLI::App* group) {
@@ -495,11 +518,10 @@ class Parser {
     Count(c, "--limit", "first images only; 0: all", &t.limit, 0);
     Seed(c, &t.seed);
     c->footer(
-        "\nWrites config.json, model.safetensors with the weights of the epoch that is best\n"
-        "on the images for validation, and last.safetensors. While it runs,\n"
-        "DIR.checkpoint is written after each epoch and every minute; where a run was\n"
-        "killed or interrupted, the same command goes on from there and gives the same\n"
-        "bytes.");
+        "\nWrites config.json, model.safetensors (of the epoch that is best on the images\n"
+        "for validation) and last.safetensors. DIR.checkpoint is written after each epoch\n"
+        "and every minute; where a run was killed or interrupted, the same command goes\n"
+        "on from there and gives the same bytes.");
     Threads(c, &t.threads);
   }
 
@@ -535,6 +557,10 @@ class Parser {
 
   Result<Command> Chosen() {
     const std::string name = Innermost()->get_name();
+    const bool s4d = Innermost()->get_parent()->get_name() == "s4d";
+    if (s4d && name == "evaluate") return Command(s4d_evaluate_);
+    if (s4d && name == "train") return Command(s4d_train_);
+    if (s4d) return Command(s4d_sensitivity_);
     if (name == "quantize") return Command(quantize_);
     if (name == "perplexity") return Command(perplexity_);
     if (name == "drift") return Command(drift_);
@@ -545,8 +571,6 @@ class Parser {
     if (name == "bench") return Command(bench_);
     if (name == "sensitivity") return Command(sensitivity_);
     if (name == "reproduce") return Command(reproduce_);
-    if (name == "evaluate") return Command(s4d_evaluate_);
-    if (name == "train") return Command(s4d_train_);
     return Command(demo_);
   }
 
@@ -564,6 +588,7 @@ class Parser {
   ReproduceCommand reproduce_;
   S4dEvaluateCommand s4d_evaluate_;
   S4dTrainCommand s4d_train_;
+  S4dSensitivityCommand s4d_sensitivity_;
 };
 
 }  // namespace

@@ -155,14 +155,24 @@ struct S4dTrainCommand {
   bool json = false;
 };
 
+struct S4dSensitivityCommand {
+  std::string model;
+  ImageFlags images;
+  int64_t calibrate = 512;
+  std::vector<int64_t> bits = {16, 8, 6, 4, 2};
+  std::string output, html;  // "": do not write
+  int threads = 1;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
 
-using Command =
-    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
-                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
-                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dTrainCommand>;
+using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
+                             CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
+                             BenchCommand, DemoCommand, SensitivityCommand, ReproduceCommand,
+                             S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

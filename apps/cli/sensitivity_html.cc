@@ -6,60 +6,22 @@
 
 #include <fmt/format.h>
 
-#include "apps/cli/term.h"
+#include "apps/cli/html.h"
 
 namespace octet::cli {
 namespace {
 
 constexpr int kCellWidth = 44, kCellHeight = 24, kLeft = 64, kTop = 96;
 
-constexpr const char* kHead = R"(<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>
-:root {{ --page: #ffffff; --ink: #1b1f24; --quiet: #57606a; --heat: #8f2d0e; --number: #000000; --line: #d0d7de; }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --page: #14171b; --ink: #e6e8eb; --quiet: #9aa4af; --heat: #ff9d5c; --number: #ffffff; --line: #3a414a; }}
-}}
-body {{ margin: 1rem auto; max-width: 76rem; padding: 0 1rem; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }}
-h1 {{ font-size: 1.3rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }}
-p {{ margin: .3rem 0; color: var(--quiet); max-width: 44rem; }}
-figure {{ margin: 1rem 0; overflow-x: auto; }}
-text {{ fill: var(--ink); font: 12px system-ui, sans-serif; }}
-.cell {{ fill: var(--heat); stroke: var(--line); stroke-width: .5; }}
-.number {{ fill: var(--number); text-anchor: middle; font-size: 11px; pointer-events: none; }}
-.hot {{ fill: #ffffff; }}
-@media (prefers-color-scheme: dark) {{ .hot, .warm {{ fill: #000000; }} }}
-</style>
-</head>
-<body>
+constexpr const char* kStyle = R"(
+:root { --heat: #8f2d0e; --number: #000000; }
+@media (prefers-color-scheme: dark) { :root { --heat: #ff9d5c; --number: #ffffff; } }
+figure { overflow-x: auto; }
+.cell { fill: var(--heat); stroke: var(--line); stroke-width: .5; }
+.number { fill: var(--number); text-anchor: middle; font-size: 11px; pointer-events: none; }
+.hot { fill: #ffffff; }
+@media (prefers-color-scheme: dark) { .hot, .warm { fill: #000000; } }
 )";
-
-std::string Escaped(const std::string& text) {
-  std::string out;
-  for (const char c : Printable(text)) {
-    switch (c) {
-      case '&':
-        out += "&amp;";
-        break;
-      case '<':
-        out += "&lt;";
-        break;
-      case '>':
-        out += "&gt;";
-        break;
-      case '"':
-        out += "&quot;";
-        break;
-      default:
-        out += c;
-    }
-  }
-  return out;
-}
 
 std::string RowName(int layer) {
   return layer < 0 ? "outside" : fmt::format("block {}", layer);
@@ -173,8 +135,7 @@ std::string SensitivityHtml(const Sensitivity& s, const std::string& model,
     if (std::ranges::find(columns, ColumnOf(i)) == columns.end()) columns.push_back(ColumnOf(i));
   }
   const HeatScale scale(s);
-  std::string html =
-      fmt::format(fmt::runtime(kHead), fmt::arg("title", Escaped("Sensitivity of " + model)));
+  std::string html = HtmlHead("Sensitivity of " + model, kStyle);
   html += fmt::format(
       "<h1>Sensitivity of {}</h1>\n"
       "<p>Mean KL divergence, in nats per token, of the model from itself in float when one part "

@@ -1,0 +1,32 @@
+// The ranges of an S4D classifier's activations and states over calibration sequences.
+#ifndef OCTET_QUANT_S4D_RANGES_H_
+#define OCTET_QUANT_S4D_RANGES_H_
+
+#include <functional>
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/status.h"
+#include "graph/graph.h"
+#include "quant/s4d/affine.h"
+#include "tensor/weights.h"
+
+namespace octet {
+
+// By site, in the finest grain: "frames", "mean" and each "layers.<i>.gelu" by channel;
+// "layers.<i>.u", ".y_ssm" (y without D u) and ".y" by head; "layers.<i>.x" by (head, mode), [H,
+// N], over real and imaginary parts.
+using S4dRanges = std::map<std::string, std::vector<SeenRange>, std::less<>>;
+
+// The frames [T, width] of sequence i.
+using SequenceSource = std::function<std::vector<float>(int64_t i)>;
+
+// Runs the float model over sequences 0 .. count - 1. Independent of the number of threads.
+Result<S4dRanges> ObserveS4d(const Graph& graph, const WeightMap& weights, int64_t count,
+                             const SequenceSource& sequence, ThreadPool* pool);
+
+}  // namespace octet
+#endif  // OCTET_QUANT_S4D_RANGES_H_

@@ -1,0 +1,141 @@
+#include "quant/s4d/weights.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "exec/s4d_discretize.h"
+#include "quant/s4d/affine.h"
+
+namespace octet {
+namespace {
+
+using Complex = std::complex<double>;
+
+constexpr double kLeastDecay = 1e-6;  // 1 - |A|
+
+// Uniform codes from the smallest to the largest of `values`.
+void QuantizeCoordinate(int bits, std::vector<double>* values) {
+  const auto [low, high] = std::ranges::minmax(*values);
+  const double step = (high - low) / static_cast<double>((int64_t{1} << bits) - 1);
+  if (!(step > 0)) return;
+  for (double& v : *values) {
+    v = low + std::nearbyint((v - low) / step) * step;
+  }
+}
+
+// Groups of [H, N, 2] or [H, N] elements that share a scale.
+int64_t GroupSize(S4dGrain grain, int64_t heads, int64_t per_head, int64_t per_mode) {
+  return grain == S4dGrain::kTensor ? heads * per_head
+         : grain == S4dGrain::kHead ? per_head
+                                    : per_mode;
+}
+
+void QuantizeGroups(const S4dCode& plan, int64_t group, std::vector<float>* values) {
+  if (plan.bits == 0) return;
+  for (size_t begin = 0; begin < values->size(); begin += static_cast<size_t>(group)) {
+    const std::span<float> part = std::span(*values).subspan(begin, static_cast<size_t>(group));
+    SeenRange range;
+    for (const float v : part) {
+      range.Include(v);
+    }
+    const AffineCode code = MakeAffineCode(range, plan.bits, plan.symmetric);
+    std::ranges::transform(part, part.begin(), code);
+  }
+}
+
+// [H, 2, N] as kernels have it to [H, N, 2] as weights have it.
+std::vector<float> Pairs(const std::vector<float>& planes, int64_t modes, float factor) {
+  const auto N = static_cast<size_t>(modes);
+  std::vector<float> pairs(planes.size());
+  for (size_t i = 0; i < planes.size() / 2; ++i) {
+    const size_t re = i / N * 2 * N + i % N;
+    pairs[2 * i] = factor * planes[re];
+    pairs[2 * i + 1] = factor * planes[re + N];
+  }
+  return pairs;
+}
+
+void QuantizeA(const S4dPoles& plan, int64_t heads, int64_t modes, std::vector<float>* pairs) {
+  if (plan.bits == 0) return;
+  if (plan.codec == PoleCodec::kCartesian) {
+    return QuantizeGroups({plan.bits, plan.grain, plan.symmetric},
+                          GroupSize(plan.grain, heads, 2 * modes, 2), pairs);
+  }
+  const auto group = static_cast<size_t>(GroupSize(plan.grain, heads, modes, 1));
+  std::vector<Complex> poles(pairs->size() / 2);
+  for (size_t i = 0; i < poles.size(); ++i) {
+    poles[i] = {(*pairs)[2 * i], (*pairs)[2 * i + 1]};
+  }
+  for (size_t begin = 0; begin < poles.size(); begin += group) {
+    QuantizePoles(plan, std::span(poles).subspan(begin, group));
+  }
+  for (size_t i = 0; i < poles.size(); ++i) {
+    (*pairs)[2 * i] = static_cast<float>(poles[i].real());
+    (*pairs)[2 * i + 1] = static_cast<float>(poles[i].imag());
+  }
+}
+
+Status QuantizeNode(const S4dPlan& plan, const WeightMap& weights, Node* n, WeightMap* result) {
+  std::vector<float> values[6];
+  const std::vector<float>* roles[6];
+  for (size_t i = 0; i < 6; ++i) {
+    if (!n->weights[i].empty()) values[i] = ToF32(*weights.Find(n->weights[i]));
+    roles[i] = &values[i];
+  }
+  OCTET_ASSIGN(const DiscreteS4d discrete, Discretize(*n, roles));
+  const int64_t H = n->width, N = n->s4d.modes;
+  std::vector<float> A = Pairs(discrete.A, N, 1), B = Pairs(discrete.B, N, 1),
+                     C = Pairs(discrete.C, N, 0.5f), D = values[5];
+  QuantizeA(plan.A, H, N, &A);
+  QuantizeGroups(plan.B, GroupSize(plan.B.grain, H, 2 * N, 2), &B);
+  QuantizeGroups(plan.C, GroupSize(plan.C.grain, H, 2 * N, 2), &C);
+  QuantizeGroups(plan.D, H, &D);
+  const std::string name = n->weights[4], d_name = n->weights[5];
+  n->s4d.discretization = Discretization::kNone;
+  n->weights = {"", name + ".A", "", name + ".B", name + ".C", d_name};
+  const auto set = [&](const std::string& key, std::vector<float> v) {
+    result->Set(key, MakeWeight(std::move(v), {H, N, 2}));
+  };
+  set(name + ".A", std::move(A));
+  set(name + ".B", std::move(B));
+  set(name + ".C", std::move(C));
+  result->Set(d_name, MakeWeight(std::move(D), {H}));
+  return {};
+}
+
+}  // namespace
+
+void QuantizePoles(const S4dPoles& plan, std::span<Complex> poles) {
+  std::vector<double> radius, phase;
+  const bool logarithmic = plan.codec == PoleCodec::kLogPolar;
+  for (const Complex& a : poles) {
+    const double r = std::abs(a);
+    radius.push_back(logarithmic ? std::log(std::max(1 - r, kLeastDecay)) : r);
+    phase.push_back(std::arg(a));
+  }
+  QuantizeCoordinate(plan.bits, &radius);
+  QuantizeCoordinate(plan.phase_bits, &phase);
+  for (size_t i = 0; i < poles.size(); ++i) {
+    const double r = logarithmic ? -std::expm1(radius[i]) : radius[i];
+    poles[i] = std::polar(std::max(r, 0.0), phase[i]);
+  }
+}
+
+Result<S4dWeights> QuantizeS4dWeights(const Graph& graph, const WeightMap& weights,
+                                      const S4dPlan& plan) {
+  OCTET_TRY(Check(plan));
+  S4dWeights result{graph, weights};
+  for (Node& n : result.graph.nodes) {
+    if (n.op == Op::kS4d) OCTET_TRY(QuantizeNode(plan, weights, &n, &result.weights));
+    if (n.op != Op::kLinear || plan.linears.bits == 0) continue;
+    const Weight& w = *weights.Find(n.weights[0]);
+    std::vector<float> values = ToF32(w);
+    const int64_t group = plan.linears.grain == S4dGrain::kTensor ? w.count() : w.columns();
+    QuantizeGroups(plan.linears, group, &values);
+    result.weights.Set(n.weights[0], MakeWeight(std::move(values), w.shape));
+  }
+  return result;
+}
+
+}  // namespace octet

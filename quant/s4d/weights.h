@@ -1,0 +1,33 @@
+// The weights of an S4D classifier after quantization, as floats.
+#ifndef OCTET_QUANT_S4D_WEIGHTS_H_
+#define OCTET_QUANT_S4D_WEIGHTS_H_
+
+#include <complex>
+#include <span>
+
+#include "base/status.h"
+#include "graph/graph.h"
+#include "quant/s4d/plan.h"
+#include "tensor/weights.h"
+
+namespace octet {
+
+// Replaces the poles of one group by decode(encode(pole)); the group shares its scales. With
+// kLogPolar 1 - |A| is at least 1e-6, also after decoding. A polar coordinate of b bits has 2^b
+// values from its smallest to its largest in the group; phases are in (-pi, pi].
+void QuantizePoles(const S4dPoles& plan, std::span<std::complex<double>> poles);
+
+// A graph with weights that executors run as they are.
+struct S4dWeights {
+  Graph graph;
+  WeightMap weights;
+};
+
+// Discretizes every S4d node and replaces its A, B, C, D and the matrices of linears by
+// decode(encode(value)); `graph` and `weights` are a float model. Nodes become kNone, their weights
+// "<name of C>.A", ".B" and ".C", each [H, N, 2]. kCorrupt as Discretize.
+Result<S4dWeights> QuantizeS4dWeights(const Graph& graph, const WeightMap& weights,
+                                      const S4dPlan& plan);
+
+}  // namespace octet
+#endif  // OCTET_QUANT_S4D_WEIGHTS_H_
