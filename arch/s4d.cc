@@ -40,7 +40,7 @@ constexpr std::pair<const char*, GeluForm> kGelus[] = {{"exact", GeluForm::kExac
 
 // The tensors without the prefix under which a training script nests them, and matrices for
 // convolutions of width 1, which they are.
-WeightMap PlainNames(const WeightMap& weights) {
+Result<WeightMap> PlainNames(const WeightMap& weights) {
   constexpr std::string_view kPrefix = "model.";
   WeightMap plain;
   for (const auto& [name, weight] : weights.all()) {
@@ -49,7 +49,12 @@ WeightMap PlainNames(const WeightMap& weights) {
     if (name.ends_with(".output_linear.0.weight") && w.shape.size() == 3 && w.shape[2] == 1) {
       w.shape.pop_back();
     }
-    plain.Set(nested ? name.substr(kPrefix.size()) : name, std::move(w));
+    std::string bare = nested ? name.substr(kPrefix.size()) : name;
+    if (plain.Find(bare) != nullptr) {
+      return Corrupt(
+          fmt::format("tensor {} is there with and without the prefix {}", bare, kPrefix));
+    }
+    plain.Set(std::move(bare), std::move(w));
   }
   return plain;
 }
@@ -110,7 +115,7 @@ bool IsS4d(const Json& config) {
 }
 
 Result<Architecture> BuildS4d(const Json& config, const WeightMap& weights) {
-  const WeightMap named = PlainNames(weights);
+  OCTET_ASSIGN(const WeightMap named, PlainNames(weights));
   OCTET_ASSIGN(S4dConfig c, ReadConfig(config, named.Find("norms.0.weight") != nullptr));
   OCTET_TRY(InferSizes(named, &c));
   TensorCheck check(named);

@@ -103,6 +103,7 @@ TEST(S4d, TensorsAreChecked) {
   EXPECT_THAT(with("s4_layers.0.kernel.C", {6, 2}), HasSubstr("s4_layers.0.kernel.C"));
   EXPECT_THAT(with("encoder.weight", {6}), HasSubstr("encoder.weight"));
   EXPECT_THAT(with("extra", {1}), HasSubstr("extra"));
+  EXPECT_THAT(with("model.encoder.bias", {6}), HasSubstr("encoder.bias is there with and without"));
 }
 
 }  // namespace

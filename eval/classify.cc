@@ -15,21 +15,8 @@ namespace {
 
 constexpr int64_t kImagesPerTask = 32;
 
-Status CheckScale(const PixelScale& scale, int64_t channels) {
-  if (std::ssize(scale.mean) != channels || std::ssize(scale.std) != channels) {
-    return InvalidArgument(
-        fmt::format("the images have {} channels, but there are {} means and {} deviations",
-                    channels, scale.mean.size(), scale.std.size()));
-  }
-  const auto is_finite = [](float v) { return std::isfinite(v); };
-  if (!std::ranges::all_of(scale.mean, is_finite) || !std::ranges::all_of(scale.std, is_finite) ||
-      std::ranges::any_of(scale.std, [](float v) { return v <= 0; })) {
-    return InvalidArgument("means must be finite, deviations positive");
-  }
-  return {};
-}
-
 Status CheckFits(const Graph& graph, const LabeledImages& images) {
+  if (images.count < 1) return InvalidArgument("there is no image");
   const Node& input = graph.nodes[0];
   if (input.op != Op::kFrames) return InvalidArgument("the model reads tokens, not frames");
   if (input.width != images.channels) {
@@ -75,8 +62,12 @@ Result<ClassifyReport> Classify(const Graph& graph, const Classifier& classifier
   OCTET_TRY(ForEachWindow(CeilDiv(report.images, kImagesPerTask), options.threads, "classifying",
                           progress, run));
   for (size_t i = 0; i < count; ++i) {
-    report.correct += report.predictions[i] == images.labels[i];
     const std::span<const float> row = std::span(report.logits).subspan(i * classes, classes);
+    if (!std::ranges::all_of(row, [](float v) { return std::isfinite(v); })) {
+      report.predictions[i] = -1;
+      ++report.not_finite;
+    }
+    report.correct += report.predictions[i] == images.labels[i];
     report.loss += NegativeLogLikelihood(row, images.labels[i]) / static_cast<double>(count);
   }
   return report;

@@ -26,8 +26,9 @@ using Classifier = std::function<Result<std::vector<float>>(std::span<const floa
 
 struct ClassifyReport {
   int64_t images = 0, correct = 0;
-  double loss = 0;                   // mean cross entropy, nats
-  std::vector<int32_t> predictions;  // by image; the first of equal logits
+  int64_t not_finite = 0;            // images with a logit that is not; they count as wrong
+  double loss = 0;                   // mean cross entropy, nats; not finite with such an image
+  std::vector<int32_t> predictions;  // by image; the first of equal logits; -1: not finite
   std::vector<float> logits;         // [images, classes]
   double accuracy() const { return static_cast<double>(correct) / static_cast<double>(images); }
   double standard_error() const;  // of the accuracy, binomial
@@ -46,7 +47,8 @@ Result<ClassifyReport> Classify(const Graph& graph, const Classifier& classifier
                                 const LabeledImages& images, const ClassifyOptions& options,
                                 const Progress& progress);
 
-// Mean KL(reference || candidate) over the images of both reports, nats.
+// Mean KL(reference || candidate) over the images of both reports, nats; not finite where logits
+// are not.
 double MeanKl(const ClassifyReport& reference, const ClassifyReport& candidate);
 
 }  // namespace octet

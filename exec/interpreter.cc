@@ -402,7 +402,7 @@ ValueId Interpreter::Tail() const {
 
 Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residual, Tap* tap) const {
   const int64_t T = static_cast<int64_t>(residual.size()) / StreamWidth(graph_);
-  State none;  // nothing outside the blocks remembers
+  State none(graph_);  // of the blocks, which do not run
   std::vector<float> rows;
   OCTET_TRY(RunNodes(Tail(), graph_.logits, residual, T, &none, tap, &rows));
   return rows;
@@ -411,7 +411,7 @@ Result<std::vector<float>> Interpreter::FinalNorm(std::span<const float> residua
 Status Interpreter::Logits(std::span<const float> residual, Tap* tap,
                            std::vector<float>* logits) const {
   const int64_t T = static_cast<int64_t>(residual.size()) / StreamWidth(graph_);
-  State none;
+  State none(graph_);
   return RunNodes(Tail(), graph_.logits + 1, residual, T, &none, tap, logits);
 }
 

@@ -69,7 +69,8 @@ class Interpreter {
   Status RunLayer(int layer, std::vector<float>* residual, State* state, Tap* tap) const;
   // The head's input [T, d_model], as the final norm leaves it.
   Result<std::vector<float>> FinalNorm(std::span<const float> residual, Tap* tap) const;
-  // Final norm and head: logits [T, vocab_rows].
+  // Final norm and head: logits [T, vocab_rows]. With a Mean, both take the residual stream of a
+  // whole sequence.
   Status Logits(std::span<const float> residual, Tap* tap, std::vector<float>* logits) const;
   // All of it for the next `tokens` of a stream.
   Status Run(std::span<const TokenId> tokens, State* state, Tap* tap,

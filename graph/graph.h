@@ -152,10 +152,12 @@ bool ChunkSizeIsCalibrated(const Graph& graph);
 
 // Checks what executors rely on: the embedding or the frames are first, the logits last, inputs
 // precede their node and cross no block's border but as the residual stream, widths and numbers of
-// weights agree, sites are unique, an Ssd's attributes are consistent, an int8 Ssd has all its
-// encodings with the right number of scales and exact sums, codes other than int8 lie at node sites
-// and x_scaled and have their zeros, no encoding lies where nothing would use it, the state's
-// format exists and has its static scales, or none. kInvalidArgument naming the site otherwise.
+// weights agree, sites are unique, the attributes of an Ssd, a SelectiveScan and an S4d are
+// consistent, an S4d has the weights of its discretization, a Mean is the only one, reads the last
+// block and stands in a graph of frames, an int8 Ssd has all its encodings with the right number of
+// scales and exact sums, codes other than int8 lie at node sites and x_scaled and have their zeros,
+// no encoding lies where nothing would use it, the state's format exists and has its static scales,
+// or none. kInvalidArgument naming the site otherwise.
 Status Verify(const Graph& graph);
 
 // One line per node, for `octet inspect --graph` and tests.

@@ -355,6 +355,10 @@ std::vector<Malformed> MalformedS4d() {
        }},
       {"mean of the input of a block", "layers.1.gelu", "the only mean",
        [](Graph* g) { At(g, "layers.1.gelu").op = Op::kMean; }},
+      {"frames encoded", "frames", "stays in float",
+       [](Graph* g) { Encode(g, "frames", 0, ScaleSource::kPerToken); }},
+      {"mean encoded", "mean", "stays in float",
+       [](Graph* g) { Encode(g, "mean", 0, ScaleSource::kPerToken); }},
       {"two means", "logits", "the only mean",
        [](Graph* g) {
          Node& n = At(g, "logits");

@@ -256,7 +256,9 @@ Status VerifyCodec(const Node& n, const Encoding& e) {
 
 Status VerifyEncodingAt(const Graph& graph, const Node& n, const Encoding& e) {
   if (!e.quantized()) return {};
-  if (n.op == Op::kEmbedding || n.site == graph.nodes.back().site) {
+  // A Mean is read at its last token alone, so nothing moves its codes.
+  const bool in_float = n.op == Op::kEmbedding || n.op == Op::kFrames || n.op == Op::kMean;
+  if (in_float || n.site == graph.nodes.back().site) {
     return Bad(n, "is encoded, but stays in float");
   }
   if (e.dtype != DType::kI8 || e.source == ScaleSource::kPerChunk) {

@@ -16,12 +16,19 @@ struct LabeledImages {
   std::vector<uint8_t> labels;  // [count]
 };
 
+// Images [first, first + count) of the set, which has them.
+LabeledImages Slice(const LabeledImages& images, int64_t first, int64_t count);
+
 // How a pixel becomes a frame: (value / 255 - mean) / std, by channel.
 struct PixelScale {
   std::vector<float> mean, std;
 };
 
-// The frames [rows * cols, channels] of image i, in row order.
+// kInvalidArgument unless there is a finite mean and a finite, positive deviation for each channel.
+Status CheckScale(const PixelScale& scale, int64_t channels);
+
+// The frames [rows * cols, channels] of image i, in row order, under a scale that CheckScale
+// accepts.
 std::vector<float> FramesOf(const LabeledImages& images, int64_t i, const PixelScale& scale);
 
 // kCorrupt, naming the index and the value, for the first label that is not below `classes`.

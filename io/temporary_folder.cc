@@ -46,6 +46,22 @@ void Remove(const std::string& path, Owned owned) {
   }
 }
 
+Status CheckEmptyFolder(const std::string& path) {
+  std::error_code error;
+  if (!fs::is_directory(path, error)) {
+    return IoError(path + ": " + std::strerror(error ? error.value() : ENOTDIR));
+  }
+  const bool empty = fs::is_empty(path, error);
+  if (error) return IoError(path + ": " + error.message());
+  return empty ? Status() : IoError(path + ": " + std::strerror(ENOTEMPTY));
+}
+
+// Registers a path once: two owners would both remove it. Under the lock.
+Status Register(const std::string& path, Owned owned) {
+  if (Live().paths.emplace(path, owned).second) return {};
+  return IoError(path + ": is in use by this process already");
+}
+
 }  // namespace
 
 Result<TemporaryFolder> TemporaryFolder::Create(const std::string& stem) {
@@ -62,22 +78,20 @@ Result<TemporaryFolder> TemporaryFolder::Create(const std::string& stem) {
 
 Result<TemporaryFolder> TemporaryFolder::CreateAt(const std::string& path) {
   const std::lock_guard lock(Live().mutex);
-  std::error_code error;
-  const bool made = mkdir(path.c_str(), 0777) == 0;
-  if (!made && (errno != EEXIST || !fs::is_empty(path, error))) {
-    return IoError(path + ": " + std::strerror(errno));
+  if (mkdir(path.c_str(), 0777) == 0) {
+    OCTET_TRY(Register(path, Owned::kFolder));
+    return TemporaryFolder(path);
   }
-  Live().paths.emplace(path, made ? Owned::kFolder : Owned::kContent);
+  if (errno != EEXIST) return IoError(path + ": " + std::strerror(errno));
+  OCTET_TRY(CheckEmptyFolder(path));
+  OCTET_TRY(Register(path, Owned::kContent));
   return TemporaryFolder(path);
 }
 
 Result<TemporaryFolder> TemporaryFolder::Adopt(const std::string& path) {
   const std::lock_guard lock(Live().mutex);
-  std::error_code error;
-  if (!fs::is_empty(path, error)) {
-    return IoError(path + ": " + (error ? error.message() : std::strerror(ENOTEMPTY)));
-  }
-  Live().paths.emplace(path, Owned::kFolder);
+  OCTET_TRY(CheckEmptyFolder(path));
+  OCTET_TRY(Register(path, Owned::kFolder));
   return TemporaryFolder(path);
 }
 
@@ -97,8 +111,9 @@ TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept
 TemporaryFolder::~TemporaryFolder() {
   if (path_.empty()) return;
   const std::lock_guard lock(Live().mutex);
-  const auto entry = Live().paths.extract(path_);
-  Remove(path_, entry.mapped());
+  if (const auto entry = Live().paths.extract(path_); !entry.empty()) {
+    Remove(path_, entry.mapped());
+  }
 }
 
 Status TemporaryFolder::RenameTo(const std::string& target) {

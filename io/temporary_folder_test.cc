@@ -62,6 +62,14 @@ TEST(TemporaryFolder, TakesOverOnlyEmptyFolders) {
   EXPECT_TRUE(std::filesystem::is_empty(scratch.At("empty")));
   EXPECT_TRUE(TemporaryFolder::Adopt(scratch.At("empty")).ok());
   EXPECT_THAT(scratch.List(), IsEmpty());
+  const auto first = TemporaryFolder::CreateAt(scratch.At("shared"));
+  EXPECT_TRUE(first.ok());
+  EXPECT_THAT(TemporaryFolder::Adopt(scratch.At("shared")).status().message(), HasSubstr("in use"));
+  scratch.Write("nothing", "");
+  EXPECT_EQ(TemporaryFolder::CreateAt(scratch.At("nothing")).status().code(), Code::kIo);
+  EXPECT_EQ(TemporaryFolder::Adopt(scratch.At("nothing")).status().code(), Code::kIo);
+  EXPECT_THAT(scratch.List(), ElementsAre("nothing", "shared"));
+  std::filesystem::remove(scratch.At("nothing"));
   scratch.Write("file", "x");
   const std::string above = std::filesystem::path(scratch.At("file")).parent_path().string();
   for (const std::string& used : {above, scratch.At("file"), scratch.At("none/x")}) {
@@ -70,7 +78,7 @@ TEST(TemporaryFolder, TakesOverOnlyEmptyFolders) {
   }
   EXPECT_THAT(TemporaryFolder::Create(scratch.At("none/x")).status().message(),
               HasSubstr("none/x: No such"));
-  EXPECT_THAT(scratch.List(), ElementsAre("file"));
+  EXPECT_THAT(scratch.List(), ElementsAre("file", "shared"));
 }
 
 // Until the process ends: files keep appearing while the folder is removed.

@@ -1,6 +1,7 @@
 // Contracts of `octet s4d` as a program, and of S4D models given to commands for text.
 #include <gmock/gmock.h>
 
+#include "io/make_idx.h"
 #include "tests/cli_program.h"
 
 namespace octet {
@@ -12,23 +13,20 @@ constexpr const char* kModel = "tests/golden/s4d_post/model.pth";
 
 class CliS4dTest : public CliTest {
  protected:
-  // A folder with a test split of `count` images, all zero, and their labels.
+  // A folder with both splits of `count` images, pixels counting up, and their labels.
   std::string MakeMnist(int count, uint8_t label) {
     const std::string folder = PathOf("mnist");
     std::filesystem::create_directory(folder);
-    const auto write = [&](const char* name, uint8_t kind, std::vector<uint32_t> sizes,
-                           size_t bytes, uint8_t value) {
-      std::string file = {0, 0, 8, static_cast<char>(kind)};
-      for (const uint32_t s : sizes) {
-        for (int shift = 24; shift >= 0; shift -= 8) {
-          file += static_cast<char>(s >> shift & 255);
-        }
-      }
-      WriteAll(folder + "/" + name, file + std::string(bytes, static_cast<char>(value)));
-    };
     const auto n = static_cast<uint32_t>(count);
-    write("t10k-images-idx3-ubyte", 3, {n, 4, 4}, 16 * n, 0);
-    write("t10k-labels-idx1-ubyte", 1, {n}, n, label);
+    std::string pixels(16 * n, '\0');
+    for (size_t i = 0; i < pixels.size(); ++i) {
+      pixels[i] = static_cast<char>(7 * i);
+    }
+    for (const std::string split : {"t10k", "train"}) {
+      WriteAll(folder + "/" + split + "-images-idx3-ubyte", MakeIdx(kIdxImages, {n, 4, 4}, pixels));
+      WriteAll(folder + "/" + split + "-labels-idx1-ubyte",
+               MakeIdx(kIdxLabels, {n}, std::string(n, static_cast<char>(label))));
+    }
     return folder;
   }
 };
@@ -43,6 +41,54 @@ TEST_F(CliS4dTest, Evaluate) {
   EXPECT_EQ(json.Find("images")->AsInt(), 2);
   EXPECT_EQ(*json.Find("accuracy")->AsNumber() * 2,
             static_cast<double>(json.Find("correct")->AsInt()));
+}
+
+TEST_F(CliS4dTest, Sensitivity) {
+  const std::string mnist = MakeMnist(6, 3);
+  const std::vector<std::string> args = {
+      "s4d",    "sensitivity", kModel,           "--mnist",  mnist,
+      "--bits", "12,3",        "--limit",        "4",        "--calibrate",
+      "2",      "--html",      PathOf("s.html"), "--output", PathOf("s.json")};
+  const Json json = OctetJson(args);
+  EXPECT_EQ(json.Find("schema")->AsString(), "octet.s4d.sensitivity/1");
+  EXPECT_EQ(json.Find("images")->AsInt(), 4);
+  EXPECT_EQ(json.Find("calibration_images")->AsInt(), 2);
+  const auto& cells = json.Find("cells")->AsArray();
+  ASSERT_EQ(cells.size() % 2, 0u);
+  double fine = 0, coarse = 0;
+  for (size_t i = 0; i < cells.size(); ++i) {
+    EXPECT_EQ(cells[i].Find("bits")->AsInt(), i % 2 == 0 ? 12 : 3);
+    (i % 2 == 0 ? fine : coarse) += *cells[i].Find("kl_mean")->AsNumber();
+  }
+  EXPECT_LT(fine, coarse / 10);
+  EXPECT_EQ(ReadAll(PathOf("s.json")), json.Dump(2) + "\n");
+  const std::string html = ReadAll(PathOf("s.html"));
+  EXPECT_THAT(html, HasSubstr("aria-label=\"x, static: accuracy over bits\""));
+  EXPECT_THAT(html, testing::EndsWith("</html>\n"));
+  const Outcome text = Octet({"s4d", "sensitivity", kModel, "--mnist", mnist, "--bits", "4"});
+  EXPECT_THAT(text.out, HasSubstr("everything, per tensor"));
+}
+
+TEST_F(CliS4dTest, SensitivityOnPhotographs) {
+  std::string records;
+  for (int i = 0; i < 5; ++i) {
+    records += static_cast<char>(i) + std::string(3072, static_cast<char>(40 * i));
+  }
+  WriteAll(PathOf("photographs.bin"), records);
+  const std::string model = "tests/golden/s4d_pre";
+  std::vector<std::string> args = {
+      "s4d",    "sensitivity", model,         "--cifar10", PathOf("photographs.bin"),
+      "--bits", "8",           "--calibrate", "2"};
+  EXPECT_EQ(OctetJson(args).Find("images")->AsInt(), 3);
+  args.back() = "5";
+  const Outcome few = Octet(args);
+  EXPECT_EQ(few.exit_code, 2);
+  EXPECT_THAT(few.err, HasSubstr("5 images, not more than the 5"));
+  args.back() = "2";
+  args.insert(args.end(), {"--mean", "0.5"});
+  const Outcome one = Octet(args);
+  EXPECT_EQ(one.exit_code, 2) << one.err;
+  EXPECT_THAT(one.err, HasSubstr("3 channels"));
 }
 
 TEST_F(CliS4dTest, Errors) {

@@ -166,6 +166,10 @@ std::string DataFolder() {
   return given != nullptr ? given : "../shared/data";
 }
 
+bool HasCheckpoint(const std::string& name) {
+  return std::filesystem::exists(DataFolder() + "/weights/" + name);
+}
+
 // The first images of a test set through a trained checkpoint.
 void ExpectTrained(const std::string& checkpoint, const LabeledImages& images,
                    const PixelScale& scale, const char* name) {
@@ -185,19 +189,19 @@ void ExpectTrained(const std::string& checkpoint, const LabeledImages& images,
 
 TEST(S4dTrained, DigitsEqualTorch) {
   const Result<LabeledImages> digits = ReadMnist(DataFolder() + "/mnist", MnistSplit::kTest);
-  if (!digits.ok()) GTEST_SKIP() << "needs MNIST and a checkpoint: " << digits.status().message();
+  if (!digits.ok()) GTEST_SKIP() << "needs MNIST: " << digits.status().message();
+  if (!HasCheckpoint("s4d_mnist.pth")) GTEST_SKIP() << "needs weights/s4d_mnist.pth";
   ExpectTrained("s4d_mnist.pth", *digits, {{0}, {1}}, "mnist");
   const auto model = Load(DataFolder() + "/weights/s4d_mnist.pth");
   const ClassifyReport report =
       *Classify(model, *digits, {{{0}, {1}}, /*limit=*/500, /*threads=*/2}, {});
-  EXPECT_EQ(report.correct, 494);
+  EXPECT_NEAR(report.correct, 494, 1);  // 98.8 %; other instruction sets round otherwise
 }
 
 TEST(S4dTrained, PhotographsEqualTorch) {
   const Result<LabeledImages> photographs = ReadCifar10(DataFolder() + "/cifar10/test_1000.bin");
-  if (!photographs.ok()) {
-    GTEST_SKIP() << "needs CIFAR-10 and a checkpoint: " << photographs.status().message();
-  }
+  if (!photographs.ok()) GTEST_SKIP() << "needs CIFAR-10: " << photographs.status().message();
+  if (!HasCheckpoint("s4d_cifar10.pth")) GTEST_SKIP() << "needs weights/s4d_cifar10.pth";
   ExpectTrained("s4d_cifar10.pth", *photographs,
                 {{0.4914f, 0.4822f, 0.4465f}, {0.2023f, 0.1994f, 0.2010f}}, "cifar10");
 }

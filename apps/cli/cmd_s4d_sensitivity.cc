@@ -25,26 +25,21 @@ Result<Split> LoadSplit(const S4dSensitivityCommand& c) {
     OCTET_ASSIGN(split.calibration, ReadMnist(c.images.mnist, MnistSplit::kTrain));
     return split;
   }
-  LabeledImages& images = split.measured;
+  const LabeledImages images = std::move(split.measured);
   const int64_t kept = images.count - c.calibrate;
   if (kept < 1) {
     return InvalidArgument(fmt::format("{}: has {} images, not more than the {} that calibrate",
                                        c.images.cifar10, images.count, c.calibrate));
   }
-  split.calibration = images;
-  const int64_t size = images.rows * images.cols * images.channels;
-  split.calibration.count = c.calibrate;
-  split.calibration.pixels.erase(split.calibration.pixels.begin(),
-                                 split.calibration.pixels.begin() + kept * size);
-  images.count = kept;
-  images.pixels.resize(static_cast<size_t>(kept * size));
-  images.labels.resize(static_cast<size_t>(kept));
+  split.measured = Slice(images, 0, kept);
+  split.calibration = Slice(images, kept, c.calibrate);
   return split;
 }
 
 Result<S4dSensitivity> Measure(const S4dSensitivityCommand& c, const FloatCheckpoint& model,
                                const Split& split, const Progress& progress) {
   OCTET_ASSIGN(const PixelScale scale, ScaleOf(c.model, c.images));
+  OCTET_TRY(CheckScale(scale, split.calibration.channels));
   ThreadPool pool(c.threads);
   const auto sequence = [&](int64_t i) { return FramesOf(split.calibration, i, scale); };
   const int64_t count = std::min(c.calibrate, split.calibration.count);
@@ -113,9 +108,9 @@ std::string ToText(const S4dSensitivity& s) {
     table.Add(line);
   }
   return fmt::format(
-      "{}\nAccuracy in % on {}; float: {:.1f}. The upper rows are those of arXiv:2506.12480,\n"
-      "figure 2: static, per head and asymmetric unless they say otherwise. The lower ones are\n"
-      "Octet's: one rounding a step, symmetric.\n",
+      "{}\nAccuracy in % on {}; float: {:.1f}. Upper rows: what arXiv:2506.12480 quantizes in\n"
+      "figure 2, static, per head and asymmetric unless the name says otherwise, with the GELU of\n"
+      "the model. Lower rows: Octet's forms; the states there are symmetric and rounded once.\n",
       table.Text(), FormatNumber(s.images, "image"), 100 * s.accuracy);
 }
 

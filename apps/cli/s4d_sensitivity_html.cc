@@ -97,7 +97,8 @@ std::string S4dSensitivityHtml(const S4dSensitivity& s, const std::string& model
              "<p>Accuracy in % on {} images when one part alone is quantized, over its bits; "
              "dashed: "
              "in float, {:.1f} %.</p>\n"
-             "<h2>As in arXiv:2506.12480, figure 2</h2>\n{}<h2>Octet's forms</h2>\n{}<h2>All "
+             "<h2>What arXiv:2506.12480 quantizes in figure 2</h2>\n{}<h2>Octet's "
+             "forms</h2>\n{}<h2>All "
              "numbers</h2>\n{}</body>\n</html>\n",
              Escaped(model), s.images, 100 * s.accuracy, Plots(s, true), Plots(s, false),
              TableOf(s));

@@ -17,9 +17,11 @@ Status Check(const S4dPlan& plan) {
   const bool polar = plan.A.codec != PoleCodec::kCartesian;
   OCTET_TRY(CheckBits("A", plan.A.bits, polar ? 1 : 2));
   OCTET_TRY(CheckBits("phase of A", plan.A.phase_bits, 1));
-  if (polar != (plan.A.phase_bits != 0) && plan.A.bits != 0) {
-    return InvalidArgument("A: polar coordinates need bits for the phase, others have none");
+  const bool phase = plan.A.phase_bits != 0;
+  if (phase != (polar && plan.A.bits != 0)) {
+    return InvalidArgument("A: polar coordinates need bits for radius and phase, others have none");
   }
+  if (polar && plan.A.symmetric) return InvalidArgument("A: polar codes are not symmetric");
   OCTET_TRY(CheckBits("B", plan.B.bits, 2));
   OCTET_TRY(CheckBits("C", plan.C.bits, 2));
   OCTET_TRY(CheckBits("D", plan.D.bits, 2));

@@ -14,15 +14,17 @@ class RangeTap : public Tap {
   explicit RangeTap(S4dRanges* ranges) : ranges_(*ranges) {}
 
   void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
-    if (site != "frames" && site != "mean" && !site.ends_with(".gelu")) return;
-    Include(std::string(site), values, rows, cols);
+    if (!FeedsLinear(site)) return;
+    // Only the last mean is read.
+    const int64_t first = site == "mean" ? rows - 1 : 0;
+    Include(std::string(site), values + first * cols, rows - first, cols);
   }
 
   bool RunS4d(const Node& n, const DiscreteS4d& s, std::span<const float> D,
               std::span<const float> u, std::span<float> y) override {
     const auto H = n.width, N = n.s4d.modes;
     const int64_t T = std::ssize(u) / H;
-    const auto named = [&](const char* what) { return fmt::format("layers.{}.{}", n.layer, what); };
+    const auto named = [&](const char* what) { return S4dRangeSite(n.layer, what); };
     std::vector<SeenRange>& x_ranges = ranges_[named("x")];
     x_ranges.resize(static_cast<size_t>(H * N));
     std::vector<float> y_ssm(y.size()), re(static_cast<size_t>(N)), im(re.size());
@@ -77,6 +79,14 @@ void Merge(const S4dRanges& from, S4dRanges* to) {
 }
 
 }  // namespace
+
+bool FeedsLinear(std::string_view site) {
+  return site == "frames" || site == "mean" || site.ends_with(".gelu");
+}
+
+std::string S4dRangeSite(int layer, std::string_view what) {
+  return fmt::format("layers.{}.{}", layer, what);
+}
 
 Result<S4dRanges> ObserveS4d(const Graph& graph, const WeightMap& weights, int64_t count,
                              const SequenceSource& sequence, ThreadPool* pool) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/parallel.h"
@@ -16,10 +17,15 @@
 
 namespace octet {
 
-// By site, in the finest grain: "frames", "mean" and each "layers.<i>.gelu" by channel;
-// "layers.<i>.u", ".y_ssm" (y without D u) and ".y" by head; "layers.<i>.x" by (head, mode), [H,
-// N], over real and imaginary parts.
+// By site, in the finest grain: "frames", "mean" (after the last frame) and each "layers.<i>.gelu"
+// by channel; "layers.<i>.u", ".y_ssm" (y without D u) and ".y" by head; "layers.<i>.x" by (head,
+// mode), [H, N], over real and imaginary parts.
 using S4dRanges = std::map<std::string, std::vector<SeenRange>, std::less<>>;
+
+// Whether the site is the input of a linear: "frames", "mean" or a "layers.<i>.gelu".
+bool FeedsLinear(std::string_view site);
+// "layers.<layer>.<what>", with u, y_ssm, y or x.
+std::string S4dRangeSite(int layer, std::string_view what);
 
 // The frames [T, width] of sequence i.
 using SequenceSource = std::function<std::vector<float>(int64_t i)>;

@@ -9,13 +9,17 @@ S4dPlan OnlyState(const S4dStatePlan& x) {
   return p;
 }
 
-// As the paper's code quantizes it: three roundings a step.
+// As the paper's code has it: three roundings a step, parts cut off at +-50. 0 bits: only that.
 S4dStatePlan PublishedState(int bits) {
   S4dStatePlan x;
   x.code = {bits, S4dGrain::kHead, false};
   x.published = true;
   x.limit = 50;
   return x;
+}
+
+S4dPlan PublishedFloat() {
+  return OnlyState(PublishedState(0));
 }
 
 S4dStatePlan OwnState(int bits, S4dGrain grain, StateRounding rounding) {
@@ -37,14 +41,15 @@ S4dPlan Everything(int bits, S4dGrain grain, bool symmetric) {
 }
 
 S4dPlan Poles(PoleCodec codec, int bits) {
-  S4dPlan p;
+  S4dPlan p = PublishedFloat();
   p.A.codec = codec;
   p.A.bits = codec == PoleCodec::kCartesian ? bits : 4;
   p.A.phase_bits = codec == PoleCodec::kCartesian ? 0 : bits;
   return p;
 }
 
-// All bits as in the paper's everything, with what makes the state survive them.
+// Poles as in Octet's form (the radius in 4 bits), matrices with a scale per row and the state as
+// above; all else as in the paper's everything, per head.
 S4dPlan EverythingOwn(int bits) {
   S4dPlan p = Everything(bits, S4dGrain::kHead, false);
   p.A = Poles(PoleCodec::kLogPolar, bits).A;
@@ -57,19 +62,19 @@ constexpr S4dVariant kVariants[] = {
     {"A", true, [](int b) { return Poles(PoleCodec::kCartesian, b); }},
     {"B", true,
      [](int b) {
-       S4dPlan p;
+       S4dPlan p = PublishedFloat();
        p.B.bits = b;
        return p;
      }},
     {"C", true,
      [](int b) {
-       S4dPlan p;
+       S4dPlan p = PublishedFloat();
        p.C.bits = b;
        return p;
      }},
     {"D", true,
      [](int b) {
-       S4dPlan p;
+       S4dPlan p = PublishedFloat();
        p.D.bits = b;
        return p;
      }},
@@ -82,13 +87,13 @@ constexpr S4dVariant kVariants[] = {
      }},
     {"other activations, static", true,
      [](int b) {
-       S4dPlan p;
+       S4dPlan p = PublishedFloat();
        p.activations.bits = b;
        return p;
      }},
     {"other activations, dynamic", true,
      [](int b) {
-       S4dPlan p;
+       S4dPlan p = PublishedFloat();
        p.activations = {b, false, true, false};
        return p;
      }},

@@ -45,14 +45,14 @@ struct LayerCodes {
 // The state of one head, its modes side by side so that loops over them become vectors.
 class HeadState {
  public:
-  HeadState(const S4dStatePlan& plan, const DiscreteS4d& s, int64_t modes, int64_t h,
+  HeadState(const S4dStatePlan& plan, const DiscreteS4d& s, int layer, int64_t modes, int64_t h,
             std::span<const AffineCode> codes)
       : plan_(plan),
         N_(static_cast<size_t>(modes)),
         A_(s.A.data() + static_cast<size_t>(h) * 2 * N_),
         B_(s.B.data() + static_cast<size_t>(h) * 2 * N_),
         C_(s.C.data() + static_cast<size_t>(h) * 2 * N_),
-        key_(NoiseKey(plan.seed, 0)),
+        key_(NoiseKey(plan.seed, layer)),
         head_(h),
         x_(2 * N_),
         decayed_(2 * N_),
@@ -187,8 +187,7 @@ class SimulatingTap : public Tap {
 
   void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
     const S4dActivations& plan = impl_.plan.activations;
-    const bool feeds_linear = site == "frames" || site == "mean" || site.ends_with(".gelu");
-    if (plan.bits == 0 || !feeds_linear) return;
+    if (plan.bits == 0 || !FeedsLinear(site)) return;
     const std::span<float> all(values, static_cast<size_t>(rows * cols));
     // The mean is shown after every frame, but read after the last.
     const std::span<float> read = site == "mean" ? all.last(static_cast<size_t>(cols)) : all;
@@ -204,7 +203,7 @@ class SimulatingTap : public Tap {
     Quantize(codes.u, H, u);
     for (int64_t h = 0; h < H; ++h) {
       const auto first = static_cast<size_t>(h * n.s4d.modes);
-      HeadState state(impl_.plan.x, s, n.s4d.modes, h,
+      HeadState state(impl_.plan.x, s, n.layer, n.s4d.modes, h,
                       std::span(codes.x).subspan(first, static_cast<size_t>(n.s4d.modes)));
       for (int64_t t = 0; t < T; ++t) {
         const auto at = static_cast<size_t>(t * H + h);
@@ -264,7 +263,7 @@ Result<LayerCodes> CodesOfLayer(const S4dPlan& plan, const Node& n, const S4dRan
   const auto H = static_cast<size_t>(n.width);
   LayerCodes codes;
   codes.x.resize(H * static_cast<size_t>(n.s4d.modes));
-  const auto site = [&](const char* what) { return fmt::format("layers.{}.{}", n.layer, what); };
+  const auto site = [&](const char* what) { return S4dRangeSite(n.layer, what); };
   if (plan.activations.bits != 0 && !plan.activations.dynamic) {
     const S4dGrain grain = plan.activations.per_tensor ? S4dGrain::kTensor : S4dGrain::kHead;
     const std::pair<const char*, Codes*> sites[] = {
@@ -297,8 +296,8 @@ Result<S4dSimulation> S4dSimulation::Create(const Graph& graph, const WeightMap&
     if (n.op == Op::kS4d) {
       OCTET_ASSIGN(impl->layers[n.layer], CodesOfLayer(plan, n, ranges));
     }
-    const bool feeds_linear = n.op == Op::kFrames || n.op == Op::kMean || n.op == Op::kGelu;
-    if (!feeds_linear || plan.activations.bits == 0 || plan.activations.dynamic) continue;
+    const bool fixed = plan.activations.bits != 0 && !plan.activations.dynamic;
+    if (!fixed || !FeedsLinear(n.site)) continue;
     OCTET_ASSIGN(const std::vector<SeenRange> seen, Find(ranges, n.site));
     impl->sites[n.site] = CodesOf(seen, seen.size(), S4dGrain::kTensor, plan.activations.bits,
                                   plan.activations.symmetric)

@@ -95,8 +95,16 @@ TEST(QuantizeS4dWeights, GroupsShareScales) {
         EXPECT_LE(own.size(), 4u) << part;
         all.insert(own.begin(), own.end());
       }
-      if (grain != S4dGrain::kTensor) {
+      if (grain == S4dGrain::kHead) {
         EXPECT_GT(all.size(), 4u) << part;
+      }
+      if (grain == S4dGrain::kMode) {  // the ends of a group of two are codes
+        const std::vector<float> want =
+            ToF32(*Quantized({}).weights.Find(fmt::format("s4_layers.1.kernel.C.{}", part)));
+        for (size_t i = 0; i < want.size(); ++i) {
+          const float width = std::fabs(want[i] - want[i ^ 1]);
+          EXPECT_NEAR(values[i], want[i], width / 6 + 1e-6f) << part << i;
+        }
       }
     }
   }
@@ -157,6 +165,11 @@ TEST(CheckPlan, RefusesWhatMeansNothing) {
   EXPECT_THAT(error([](S4dPlan* p) { p->activations.bits = -2; }), HasSubstr("activations"));
   EXPECT_THAT(error([](S4dPlan* p) { p->A = {PoleCodec::kPolar, 4, 0}; }), HasSubstr("phase"));
   EXPECT_THAT(error([](S4dPlan* p) { p->A = {PoleCodec::kCartesian, 4, 4}; }), HasSubstr("phase"));
+  EXPECT_THAT(error([](S4dPlan* p) { p->A = {PoleCodec::kPolar, 0, 8}; }), HasSubstr("phase"));
+  EXPECT_THAT(error([](S4dPlan* p) {
+                p->A = {PoleCodec::kLogPolar, 4, 8, S4dGrain::kHead, true};
+              }),
+              HasSubstr("not symmetric"));
   EXPECT_THAT(error([](S4dPlan* p) { p->linears.grain = S4dGrain::kMode; }), HasSubstr("linears"));
   EXPECT_THAT(error([](S4dPlan* p) {
                 p->x.dynamic = true;
