@@ -396,7 +396,7 @@ class Lowering : private NodeLowering {
 
   // An operation on each token for itself: `base` has all but T, x and y.
   template <class Args>
-  void PerToken(const Args& base, std::shared_ptr<const void> owner = nullptr) {
+  void PerToken(const Args& base, const std::shared_ptr<const void>& owner = nullptr) {
     const ValuePlace x = In(0), y = Place(v_);
     const int64_t width = n_.width;
     const auto choice = Pick(base, &Args::T, kTokenBlock);

@@ -91,12 +91,12 @@ std::vector<double> ImpulseResponse(const DiscreteS4d& s, int64_t modes, int64_t
   };
   std::vector<double> K(static_cast<size_t>(length));
   for (size_t n = 0; n < N; ++n) {
-    const Complex A = at(s.A, n), CB = at(s.C, n) * at(s.B, n);
-    const Complex log_A = std::log(A);
+    const Complex A = at(s.A, n), residue = at(s.C, n) * at(s.B, n);
+    const Complex log_pole = std::log(A);
     for (size_t l = 0; l < K.size(); ++l) {
       // Not by repeated multiplication, whose error grows with l; 0^0 is 1.
-      const Complex power = l == 0 ? Complex(1) : std::exp(log_A * static_cast<double>(l));
-      K[l] += (CB * power).real();
+      const Complex power = l == 0 ? Complex(1) : std::exp(log_pole * static_cast<double>(l));
+      K[l] += (residue * power).real();
     }
   }
   return K;
