@@ -28,11 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 Result<LabeledImages> LoadImages(const S4dTrainCommand& c) {
   OCTET_ASSIGN(LabeledImages images, ReadMnist(c.mnist, MnistSplit::kTrain));
-  if (c.limit > 0 && c.limit < images.count) {
-    images.count = c.limit;
-    images.pixels.resize(static_cast<size_t>(c.limit * images.rows * images.cols));
-    images.labels.resize(static_cast<size_t>(c.limit));
-  }
+  if (c.limit > 0 && c.limit < images.count) images = Slice(images, 0, c.limit);
   if (images.count < kValidationShare) {
     return InvalidArgument(fmt::format("{}: {} are too few to train and validate with", c.mnist,
                                        FormatNumber(images.count, "image")));
