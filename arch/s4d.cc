@@ -1,7 +1,10 @@
 #include "arch/s4d.h"
 
+#include <optional>
 #include <span>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -74,6 +77,22 @@ Result<S4dConfig> ReadConfig(const Json& config, bool has_norms) {
   return c;
 }
 
+// What config.json says of the sizes and the tensors contradict; the tensors win.
+Result<std::vector<std::string>> CompareSizes(const Json& config, const S4dConfig& c) {
+  const ConfigReader r(config, "config.json: ");
+  SizeWarnings warnings;
+  const std::pair<const char*, int64_t> sizes[] = {{"d_input", c.d_input},
+                                                   {"d_model", c.d_model},
+                                                   {"d_output", c.d_output},
+                                                   {"n_layers", c.layers},
+                                                   {"n_modes", c.s4d.modes}};
+  for (const auto& [key, actual] : sizes) {
+    OCTET_ASSIGN(const std::optional<int64_t> declared, r.Size(key));
+    warnings.Compare(key, declared, actual);
+  }
+  return warnings.Take();
+}
+
 Status InferSizes(const WeightMap& weights, S4dConfig* c) {
   OCTET_ASSIGN(const Weight encoder, ShapedTensor(weights, "encoder.weight", 2));
   OCTET_ASSIGN(const Weight decoder, ShapedTensor(weights, "decoder.weight", 2));
@@ -128,6 +147,7 @@ Result<Architecture> BuildS4d(const Json& config, const WeightMap& weights) {
   OCTET_TRY(check.Need("decoder.bias", {c.d_output}));
   Architecture result;
   OCTET_ASSIGN(result.weights, check.Finish("S4D"));
+  OCTET_ASSIGN(result.warnings, CompareSizes(config, c));
   result.graph = S4dGraph(c, result.weights);
   return result;
 }

@@ -39,6 +39,7 @@ bool IsS4d(const Json& config);
 //   "norm": "post" | "pre" | "none"; absent: "post" where the checkpoint has norms, else "none"
 //   "norm_eps": 1e-5
 //   "gelu": "exact" | "piecewise"
+// and d_input, d_model, d_output, n_layers and n_modes, which are warned of where they are wrong.
 Result<Architecture> BuildS4d(const Json& config, const WeightMap& weights);
 
 // The only description of the model. Sites: frames, encoder; of a block y, gelu, z, glu, residual,

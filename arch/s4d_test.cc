@@ -75,6 +75,15 @@ TEST(S4d, WordsOfTheConfig) {
   EXPECT_THAT(Error(Config(R"(, "norm_eps": -1)"), weights), HasSubstr("norm_eps"));
 }
 
+TEST(S4d, TheTensorsWin) {
+  const Architecture a =
+      Built(Config(R"(, "d_model": 9, "n_layers": 2, "n_modes": 7)"), MakeS4dBlockWeights({}, 1));
+  EXPECT_EQ(ToText(a.graph), ToText(MakeS4dBlocks({})));
+  EXPECT_THAT(a.warnings,
+              testing::ElementsAre("config.json says d_model 9, the tensors have 6; using 6",
+                                   "config.json says n_modes 7, the tensors have 5; using 5"));
+}
+
 TEST(S4d, TensorsAreChecked) {
   const WeightMap whole = MakeS4dBlockWeights({}, 1);
   const auto without = [&](const char* name) {

@@ -40,8 +40,8 @@ double ClassifyReport::standard_error() const {
 Result<ClassifyReport> Classify(const Graph& graph, const Classifier& classifier,
                                 const LabeledImages& images, const ClassifyOptions& options,
                                 const Progress& progress) {
-  OCTET_TRY(CheckScale(options.scale, images.channels));
   OCTET_TRY(CheckFits(graph, images));
+  OCTET_TRY(CheckScale(options.scale, images.channels));
   ClassifyReport report;
   report.images = options.limit > 0 ? std::min(options.limit, images.count) : images.count;
   const auto count = static_cast<size_t>(report.images);

@@ -72,9 +72,10 @@ Result<Parts> LoadParts(const std::string& folder) {
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
     if (!std::filesystem::exists(folder, error)) {
-      return NotFound(fmt::format("{}: there is no such model folder", folder));
+      return NotFound(fmt::format("{}: there is no such model", folder));
     }
-    return InvalidArgument(fmt::format("{}: is not a folder; a model is one", folder));
+    return InvalidArgument(
+        fmt::format("{}: is not a folder; a model is one, or the .pth file of an S4D", folder));
   }
   OCTET_ASSIGN(Json config, Json::ParseFile(PathIn(folder, "config.json"), kMaxConfigBytes));
   OCTET_ASSIGN(const WeightMap stored, OpenCheckpoint(folder));

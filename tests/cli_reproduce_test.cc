@@ -110,7 +110,7 @@ TEST_F(CliReproduceTest, RefusesWhatItCannotMeasure) {
   refuse("absmax,had-q1", "absmax,nonsense", "unknown recipe nonsense");
   refuse("absmax,had-q1", "quamba", "no method is for models of this kind");
   refuse(data, PathOf("nowhere"), "books/valid.txt");
-  refuse(kBooks, PathOf("nowhere"), "there is no such model folder");
+  refuse(kBooks, PathOf("nowhere"), "there is no such model");
   refuse(PathOf("r"), PathOf("nowhere/r"), "nowhere/r.md");
   refuse("800", "40", "window");
 }

@@ -107,6 +107,13 @@ TEST_F(CliS4dTest, Errors) {
   EXPECT_THAT(error({"s4d", "evaluate", kModel, "--mnist", PathOf("none")}), HasSubstr("none"));
   EXPECT_THAT(error({"s4d", "evaluate", kBooks, "--mnist", mnist}), HasSubstr("reads text"));
   EXPECT_THAT(error({"s4d"}), HasSubstr("octet s4d --help"));
+  const std::string own = PathOf("own"), report = PathOf("r");
+  std::filesystem::copy("tests/golden/s4d_none", own);
+  const auto reports = [&](const std::string& json, const std::string& html) {
+    return error({"s4d", "sensitivity", own, "--mnist", mnist, "--output", json, "--html", html});
+  };
+  EXPECT_THAT(reports(own + "/config.json", report), HasSubstr("belongs to the model"));
+  EXPECT_THAT(reports(report, report), HasSubstr("named twice"));
   std::filesystem::remove_all(mnist);
   EXPECT_THAT(error({"s4d", "evaluate", "tests/golden/s4d_pre", "--mnist", MakeMnist(1, 0)}),
               testing::AllOf(HasSubstr("s4d_pre"), HasSubstr("frames of 3 values")));

@@ -26,9 +26,9 @@ Status Run(const S4dEvaluateCommand& c) {
     PrintJson("s4d.evaluate", std::move(j));
     return {};
   }
-  Print(fmt::format("accuracy  {} +- {} of {}\nloss      {:.5f} nats per image\n",
-                    FormatPercent(report->accuracy()), FormatPercent(report->standard_error()),
-                    FormatNumber(report->images, "image"), report->loss));
+  Print(fmt::format("accuracy  {} of {} (standard error {})\nloss      {:.5f} nats per image\n",
+                    FormatPercent(report->accuracy()), FormatNumber(report->images, "image"),
+                    FormatPercent(report->standard_error()), report->loss));
   return {};
 }
 

@@ -117,9 +117,8 @@ std::string ToText(const S4dSensitivity& s) {
 }  // namespace
 
 Status Run(const S4dSensitivityCommand& c) {
-  for (const std::string& file : {c.html, c.output}) {
-    if (!file.empty()) OCTET_TRY(ProbeFile(file));
-  }
+  const std::string reports[] = {c.html, c.output};
+  OCTET_TRY(ProbeReports(c.model, reports));
   OCTET_ASSIGN(const FloatCheckpoint model, LoadFloatCheckpoint(c.model));
   if (model.graph.nodes[0].op != Op::kFrames) {
     return InvalidArgument(c.model + ": the model reads text, not frames of numbers");

@@ -124,7 +124,11 @@ Status Run(const S4dTrainCommand& c) {
   OCTET_ASSIGN(const ParameterLayout layout, ParameterLayout::Of(model.graph, model.weights));
   const Json run = Describe(c, images);
   const std::string checkpoint = CheckpointPath(c.output);
-  OCTET_ASSIGN(std::optional<TrainingState> state, ReadCheckpoint(checkpoint, run, layout.size()));
+  Result<std::optional<TrainingState>> saved = ReadCheckpoint(checkpoint, run, layout.size());
+  if (saved.status().code() == Code::kCorrupt) {
+    return Corrupt(saved.status().message() + "; remove the file to start again");
+  }
+  OCTET_ASSIGN(std::optional<TrainingState> state, std::move(saved));
   if (state) {
     PrintNote(fmt::format("going on after epoch {}, step {} of {}", state->epochs.size(),
                           state->step, checkpoint));

@@ -86,9 +86,8 @@ Status Run(const SensitivityCommand& c) {
     return InvalidArgument("--bits names a width twice");
   }
   // Fails now, rather than after minutes of work, when the results could not be written.
-  for (const std::string& file : {c.html, c.output}) {
-    if (!file.empty()) OCTET_TRY(ProbeFile(file));
-  }
+  const std::string reports[] = {c.html, c.output};
+  OCTET_TRY(ProbeReports(c.model, reports));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(c.model));
   const Family family = FamilyOf(source.graph);
   const std::string name = c.recipe.empty() ? DefaultBaseRecipe(family) : c.recipe;

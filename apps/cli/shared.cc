@@ -1,6 +1,7 @@
 #include "apps/cli/shared.h"
 
 #include <filesystem>
+#include <set>
 #include <span>
 
 #include <fmt/format.h>
@@ -39,6 +40,23 @@ Status ProbeFile(const std::string& path) {
     return InvalidArgument(path + ": is there already and no ordinary file");
   }
   return FileWriter::Create(path).status();
+}
+
+Status ProbeReports(const std::string& model, std::span<const std::string> paths) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  std::set<fs::path> seen;
+  for (const std::string& path : paths) {
+    if (path.empty()) continue;
+    OCTET_TRY(ProbeFile(path));
+    const fs::path file = fs::weakly_canonical(path, error);
+    if (!seen.insert(file).second) return InvalidArgument(path + ": is named twice");
+    const fs::path source = fs::weakly_canonical(model, error);
+    if (file == source || file.parent_path() == source) {
+      return InvalidArgument(path + ": belongs to the model; write the report elsewhere");
+    }
+  }
+  return {};
 }
 
 Status WriteTextFile(const std::string& path, const std::string& text) {

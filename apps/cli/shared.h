@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -79,6 +80,9 @@ Status WriteModelFolder(const QuantizedModel& model, const FloatCheckpoint& sour
 
 // What WriteTextFile would refuse, said before minutes of work.
 Status ProbeFile(const std::string& path);
+// The same of the reports that a command writes about `model`, "" being none: they must be apart
+// from each other and from the model's own files.
+Status ProbeReports(const std::string& model, std::span<const std::string> paths);
 // Writes or replaces the file `path`; nothing is left on an error.
 Status WriteTextFile(const std::string& path, const std::string& text);
 
