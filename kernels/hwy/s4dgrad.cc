@@ -53,6 +53,8 @@ struct Layout {
 template <int kVectors>
 struct Modes {
   V re[kVectors], im[kVectors];
+  HWY_INLINE Modes() {
+  }  // an implicit one is compiled for the baseline, which NEON's vectors are not
   HWY_INLINE void Load(const float* p, int64_t im_offset) {
     for (int i = 0; i < kVectors; ++i) {
       re[i] = hn::LoadU(D(), p + i * kLanes);
