@@ -3,6 +3,10 @@
 #ifndef OCTET_KERNELS_EACH_KERNEL_H_
 #define OCTET_KERNELS_EACH_KERNEL_H_
 
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <functional>
 #include <string>
@@ -35,6 +39,24 @@ int ForEachKernel(const Args& args,
     }
   }
   return ForceIsa("").ok() ? count : -1;
+}
+
+// The kernel of that name, which must be in the table.
+template <class Args>
+const Kernel<Args>& KernelNamed(const std::string& name) {
+  for (const Kernel<Args>* kernel : Kernels<Args>().all()) {
+    if (name == kernel->name) return *kernel;
+  }
+  ADD_FAILURE() << "no kernel " << name;
+  return *Kernels<Args>().all()[0];
+}
+
+// Runs it once, with scratch that starts as NaNs.
+template <class Args>
+void RunOnce(const Kernel<Args>& kernel, const Args& args) {
+  Buffer scratch(kernel.scratch_bytes(args));
+  std::fill(scratch.data(), scratch.data() + scratch.bytes(), std::byte{0xff});
+  kernel.run(args, {scratch.data()});
 }
 
 }  // namespace octet

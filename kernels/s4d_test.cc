@@ -32,6 +32,8 @@ namespace octet {
 namespace {
 
 constexpr double kEps = 0x1.0p-24;
+using testing::Bits;
+using testing::Output;
 using testing::StateMemory;
 
 StateFormat Format(const std::string& name) {
@@ -51,22 +53,6 @@ struct Shape {
                        seed);
   }
 };
-
-struct Output {
-  std::vector<uint32_t> y;
-  std::vector<std::byte> x;
-  std::vector<uint32_t> x_scales;
-  std::vector<uint8_t> x_residuals;
-  friend bool operator==(const Output&, const Output&) = default;
-};
-
-std::vector<uint32_t> Bits(const std::vector<float>& values) {
-  std::vector<uint32_t> bits;
-  for (const float v : values) {
-    bits.push_back(std::bit_cast<uint32_t>(v));
-  }
-  return bits;
-}
 
 // A random layer that owns its memory. Gaps between rows of u hold NaN.
 class Problem {
@@ -134,9 +120,7 @@ class Problem {
     y.assign(At(shape_.T * shape_.H), std::numeric_limits<float>::quiet_NaN());
     memory_.CopyFrom(start_);
   }
-  Output Now() const {
-    return {Bits(y), memory_.codes(), Bits(memory_.scales()), memory_.residuals()};
-  }
+  Output Now() const { return {y, memory_}; }
   std::vector<float> StateValues() const { return memory_.Values(); }
   std::vector<float> Initial() const { return start_.Values(); }  // as its format holds them
   const Shape& shape() const { return shape_; }
@@ -150,20 +134,6 @@ class Problem {
   StateMemory memory_{shape_.state, shape_.H, 2 * shape_.N, 3.0f, 2 * shape_.N};
   StateMemory start_ = memory_;
 };
-
-const Kernel<S4dArgs>& KernelNamed(const std::string& name) {
-  for (const Kernel<S4dArgs>* kernel : Kernels<S4dArgs>().all()) {
-    if (name == kernel->name) return *kernel;
-  }
-  ADD_FAILURE() << "no kernel " << name;
-  return *Kernels<S4dArgs>().all()[0];
-}
-
-void RunS4d(const Kernel<S4dArgs>& kernel, const S4dArgs& args) {
-  Buffer scratch(kernel.scratch_bytes(args));
-  std::fill(scratch.data(), scratch.data() + scratch.bytes(), std::byte{0xff});
-  kernel.run(args, {scratch.data()});
-}
 
 std::vector<Shape> Shapes() {
   std::vector<Shape> shapes;
@@ -197,7 +167,7 @@ TEST(S4d, EveryKernelGivesTheBitsOfTheRecurrence) {
   for (const Shape& shape : Shapes()) {
     Problem problem(shape);
     const S4dArgs args = problem.Args();
-    RunS4d(KernelNamed("s4d_recurrence/ref"), args);
+    RunOnce(KernelNamed<S4dArgs>("s4d_recurrence/ref"), args);
     const Output want = problem.Now();
     const int kernels = ForEachKernel<S4dArgs>(args, [&](const std::string& name, auto call) {
       if (name.starts_with("s4d/ref")) return;
@@ -217,7 +187,7 @@ TEST(S4d, EveryKernelShowsTheStatesThatItStored) {
     S4dArgs args = problem.Args();
     std::vector<float> unrounded(At(shape.H * 2 * shape.N));
     args.x.unrounded = unrounded.data();
-    RunS4d(KernelNamed("s4d_recurrence/ref"), args);
+    RunOnce(KernelNamed<S4dArgs>("s4d_recurrence/ref"), args);
     const std::vector<uint32_t> want = Bits(unrounded);
     const Output output = problem.Now();
     ForEachKernel<S4dArgs>(args, [&](const std::string& name, auto call) {
@@ -302,11 +272,11 @@ TEST(S4d, ReferencesLieWithinTheBoundOfTheFormula) {
     Problem problem(shape);
     const S4dArgs args = problem.Args();
     const Truth truth = Recurrence(args, problem.Initial());
-    RunS4d(KernelNamed("s4d_recurrence/ref"), args);
+    RunOnce(KernelNamed<S4dArgs>("s4d_recurrence/ref"), args);
     ExpectClose(problem, truth, StateUnits(args), OutputUnits(args), "s4d_recurrence/ref");
     // The double kernel errs by one rounding of y, and of both parts of a mode at each store.
     problem.Reset();
-    RunS4d(KernelNamed("s4d/ref"), args);
+    RunOnce(KernelNamed<S4dArgs>("s4d/ref"), args);
     const double stores = std::ceil(static_cast<double>(shape.T) / shape.period);
     ExpectClose(problem, truth, 1.5 * stores, 1.5 * stores + 1, "s4d/ref");
   }
@@ -321,12 +291,12 @@ TEST(S4d, SplitsAtThePeriodChangeNoBit) {
     for (const auto* kernel : Kernels<S4dArgs>().all()) {
       if (kernel->why_not(args) != nullptr) continue;
       problem.Reset();
-      RunS4d(*kernel, args);
+      RunOnce(*kernel, args);
       const Output whole = problem.Now();
       for (const int64_t split : {16, 32, 48}) {
         problem.Reset();
-        RunS4d(*kernel, Problem::Tokens(args, 0, split));
-        RunS4d(*kernel, Problem::Tokens(args, split, shape.T));
+        RunOnce(*kernel, Problem::Tokens(args, 0, split));
+        RunOnce(*kernel, Problem::Tokens(args, split, shape.T));
         EXPECT_TRUE(problem.Now() == whole) << kernel->name << " split=" << split << shape.Name();
       }
     }
@@ -339,19 +309,19 @@ TEST(S4d, AnFp32StateDoesNotKnowOfSplitsAndPeriods) {
   Problem problem(shape);
   const S4dArgs args = problem.Args();
   const Kernel<S4dArgs>& kernel = Kernels<S4dArgs>().Pick(args, kAllIsas);
-  RunS4d(kernel, args);
+  RunOnce(kernel, args);
   const Output whole = problem.Now();
   for (const int64_t split : {1, 13, 128, 300}) {
     problem.Reset();
-    RunS4d(kernel, Problem::Tokens(args, 0, split));
-    RunS4d(kernel, Problem::Tokens(args, split, args.T));
+    RunOnce(kernel, Problem::Tokens(args, 0, split));
+    RunOnce(kernel, Problem::Tokens(args, split, args.T));
     EXPECT_TRUE(problem.Now() == whole) << split;
   }
   for (const int64_t period : {1, 5, 200, 1000}) {
     S4dArgs other = args;
     other.period = period;
     problem.Reset();
-    RunS4d(kernel, other);
+    RunOnce(kernel, other);
     EXPECT_TRUE(problem.Now() == whole) << period;
   }
 }
@@ -370,14 +340,14 @@ TEST(S4d, NarrowStatesAreRoundedAtThePeriodOnly) {
         S4dArgs args = problem.Args();
         args.period = period;
         problem.Reset();
-        if (kernel->why_not(args) == nullptr) RunS4d(*kernel, args);
+        if (kernel->why_not(args) == nullptr) RunOnce(*kernel, args);
         return problem.Now();
       };
       const Output at_16 = run(16);
       problem.Reset();
       const S4dArgs args = problem.Args();
       for (int64_t t = 0; t < 32; t += 16) {
-        RunS4d(*kernel, Problem::Tokens(args, t, t + 16));
+        RunOnce(*kernel, Problem::Tokens(args, t, t + 16));
       }
       EXPECT_TRUE(problem.Now() == at_16) << kernel->name;
       EXPECT_FALSE(run(32) == at_16) << kernel->name << ": not rounded at 16";
@@ -399,12 +369,12 @@ TEST(S4d, HeadRangesPartitionTheWork) {
       problem.Reset();
       call();
       const Output whole = problem.Now();
-      const Kernel<S4dArgs>& kernel = KernelNamed(name.substr(0, name.find(' ')));
+      const Kernel<S4dArgs>& kernel = KernelNamed<S4dArgs>(name.substr(0, name.find(' ')));
       problem.Reset();
       S4dArgs part = args;
       part.head_begin = 2;
       part.head_end = 19;
-      RunS4d(kernel, part);
+      RunOnce(kernel, part);
       const Output now = problem.Now();
       const auto expected = [&](int64_t h) -> const Output& {
         return h >= part.head_begin && h < part.head_end ? whole : before;
@@ -413,12 +383,12 @@ TEST(S4d, HeadRangesPartitionTheWork) {
         ASSERT_EQ(now.y[At(i)], expected(i % shape.H).y[At(i)]) << name << " y " << i;
       }
       for (int64_t i = 0; i < shape.H * width; ++i) {
-        ASSERT_EQ(now.x[At(i)], expected(i / width).x[At(i)]) << name << " x " << i;
+        ASSERT_EQ(now.codes[At(i)], expected(i / width).codes[At(i)]) << name << " x " << i;
       }
       for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 2}, {19, shape.H}}) {
         part.head_begin = begin;
         part.head_end = end;
-        RunS4d(kernel, part);
+        RunOnce(kernel, part);
       }
       EXPECT_TRUE(problem.Now() == whole) << name << " T=" << T;
     });

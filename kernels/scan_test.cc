@@ -29,6 +29,7 @@ namespace octet {
 namespace {
 
 constexpr double kEps = 0x1.0p-24;
+using testing::Output;
 using testing::StateMemory;
 
 StateFormat Format(const std::string& name) {
@@ -47,14 +48,6 @@ struct Shape {
     return fmt::format("T={} I={} N={} period={} state={} seed={}", T, I, N, period, ToText(state),
                        seed);
   }
-};
-
-struct Output {
-  std::vector<uint32_t> y;
-  std::vector<std::byte> h;
-  std::vector<uint32_t> h_scales;
-  std::vector<uint8_t> h_residuals;
-  friend bool operator==(const Output&, const Output&) = default;
 };
 
 // A random scan that owns its memory. Gaps between rows hold NaN.
@@ -121,18 +114,7 @@ class Problem {
     y.assign(At(shape_.T * shape_.I), std::numeric_limits<float>::quiet_NaN());
     memory_.CopyFrom(start_);
   }
-  Output Now() const {
-    Output out;
-    for (const float v : y) {
-      out.y.push_back(std::bit_cast<uint32_t>(v));
-    }
-    out.h = memory_.codes();
-    for (const float v : memory_.scales()) {
-      out.h_scales.push_back(std::bit_cast<uint32_t>(v));
-    }
-    out.h_residuals = memory_.residuals();
-    return out;
-  }
+  Output Now() const { return {y, memory_}; }
   std::vector<float> StateValues() const { return memory_.Values(); }
   const std::vector<float>& initial() const { return initial_; }
   const Shape& shape() const { return shape_; }
@@ -157,20 +139,6 @@ class Problem {
   StateMemory start_ = memory_;
 };
 
-const Kernel<ScanArgs>& KernelNamed(const std::string& name) {
-  for (const Kernel<ScanArgs>* kernel : Kernels<ScanArgs>().all()) {
-    if (name == kernel->name) return *kernel;
-  }
-  ADD_FAILURE() << "no kernel " << name;
-  return *Kernels<ScanArgs>().all()[0];
-}
-
-void RunScan(const Kernel<ScanArgs>& kernel, const ScanArgs& args) {
-  Buffer scratch(kernel.scratch_bytes(args));
-  std::fill(scratch.data(), scratch.data() + scratch.bytes(), std::byte{0xff});
-  kernel.run(args, {scratch.data()});
-}
-
 std::vector<Shape> Shapes() {
   std::vector<Shape> shapes;
   uint64_t seed = 0;
@@ -193,7 +161,7 @@ TEST(Scan, EveryKernelGivesTheBitsOfTheRecurrence) {
   for (const Shape& shape : Shapes()) {
     Problem problem(shape);
     const ScanArgs args = problem.Args();
-    RunScan(KernelNamed("scan_recurrence/ref"), args);
+    RunOnce(KernelNamed<ScanArgs>("scan_recurrence/ref"), args);
     const Output want = problem.Now();
     const int kernels = ForEachKernel<ScanArgs>(args, [&](const std::string& name, auto call) {
       if (name.starts_with("scan/ref")) return;
@@ -275,7 +243,7 @@ TEST(Scan, ReferencesLieWithinTheBoundOfTheFormula) {
     const Truth truth = Recurrence(args, problem.initial());
     for (const char* name : {"scan_recurrence/ref", "scan/ref"}) {
       problem.Reset();
-      RunScan(KernelNamed(name), args);
+      RunOnce(KernelNamed<ScanArgs>(name), args);
       // The double kernel errs by one rounding of y, and of h at the end of each period.
       const double units = name == std::string("scan/ref")
                                ? 2.0 + static_cast<double>(shape.T / shape.period)
@@ -294,12 +262,12 @@ TEST(Scan, SplitsAtThePeriodChangeNoBit) {
     for (const auto* kernel : Kernels<ScanArgs>().all()) {
       if (kernel->why_not(args) != nullptr) continue;
       problem.Reset();
-      RunScan(*kernel, args);
+      RunOnce(*kernel, args);
       const Output whole = problem.Now();
       for (const int64_t split : {16, 32, 48}) {
         problem.Reset();
-        RunScan(*kernel, Problem::Tokens(args, 0, split));
-        RunScan(*kernel, Problem::Tokens(args, split, shape.T));
+        RunOnce(*kernel, Problem::Tokens(args, 0, split));
+        RunOnce(*kernel, Problem::Tokens(args, split, shape.T));
         EXPECT_TRUE(problem.Now() == whole) << kernel->name << " split=" << split << shape.Name();
       }
     }
@@ -310,19 +278,19 @@ TEST(Scan, AnFp32StateDoesNotKnowOfSplitsAndPeriods) {
   Problem problem(Shape{});
   const ScanArgs args = problem.Args();
   const Kernel<ScanArgs>& kernel = Kernels<ScanArgs>().Pick(args, kAllIsas);
-  RunScan(kernel, args);
+  RunOnce(kernel, args);
   const Output whole = problem.Now();
   for (const int64_t split : {1, 13, 31, 52}) {
     problem.Reset();
-    RunScan(kernel, Problem::Tokens(args, 0, split));
-    RunScan(kernel, Problem::Tokens(args, split, args.T));
+    RunOnce(kernel, Problem::Tokens(args, 0, split));
+    RunOnce(kernel, Problem::Tokens(args, split, args.T));
     EXPECT_TRUE(problem.Now() == whole) << split;
   }
   for (const int64_t period : {1, 5, 1000}) {
     ScanArgs other = args;
     other.period = period;
     problem.Reset();
-    RunScan(kernel, other);
+    RunOnce(kernel, other);
     EXPECT_TRUE(problem.Now() == whole) << period;
   }
 }
@@ -342,7 +310,7 @@ TEST(Scan, NarrowStatesAreRoundedAtThePeriodOnly) {
         ScanArgs args = problem.Args();
         args.period = period;
         problem.Reset();
-        if (kernel->why_not(args) == nullptr) RunScan(*kernel, args);
+        if (kernel->why_not(args) == nullptr) RunOnce(*kernel, args);
         return problem.Now();
       };
       const Output at_16 = run(16);
@@ -351,7 +319,7 @@ TEST(Scan, NarrowStatesAreRoundedAtThePeriodOnly) {
       for (int64_t t = 0; t < 32; t += 16) {
         ScanArgs part = Problem::Tokens(args, t, t + 16);
         part.period = 16;
-        RunScan(*kernel, part);
+        RunOnce(*kernel, part);
       }
       EXPECT_TRUE(problem.Now() == at_16) << kernel->name;
       EXPECT_FALSE(run(32) == at_16) << kernel->name << ": not rounded at 16";
@@ -372,12 +340,12 @@ TEST(Scan, ChannelRangesPartitionTheWork) {
       problem.Reset();
       call();
       const Output whole = problem.Now();
-      const Kernel<ScanArgs>& kernel = KernelNamed(name.substr(0, name.find(' ')));
+      const Kernel<ScanArgs>& kernel = KernelNamed<ScanArgs>(name.substr(0, name.find(' ')));
       problem.Reset();
       ScanArgs part = args;
       part.channel_begin = 5;
       part.channel_end = 18;
-      RunScan(kernel, part);
+      RunOnce(kernel, part);
       const Output now = problem.Now();
       for (int64_t i = 0; i < T * shape.I; ++i) {
         const bool inside = i % shape.I >= 5 && i % shape.I < 18;
@@ -385,12 +353,12 @@ TEST(Scan, ChannelRangesPartitionTheWork) {
       }
       for (int64_t i = 0; i < shape.I * shape.N; ++i) {
         const bool inside = i / shape.N >= 5 && i / shape.N < 18;
-        ASSERT_EQ(now.h[At(i)], (inside ? whole : before).h[At(i)]) << name << " h " << i;
+        ASSERT_EQ(now.codes[At(i)], (inside ? whole : before).codes[At(i)]) << name << " h " << i;
       }
       for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 5}, {18, shape.I}}) {
         part.channel_begin = begin;
         part.channel_end = end;
-        RunScan(kernel, part);
+        RunOnce(kernel, part);
       }
       EXPECT_TRUE(problem.Now() == whole) << name << " T=" << T;
     });

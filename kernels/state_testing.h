@@ -3,6 +3,7 @@
 #define OCTET_KERNELS_STATE_TESTING_H_
 
 #include <algorithm>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -72,6 +73,28 @@ class StateMemory {
   std::vector<float> scales_;
   std::vector<uint8_t> residuals_;
   StateScales fixed_;
+};
+
+inline std::vector<uint32_t> Bits(const std::vector<float>& values) {
+  std::vector<uint32_t> bits;
+  for (const float v : values) {
+    bits.push_back(std::bit_cast<uint32_t>(v));
+  }
+  return bits;
+}
+
+// What a kernel with a recurrent state leaves, bit for bit.
+struct Output {
+  Output(const std::vector<float>& values, const StateMemory& state)
+      : y(Bits(values)),
+        codes(state.codes()),
+        scales(Bits(state.scales())),
+        residuals(state.residuals()) {}
+  std::vector<uint32_t> y;
+  std::vector<std::byte> codes;
+  std::vector<uint32_t> scales;
+  std::vector<uint8_t> residuals;
+  friend bool operator==(const Output&, const Output&) = default;
 };
 
 }  // namespace octet::testing

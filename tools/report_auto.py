@@ -7,11 +7,11 @@ see.
 
   tools/report_auto.py --calibration calibration.txt --text valid.txt --output docs/results/auto
 """
-import argparse
 import json
 import pathlib
-import subprocess
 import tempfile
+
+import report_common as common
 
 EIGHT_BIT_ENDS = [
     {"tensors": "embedding", "bits": 8, "scale": "row"},
@@ -31,30 +31,14 @@ CASES = {
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--octet", default="build/release/octet")
-    parser.add_argument("--models", default="models")
-    parser.add_argument("--calibration", required=True)
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--samples", type=int, default=40)
-    parser.add_argument("--length", type=int, default=256)
-    parser.add_argument("--max-tokens", type=int, default=16384)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", required=True, help="path without .json and .md")
-    return parser.parse_args()
-
-
-def octet(args, *command):
-    done = subprocess.run([args.octet, *map(str, command), "--json", "--threads", str(args.threads)],
-                          check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    p = common.parser(__doc__, samples=40, length=256)
+    p.add_argument("--models", default="models")
+    return p.parse_args()
 
 
 def measure(args, model, folder, *recipe):
-    quantized = octet(args, "quantize", model, *recipe, "--output", folder, "--calibration",
-                      args.calibration, "--samples", args.samples, "--length", args.length)
-    compared = octet(args, "compare", model, folder, "--text", args.text, "--window", 512,
-                     "--max-tokens", args.max_tokens)
+    quantized = common.quantize(args, model, folder, *recipe)
+    compared = common.compare(args, model, folder, 512)
     kept = ("kl_mean", "kl_mean_ci95", "perplexity_ratio", "top1_agreement")
     return {"bytes": quantized["bytes_after"], **{key: compared[key] for key in kept},
             "attempts": quantized.get("attempts", [])}
@@ -99,10 +83,7 @@ def main():
     args = arguments()
     with tempfile.TemporaryDirectory() as work:
         rows = run(args, pathlib.Path(work))
-    pathlib.Path(args.output + ".json").write_text(
-        json.dumps({"samples": args.samples, "length": args.length, "tokens": args.max_tokens,
-                    "rows": rows}, indent=2) + "\n")
-    pathlib.Path(args.output + ".md").write_text(table(args, rows))
+    common.write(args, rows, table(args, rows))
     for row in rows:
         uniform, auto = row["uniform_result"], row["auto_result"]
         if auto["bytes"] > uniform["bytes"] or auto["kl_mean"] >= uniform["kl_mean"]:

@@ -7,11 +7,11 @@ model in windows of one, two and eight chunks of 256 tokens.
 
   tools/report_ssd_scales.py --calibration calibration.txt --text valid.txt --output docs/results/ssd-scales
 """
-import argparse
 import json
 import pathlib
-import subprocess
 import tempfile
+
+import report_common as common
 
 WINDOWS = (256, 512, 2048)
 
@@ -34,23 +34,9 @@ VARIANTS = {
 
 
 def arguments():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--octet", default="build/release/octet")
-    parser.add_argument("--model", default="models/books-mamba2-5m")
-    parser.add_argument("--calibration", required=True)
-    parser.add_argument("--text", required=True)
-    parser.add_argument("--samples", type=int, default=32)
-    parser.add_argument("--length", type=int, default=512)
-    parser.add_argument("--max-tokens", type=int, default=16384)
-    parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--output", required=True, help="path without .json and .md")
-    return parser.parse_args()
-
-
-def octet(args, *command):
-    done = subprocess.run([args.octet, *map(str, command), "--json", "--threads", str(args.threads)],
-                          check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    p = common.parser(__doc__, samples=32, length=512)
+    p.add_argument("--model", default="models/books-mamba2-5m")
+    return p.parse_args()
 
 
 def run(args, work):
@@ -58,11 +44,9 @@ def run(args, work):
     for number, (name, changes) in enumerate(VARIANTS.items()):
         recipe, folder = work / f"{number}.json", work / str(number)
         recipe.write_text(json.dumps({"recipe": "ssdi8-w8a8", **changes}))
-        octet(args, "quantize", args.model, "--recipe", recipe, "--output", folder,
-              "--calibration", args.calibration, "--samples", args.samples, "--length", args.length)
+        common.quantize(args, args.model, folder, "--recipe", recipe)
         for window in WINDOWS:
-            compared = octet(args, "compare", args.model, folder, "--text", args.text, "--window",
-                             window, "--max-tokens", args.max_tokens)
+            compared = common.compare(args, args.model, folder, window)
             rows.append({"variant": name, "recipe": changes, "window": window,
                          **{key: compared[key] for key in
                             ("kl_mean", "kl_mean_ci95", "kl_p50", "kl_p99")}})
@@ -90,10 +74,7 @@ def main():
     args = arguments()
     with tempfile.TemporaryDirectory() as work:
         rows = run(args, pathlib.Path(work))
-    pathlib.Path(args.output + ".json").write_text(
-        json.dumps({"samples": args.samples, "length": args.length, "tokens": args.max_tokens,
-                    "rows": rows}, indent=2) + "\n")
-    pathlib.Path(args.output + ".md").write_text(table(args, rows))
+    common.write(args, rows, table(args, rows))
 
 
 if __name__ == "__main__":
