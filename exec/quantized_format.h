@@ -13,6 +13,9 @@
 
 namespace octet {
 
+// quant_method of a folder in another format: an S4D classifier (quant/s4d/quantized.h).
+inline constexpr const char* kS4dQuantMethod = "octet-s4d";
+
 // The tensors of model.safetensors, sorted by name: every weight of the graph; for a quantized one
 // also "<name>_scale" F32 [1] or [rows] and, 4 bits, "<name>_group_scale" U8 [rows, groups]; for
 // each statically encoded site "encodings.<site>.scale" F32 [scales], and "encodings.<site>.zero"

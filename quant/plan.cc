@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 
 #include "graph/graph.h"
+#include "quant/json_members.h"
 #include "tensor/codec.h"
 
 namespace octet {
@@ -25,9 +26,11 @@ constexpr std::array kWeightScales = {"tensor", "segment", "row"};
 constexpr std::array kStateLayouts = {"tensor", "row", "cluster"};
 constexpr std::array<int64_t, 4> kWeightBits = {4, 8, 16, 32};
 
+}  // namespace
+
 // The members of the three kinds of object, each told once; a visitor writes, reads or describes.
 template <class Visitor>
-void Members(SiteRule& r, Visitor& v) {
+static void Members(SiteRule& r, Visitor& v) {
   v.Text("sites", r.sites, "name within a block, * for any letters; or linear-inputs, final_norm");
   v.Text("layers", r.layers, "\"0-3,7\"; empty: all");
   v.Text("codec", r.codec, "number code of the site, or float");
@@ -39,7 +42,7 @@ void Members(SiteRule& r, Visitor& v) {
 }
 
 template <class Visitor>
-void Members(WeightRule& r, Visitor& v) {
+static void Members(WeightRule& r, Visitor& v) {
   v.Text("tensors", r.tensors, "in_proj, A_log, ..., * for any letters; linears, embedding, head");
   v.Text("layers", r.layers, "\"0-3,7\"; empty: all");
   v.Integer("bits", r.bits, kWeightBits, "4, 8, 16 (fp16) or 32 (as it is)");
@@ -51,14 +54,14 @@ void Members(WeightRule& r, Visitor& v) {
 }
 
 template <class Visitor>
-void Members(ForkRule& r, Visitor& v) {
+static void Members(ForkRule& r, Visitor& v) {
   v.Text("site", r.site, "name of the new site within the block");
   v.Text("reader", r.reader, "site of the operation that reads it");
   v.Integer("input", r.input, 0, 3, "which of the reader's inputs");
 }
 
 template <class Visitor>
-void Members(QuantPlan& p, Visitor& v) {
+static void Members(QuantPlan& p, Visitor& v) {
   v.Choice("rotation", p.rotation, kRotations, "offline Hadamard rotation");
   v.Text("hadamard", p.hadamard, "auto or block");
   v.Flag("migrate_gamma", p.migrate_gamma, "fold the gated norm's weight into out_proj");
@@ -80,200 +83,7 @@ void Members(QuantPlan& p, Visitor& v) {
   v.Text("mean_correction", p.mean_correction, "none, auto, or a factor between 0 and 1");
 }
 
-class Writer {
- public:
-  void Text(const char* name, const std::string& value, const char*) { json.Set(name, value); }
-  void Flag(const char* name, bool value, const char*) { json.Set(name, value); }
-  void Number(const char* name, double value, double, double, const char*) {
-    json.Set(name, value);
-  }
-  void Integer(const char* name, int64_t value, int64_t, int64_t, const char*) {
-    json.Set(name, value);
-  }
-  void Integer(const char* name, int64_t value, std::span<const int64_t>, const char*) {
-    json.Set(name, value);
-  }
-  template <class Enum, size_t n>
-  void Choice(const char* name, Enum value, const std::array<const char*, n>& names, const char*) {
-    json.Set(name, names[static_cast<size_t>(value)]);
-  }
-  template <class Rule>
-  void Rules(const char* name, std::vector<Rule>& rules, const char*) {
-    Json array = Json::MakeArray();
-    for (Rule& r : rules) {
-      Writer writer;
-      Members(r, writer);
-      array.Append(std::move(writer.json));
-    }
-    json.Set(name, std::move(array));
-  }
-
-  Json json = Json::MakeObject();
-};
-
-class Reader {
- public:
-  explicit Reader(const Json& json) : json_(json) {}
-
-  void Text(const char* name, std::string& value, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    if (!j->is_string()) return Refuse(name, *j, "text");
-    value = j->AsString();
-  }
-  void Flag(const char* name, bool& value, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    if (!j->is_bool()) return Refuse(name, *j, "true or false");
-    value = j->AsBool();
-  }
-  void Number(const char* name, double& value, double low, double high, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    const Result<double> number = j->is_number() ? j->AsNumber() : InvalidArgument("no number");
-    if (!number.ok() || !(*number >= low) || !(*number <= high)) {
-      return Refuse(name, *j, fmt::format("a number between {} and {}", low, high));
-    }
-    value = *number;
-  }
-  void Integer(const char* name, int64_t& value, int64_t low, int64_t high, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    if (!j->is_int() || j->AsInt() < low || j->AsInt() > high) {
-      return Refuse(name, *j, fmt::format("an integer between {} and {}", low, high));
-    }
-    value = j->AsInt();
-  }
-  void Integer(const char* name, int64_t& value, std::span<const int64_t> allowed, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    if (!j->is_int() || std::ranges::find(allowed, j->AsInt()) == allowed.end()) {
-      return Refuse(name, *j, fmt::format("one of {}", fmt::join(allowed, ", ")));
-    }
-    value = j->AsInt();
-  }
-  template <class Enum, size_t n>
-  void Choice(const char* name, Enum& value, const std::array<const char*, n>& names, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    const auto found = j->is_string() ? std::ranges::find(names, j->AsString()) : names.end();
-    if (found == names.end()) {
-      return Refuse(name, *j, fmt::format("one of {}", fmt::join(names, ", ")));
-    }
-    value = static_cast<Enum>(found - names.begin());
-  }
-  template <class Rule>
-  void Rules(const char* name, std::vector<Rule>& rules, const char*) {
-    const Json* j = Take(name);
-    if (j == nullptr) return;
-    if (!j->is_array()) return Refuse(name, *j, "an array of objects");
-    for (const Json& item : j->AsArray()) {
-      Rule rule;
-      Reader reader(item);
-      Members(rule, reader);
-      const Status s = reader.Finish();
-      if (!s.ok() && status_.ok()) {
-        status_ = s.Annotate(fmt::format("{}[{}]", name, &item - j->AsArray().data()));
-      }
-      rules.push_back(std::move(rule));
-    }
-  }
-
-  // Also refuses members that nobody asked for.
-  Status Finish() {
-    if (!json_.is_object()) return InvalidArgument("must be a JSON object");
-    for (const auto& [name, value] : json_.AsObject()) {
-      if (std::ranges::find(known_, name) == known_.end() && status_.ok()) {
-        status_ = InvalidArgument(
-            fmt::format("unknown member {} (known: {})", name, fmt::join(known_, ", ")));
-      }
-    }
-    return status_;
-  }
-
- private:
-  const Json* Take(const char* name) {
-    known_.emplace_back(name);
-    return json_.is_object() ? json_.Find(name) : nullptr;
-  }
-  void Refuse(const char* name, const Json& given, std::string_view wanted) {
-    if (!status_.ok()) return;
-    status_ =
-        InvalidArgument(fmt::format("{} is {}, but must be {}", name, given.Dump(-1), wanted));
-  }
-
-  const Json& json_;
-  std::vector<std::string> known_;
-  Status status_;
-};
-
-// JSON Schema of an object.
-class Describer {
- public:
-  void Text(const char* name, const std::string& value, const char* help) {
-    Add(name, "string", Json(value), help);
-  }
-  void Flag(const char* name, bool value, const char* help) {
-    Add(name, "boolean", Json(value), help);
-  }
-  void Number(const char* name, double value, double low, double high, const char* help) {
-    Json& j = Add(name, "number", Json(value), help);
-    j.Set("minimum", low);
-    j.Set("maximum", high);
-  }
-  void Integer(const char* name, int64_t value, int64_t low, int64_t high, const char* help) {
-    Json& j = Add(name, "integer", Json(value), help);
-    j.Set("minimum", low);
-    j.Set("maximum", high);
-  }
-  void Integer(const char* name, int64_t value, std::span<const int64_t> allowed,
-               const char* help) {
-    AddNames(&Add(name, "integer", Json(value), help), allowed);
-  }
-  template <class Enum, size_t n>
-  void Choice(const char* name, Enum value, const std::array<const char*, n>& names,
-              const char* help) {
-    AddNames(&Add(name, "string", Json(names[static_cast<size_t>(value)]), help), names);
-  }
-  template <class Rule>
-  void Rules(const char* name, std::vector<Rule>&, const char* help) {
-    Rule rule;
-    Describer items;
-    Members(rule, items);
-    Add(name, "array", Json::MakeArray(), help).Set("items", items.Schema());
-  }
-
-  Json Schema() const {
-    Json schema = Json::MakeObject();
-    schema.Set("type", "object");
-    schema.Set("additionalProperties", false);
-    Json properties = Json::MakeObject();
-    for (const auto& [name, description] : members_) {
-      properties.Set(name, description);
-    }
-    schema.Set("properties", std::move(properties));
-    return schema;
-  }
-
- private:
-  Json& Add(const char* name, const char* type, Json fallback, const char* help) {
-    Json j = Json::MakeObject();
-    j.Set("type", type);
-    j.Set("description", help);
-    j.Set("default", std::move(fallback));
-    return members_.emplace_back(name, std::move(j)).second;
-  }
-  template <class Names>
-  static void AddNames(Json* j, const Names& names) {
-    Json choices = Json::MakeArray();
-    for (const auto& name : names) {
-      choices.Append(name);
-    }
-    j->Set("enum", std::move(choices));
-  }
-
-  std::vector<std::pair<std::string, Json>> members_;
-};
+namespace {
 
 // One number of a layer list; nothing when it is none.
 std::optional<int> Number(std::string_view text) {
@@ -374,13 +184,13 @@ bool NeedsCalibration(const QuantPlan& p) {
 
 Json ToJson(const QuantPlan& plan) {
   QuantPlan copy = plan;
-  Writer writer;
+  JsonWriter writer;
   Members(copy, writer);
   return std::move(writer.json);
 }
 
 Status ApplyJson(const Json& j, QuantPlan* plan) {
-  Reader reader(j);
+  JsonReader reader(j);
   Members(*plan, reader);
   OCTET_TRY(reader.Finish());
   return CheckPlan(*plan);
@@ -388,7 +198,7 @@ Status ApplyJson(const Json& j, QuantPlan* plan) {
 
 Json PlanSchema() {
   QuantPlan plan;
-  Describer describer;
+  JsonDescriber describer;
   Members(plan, describer);
   return describer.Schema();
 }

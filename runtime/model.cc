@@ -51,6 +51,11 @@ Result<Architecture> Restore(const Json& config, const Json& quantization,
   return arch;
 }
 
+bool IsS4dMethod(const Json& quantization) {
+  const Json* method = quantization.Find("quant_method");
+  return method != nullptr && *method == Json(kS4dQuantMethod);
+}
+
 bool IsTorchFile(const std::string& path) {
   std::error_code error;
   return (path.ends_with(".pth") || path.ends_with(".pt")) &&
@@ -80,8 +85,9 @@ Result<Parts> LoadParts(const std::string& folder) {
   OCTET_ASSIGN(Json config, Json::ParseFile(PathIn(folder, "config.json"), kMaxConfigBytes));
   OCTET_ASSIGN(const WeightMap stored, OpenCheckpoint(folder));
   const Json* quantization = config.Find("quantization_config");
-  Result<Architecture> arch = quantization != nullptr ? Restore(config, *quantization, stored)
-                                                      : BuildArchitecture(config, stored);
+  const bool is_float = quantization == nullptr || IsS4dMethod(*quantization);
+  Result<Architecture> arch =
+      is_float ? BuildArchitecture(config, stored) : Restore(config, *quantization, stored);
   if (!arch.ok()) return arch.status().Annotate(folder);
   return Parts{std::move(config), *std::move(arch)};
 }
@@ -113,6 +119,15 @@ Result<FloatCheckpoint> LoadFloatCheckpoint(const std::string& folder) {
                          std::move(parts.arch.weights), std::move(parts.arch.warnings)};
 }
 
+Result<FloatCheckpoint> LoadS4dCheckpoint(const std::string& folder) {
+  OCTET_ASSIGN(Parts parts, LoadParts(folder));
+  if (parts.arch.graph.nodes[0].op != Op::kFrames) {
+    return InvalidArgument(folder + ": the model reads text, not frames of numbers");
+  }
+  return FloatCheckpoint{std::move(parts.config), std::move(parts.arch.graph),
+                         std::move(parts.arch.weights), std::move(parts.arch.warnings)};
+}
+
 Result<std::shared_ptr<const Model>> Model::Create(Graph graph, WeightMap weights, Json config,
                                                    std::optional<Tokenizer> tokenizer,
                                                    const ModelOptions& options) {
@@ -137,6 +152,10 @@ Result<std::shared_ptr<const Model>> Model::Create(Graph graph, WeightMap weight
 Result<std::shared_ptr<const Model>> Model::Load(const std::string& folder,
                                                  const ModelOptions& options) {
   OCTET_ASSIGN(Parts parts, LoadParts(folder));
+  const Json* quantization = parts.config.Find("quantization_config");
+  if (quantization != nullptr && IsS4dMethod(*quantization)) {
+    return Unsupported(folder + ": is a quantized S4D classifier, which octet s4d evaluate runs");
+  }
   return Load(folder,
               {std::move(parts.config), std::move(parts.arch.graph), std::move(parts.arch.weights),
                std::move(parts.arch.warnings)},

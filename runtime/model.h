@@ -85,5 +85,9 @@ class Model {
 // kInvalidArgument when the folder is quantized already.
 Result<FloatCheckpoint> LoadFloatCheckpoint(const std::string& folder);
 
+// An S4D classifier; its config may have a quantization_config of kS4dQuantMethod, of which weights
+// and graph know nothing (quant/s4d/quantized.h). kInvalidArgument for another model.
+Result<FloatCheckpoint> LoadS4dCheckpoint(const std::string& folder);
+
 }  // namespace octet
 #endif  // OCTET_RUNTIME_MODEL_H_

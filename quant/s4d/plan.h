@@ -3,8 +3,15 @@
 #define OCTET_QUANT_S4D_PLAN_H_
 
 #include <cstdint>
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
 
+#include "base/json.h"
 #include "base/status.h"
+#include "graph/graph.h"
 #include "tensor/state_format.h"
 
 namespace octet {
@@ -65,12 +72,33 @@ struct S4dPlan {
   S4dCode linears;  // kTensor, or kHead: a scale per row; biases stay in float
   S4dStatePlan x;
   S4dActivations activations;
+  bool piecewise_gelu = false;  // in place of the model's (GeluForm::kPiecewise)
+  // Widths that differ from those above, by the names that S4dTensors lists.
+  std::map<std::string, int, std::less<>> widths;
   friend bool operator==(const S4dPlan&, const S4dPlan&) = default;
 };
+
+// What a plan gives widths to: linears by site ("encoder", "layers.<i>.z", "logits"); activations
+// ("frames", "mean", "layers.<i>.u", ".y_ssm", ".y", ".gelu"); and of each layer "layers.<i>.A",
+// ".A.phase", ".B", ".C", ".D", ".x".
+std::vector<std::string> S4dTensors(const Graph& graph);
+// The width of one of them; 0: float.
+int BitsOf(const S4dPlan& plan, std::string_view tensor);
+// The plan of one layer: its own widths in A to x, none in `widths`.
+S4dPlan PlanOfLayer(const S4dPlan& plan, int layer);
 
 // kInvalidArgument, naming the member, for widths outside of what each allows and combinations that
 // mean nothing.
 Status Check(const S4dPlan& plan);
+// The same, and for widths of tensors that the model does not have.
+Status Check(const S4dPlan& plan, const Graph& graph);
+
+// An object with every member, which ApplyJson takes back to the same plan.
+Json ToJson(const S4dPlan& plan);
+// Changes the members that `j` names. kInvalidArgument naming an unknown member, or one of a wrong
+// type or value; `plan` is then undefined.
+Status ApplyJson(const Json& j, S4dPlan* plan);
+Json S4dPlanSchema();
 
 }  // namespace octet
 #endif  // OCTET_QUANT_S4D_PLAN_H_

@@ -36,10 +36,17 @@ Codes CodesOf(const std::vector<SeenRange>& seen, size_t heads, S4dGrain grain, 
   return codes;
 }
 
-// The codes of one S4d node, by head or by (head, mode); default ones for what stays in float.
+// An activation's width, and its codes where they are static.
+struct SiteCodes {
+  int bits = 0;
+  Codes fixed;
+};
+
+// What one S4d node needs, by head or by (head, mode).
 struct LayerCodes {
-  Codes u, y_ssm, y;  // [H]
-  Codes x;            // [H, N]
+  S4dStatePlan state;
+  SiteCodes u, y_ssm, y;  // [H]
+  Codes x;                // [H, N], default ones where the state stays in float
 };
 
 // The state of one head, its modes side by side so that loops over them become vectors.
@@ -173,7 +180,7 @@ struct S4dSimulation::Impl {
   S4dPlan plan;
   S4dWeights model;
   std::map<int, LayerCodes> layers;
-  std::map<std::string, AffineCode, std::less<>> sites;  // static inputs of linears
+  std::map<std::string, SiteCodes, std::less<>> sites;  // inputs of linears, [1]
   std::unique_ptr<const Interpreter> interpreter;
 };
 
@@ -186,12 +193,14 @@ class SimulatingTap : public Tap {
   explicit SimulatingTap(const Impl& impl) : impl_(impl) {}
 
   void At(std::string_view site, int64_t, float* values, int64_t rows, int64_t cols) override {
-    const S4dActivations& plan = impl_.plan.activations;
-    if (plan.bits == 0 || !FeedsLinear(site)) return;
+    if (!FeedsLinear(site)) return;
+    const SiteCodes& codes = impl_.sites.find(site)->second;
+    if (codes.bits == 0) return;
     const std::span<float> all(values, static_cast<size_t>(rows * cols));
     // The mean is shown after every frame, but read after the last.
     const std::span<float> read = site == "mean" ? all.last(static_cast<size_t>(cols)) : all;
-    const AffineCode code = plan.dynamic ? CodeOf(read) : impl_.sites.find(site)->second;
+    const AffineCode code =
+        impl_.plan.activations.dynamic ? CodeOf(read, codes.bits) : codes.fixed.front();
     std::ranges::transform(all, all.begin(), code);
   }
 
@@ -203,14 +212,14 @@ class SimulatingTap : public Tap {
     Quantize(codes.u, H, u);
     for (int64_t h = 0; h < H; ++h) {
       const auto first = static_cast<size_t>(h * n.s4d.modes);
-      HeadState state(impl_.plan.x, s, n.layer, n.s4d.modes, h,
+      HeadState state(codes.state, s, n.layer, n.s4d.modes, h,
                       std::span(codes.x).subspan(first, static_cast<size_t>(n.s4d.modes)));
       for (int64_t t = 0; t < T; ++t) {
         const auto at = static_cast<size_t>(t * H + h);
         y_ssm[at] = state.Step(u[at], t);
       }
     }
-    if (impl_.plan.activations.bits != 0) {
+    if (codes.y_ssm.bits != 0) {
       for (float& v : y_ssm) {
         v = std::clamp(v, -kLargestY, kLargestY);
       }
@@ -224,25 +233,25 @@ class SimulatingTap : public Tap {
   }
 
  private:
-  AffineCode CodeOf(std::span<const float> values) const {
+  AffineCode CodeOf(std::span<const float> values, int bits) const {
     SeenRange range;
     for (const float v : values) {
       range.Include(v);
     }
-    return MakeAffineCode(range, impl_.plan.activations.bits, impl_.plan.activations.symmetric);
+    return MakeAffineCode(range, bits, impl_.plan.activations.symmetric);
   }
 
-  void Quantize(const Codes& fixed, int64_t heads, std::span<float> values) const {
+  void Quantize(const SiteCodes& site, int64_t heads, std::span<float> values) const {
     const S4dActivations& plan = impl_.plan.activations;
-    if (plan.bits == 0) return;
+    if (site.bits == 0) return;
     const auto H = static_cast<size_t>(heads);
-    Codes codes = fixed;
+    Codes codes = site.fixed;
     if (plan.dynamic) {
       std::vector<SeenRange> seen(H);
       for (size_t i = 0; i < values.size(); ++i) {
         seen[i % H].Include(values[i]);
       }
-      codes = CodesOf(seen, H, plan.per_tensor ? S4dGrain::kTensor : S4dGrain::kHead, plan.bits,
+      codes = CodesOf(seen, H, plan.per_tensor ? S4dGrain::kTensor : S4dGrain::kHead, site.bits,
                       plan.symmetric);
     }
     for (size_t i = 0; i < values.size(); ++i) {
@@ -259,23 +268,30 @@ Result<std::vector<SeenRange>> Find(const S4dRanges& ranges, const std::string& 
   return it->second;
 }
 
+// kHead: each value of the site has a scale of its own; kTensor: all share one.
+Result<SiteCodes> CodesOfSite(const S4dPlan& plan, const std::string& site, S4dGrain grain,
+                              const S4dRanges& ranges) {
+  SiteCodes codes{BitsOf(plan, site), {}};
+  if (codes.bits == 0 || plan.activations.dynamic) return codes;
+  OCTET_ASSIGN(const std::vector<SeenRange> seen, Find(ranges, site));
+  codes.fixed = CodesOf(seen, seen.size(), grain, codes.bits, plan.activations.symmetric);
+  return codes;
+}
+
 Result<LayerCodes> CodesOfLayer(const S4dPlan& plan, const Node& n, const S4dRanges& ranges) {
   const auto H = static_cast<size_t>(n.width);
-  LayerCodes codes;
-  codes.x.resize(H * static_cast<size_t>(n.s4d.modes));
   const auto site = [&](const char* what) { return S4dRangeSite(n.layer, what); };
-  if (plan.activations.bits != 0 && !plan.activations.dynamic) {
-    const S4dGrain grain = plan.activations.per_tensor ? S4dGrain::kTensor : S4dGrain::kHead;
-    const std::pair<const char*, Codes*> sites[] = {
-        {"u", &codes.u}, {"y_ssm", &codes.y_ssm}, {"y", &codes.y}};
-    for (const auto& [what, target] : sites) {
-      OCTET_ASSIGN(const std::vector<SeenRange> seen, Find(ranges, site(what)));
-      *target = CodesOf(seen, H, grain, plan.activations.bits, plan.activations.symmetric);
-    }
-  }
-  if (plan.x.code.bits != 0 && !plan.x.dynamic) {
+  const S4dGrain grain = plan.activations.per_tensor ? S4dGrain::kTensor : S4dGrain::kHead;
+  LayerCodes codes;
+  codes.state = PlanOfLayer(plan, n.layer).x;
+  OCTET_ASSIGN(codes.u, CodesOfSite(plan, site("u"), grain, ranges));
+  OCTET_ASSIGN(codes.y_ssm, CodesOfSite(plan, site("y_ssm"), grain, ranges));
+  OCTET_ASSIGN(codes.y, CodesOfSite(plan, site("y"), grain, ranges));
+  codes.x.resize(H * static_cast<size_t>(n.s4d.modes));
+  const S4dCode& x = codes.state.code;
+  if (x.bits != 0 && !codes.state.dynamic) {
     OCTET_ASSIGN(const std::vector<SeenRange> seen, Find(ranges, site("x")));
-    codes.x = CodesOf(seen, H, plan.x.code.grain, plan.x.code.bits, plan.x.code.symmetric);
+    codes.x = CodesOf(seen, H, x.grain, x.bits, x.symmetric);
   }
   return codes;
 }
@@ -288,7 +304,6 @@ S4dSimulation::~S4dSimulation() = default;
 
 Result<S4dSimulation> S4dSimulation::Create(const Graph& graph, const WeightMap& weights,
                                             const S4dPlan& plan, const S4dRanges& ranges) {
-  OCTET_TRY(Check(plan));
   auto impl = std::make_unique<Impl>();
   impl->plan = plan;
   OCTET_ASSIGN(impl->model, QuantizeS4dWeights(graph, weights, plan));
@@ -296,12 +311,8 @@ Result<S4dSimulation> S4dSimulation::Create(const Graph& graph, const WeightMap&
     if (n.op == Op::kS4d) {
       OCTET_ASSIGN(impl->layers[n.layer], CodesOfLayer(plan, n, ranges));
     }
-    const bool fixed = plan.activations.bits != 0 && !plan.activations.dynamic;
-    if (!fixed || !FeedsLinear(n.site)) continue;
-    OCTET_ASSIGN(const std::vector<SeenRange> seen, Find(ranges, n.site));
-    impl->sites[n.site] = CodesOf(seen, seen.size(), S4dGrain::kTensor, plan.activations.bits,
-                                  plan.activations.symmetric)
-                              .front();
+    if (!FeedsLinear(n.site)) continue;
+    OCTET_ASSIGN(impl->sites[n.site], CodesOfSite(plan, n.site, S4dGrain::kTensor, ranges));
   }
   impl->interpreter =
       std::make_unique<const Interpreter>(impl->model.graph, impl->model.weights, AllowedIsas());

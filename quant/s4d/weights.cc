@@ -124,15 +124,20 @@ void QuantizePoles(const S4dPoles& plan, std::span<Complex> poles) {
 
 Result<S4dWeights> QuantizeS4dWeights(const Graph& graph, const WeightMap& weights,
                                       const S4dPlan& plan) {
-  OCTET_TRY(Check(plan));
+  OCTET_TRY(Check(plan, graph));
   S4dWeights result{graph, weights};
   for (Node& n : result.graph.nodes) {
-    if (n.op == Op::kS4d) OCTET_TRY(QuantizeNode(plan, weights, &n, &result.weights));
-    if (n.op != Op::kLinear || plan.linears.bits == 0) continue;
+    if (n.op == Op::kS4d) {
+      OCTET_TRY(QuantizeNode(PlanOfLayer(plan, n.layer), weights, &n, &result.weights));
+    }
+    if (n.op == Op::kGelu && plan.piecewise_gelu) n.gelu = GeluForm::kPiecewise;
+    if (n.op != Op::kLinear) continue;
+    S4dCode code = plan.linears;
+    code.bits = BitsOf(plan, n.site);
     const Weight& w = *weights.Find(n.weights[0]);
     std::vector<float> values = ToF32(w);
-    const int64_t group = plan.linears.grain == S4dGrain::kTensor ? w.count() : w.columns();
-    QuantizeGroups(plan.linears, group, &values);
+    const int64_t group = code.grain == S4dGrain::kTensor ? w.count() : w.columns();
+    QuantizeGroups(code, group, &values);
     result.weights.Set(n.weights[0], MakeWeight(std::move(values), w.shape));
   }
   return result;
