@@ -50,7 +50,8 @@ TEST(S4dPlanJson, GoesThereAndBack) {
 
 TEST(S4dPlanJson, RefusesWhatItDoesNotKnow) {
   EXPECT_THAT(Refusal(R"({"a": {}})"), HasSubstr("unknown member a (known: A, B"));
-  EXPECT_THAT(Refusal(R"({"x": {"codes": 3}})"), testing::AllOf(HasSubstr("x"), HasSubstr("codes")));
+  EXPECT_THAT(Refusal(R"({"x": {"codes": 3}})"),
+              testing::AllOf(HasSubstr("x"), HasSubstr("codes")));
   EXPECT_THAT(Refusal(R"({"B": {"bits": 17}})"), HasSubstr("between 0 and 16"));
   EXPECT_THAT(Refusal(R"({"B": {"bits": 1}})"), HasSubstr("B: 1 bits"));
   EXPECT_THAT(Refusal(R"({"B": 4})"), HasSubstr("must be a JSON object"));

@@ -18,8 +18,8 @@ struct S4dQuantization {
   friend bool operator==(const S4dQuantization&, const S4dQuantization&) = default;
 };
 
-// "quantization_config": quant_method (kS4dQuantMethod), plan (ToJson of plan.h) and ranges, an object of arrays of
-// [low, high] by site.
+// "quantization_config": quant_method (kS4dQuantMethod), plan (ToJson of plan.h) and ranges, an
+// object of arrays of [low, high] by site.
 Json ToJson(const S4dQuantization& q);
 
 // kInvalidArgument, naming the member, for anything that ToJson does not write, plans that Check

@@ -51,7 +51,7 @@ TEST_F(QuantizedTest, GoesThereAndBack) {
 TEST_F(QuantizedTest, RefusesWhatIsNoRange) {
   EXPECT_THAT(RefusedRange("layers.9.u", "[]"), HasSubstr("no site layers.9.u"));
   EXPECT_THAT(RefusedRange("frames", "[[0,1]]"), HasSubstr("frames: is no list of 2 ranges"));
-  EXPECT_THAT(RefusedRange("frames", "[[0,1],[2,1]]"), HasSubstr("[2,1] is no range"));
+  EXPECT_THAT(RefusedRange("frames", "[[0,1],[2,1]]"), HasSubstr("[2, 1] is no range"));
   EXPECT_THAT(RefusedRange("frames", R"([[0,1],[0,"Infinity"]])"), HasSubstr("is no range"));
   EXPECT_THAT(RefusedRange("frames", "[[0,1],[0,1e39]]"), HasSubstr("is no range"));
   EXPECT_THAT(RefusedRange("frames", "[[0,1],[0,1,2]]"), HasSubstr("is no range"));
