@@ -1,23 +1,22 @@
 #include "apps/cli/options.h"
 
 #include <algorithm>
-#include <limits>
 #include <span>
 #include <sstream>
 
 #include <fmt/format.h>
 #include <CLI/CLI.hpp>
 
+#include "apps/cli/option_kinds.h"
+#include "apps/cli/options_s4d.h"
 #include "apps/cli/suggest.h"
 #include "apps/cli/term.h"
-#include "base/parallel.h"
 #include "base/version.h"
 #include "tensor/state_format.h"
 
 namespace octet::cli {
 namespace {
 
-constexpr int64_t kManyTokens = int64_t{1} << 30;
 constexpr int64_t kBenchTokens = int64_t{1} << 22;
 constexpr size_t kHelpColumns = 80;
 
@@ -54,7 +53,7 @@ class HelpFormatter : public CLI::Formatter {
   }
 };
 
-// Declares the options of all commands; the values land in the members.
+// Declares all commands; parsing sets chosen_.
 class Parser {
  public:
   Parser() : app_("Quantizes Mamba language models to 8 and 4 bits and runs them on CPUs.") {
@@ -73,7 +72,7 @@ class Parser {
     Bench();
     Demo();
     Reproduce();
-    S4d();
+    AddS4dCommands(&app_, &chosen_);
     app_.footer(kExamples);  // last: subcommands would inherit it
   }
 
@@ -88,90 +87,14 @@ class Parser {
     } catch (const CLI::ParseError& e) {
       return InvalidArgument(fmt::format("{}; see: {} --help", e.what(), NameOf(Innermost())));
     }
-    return Chosen();
+    return chosen_;
   }
 
  private:
-  CLI::App* AddCommand(const char* name, const char* help, bool* json) {
-    CLI::App* c = app_.add_subcommand(name, help);
-    c->add_flag("--json", *json, "print one JSON object");
-    return c;
-  }
-
-  // A range whose limits do not clutter the help.
-  template <class T>
-  static CLI::Validator Between(T low, T high) {
-    const auto check = [low, high](const std::string& text) {
-      T value{};
-      const bool inside = CLI::detail::lexical_cast(text, value) && value >= low && value <= high;
-      return inside ? std::string() : fmt::format("{} is not between {} and {}", text, low, high);
-    };
-    return CLI::Validator(check, "");
-  }
-
-  static void Model(CLI::App* c, const char* name, const char* help, std::string* value) {
-    c->add_option(name, *value, help)->required()->type_name("");
-  }
-
-  // Computes with one thread per core unless told otherwise.
-  static void Threads(CLI::App* c, int* threads) {
-    *threads = AvailableThreads();
-    AddThreads(c, threads,
-               "threads; default: the cores that it may use; results do not depend on it");
-  }
-
-  static void AddThreads(CLI::App* c, int* threads, const char* help) {
-    c->add_option("--threads", *threads, help)
-        ->check(Between(1, 1024))
-        ->capture_default_str()
-        ->type_name("N");
-  }
-
-  static void ChunkSize(CLI::App* c, int64_t* chunk_size) {
-    c->add_option("--chunk-size", *chunk_size,
-                  "tokens per chunk of the SSD; default: the model's. A model with scales that "
-                  "were calibrated for one size runs with no other")
-        ->check(Between(int64_t{1}, int64_t{65536}))
-        ->type_name("N");
-  }
-
-  static void Count(CLI::App* c, const char* name, const char* help, int64_t* value, int64_t low,
-                    int64_t high = kManyTokens) {
-    c->add_option(name, *value, help)
-        ->check(Between(low, high))
-        ->capture_default_str()
-        ->type_name("N");
-  }
-
-  static void Seed(CLI::App* c, uint64_t* seed) {
-    // CLI11 would wrap -1 around.
-    const auto not_negative = [](const std::string& text) {
-      return std::string(text.starts_with('-') ? "must not be negative" : "");
-    };
-    c->add_option("--seed", *seed, "seed of random numbers")
-        ->check(not_negative)
-        ->capture_default_str()
-        ->type_name("N");
-  }
-
-  static void Text(CLI::App* c, TextFlags* t) {
-    c->add_option("--text", t->path, "plain text, or .jsonl with a \"text\" per line")
-        ->required()
-        ->type_name("FILE");
-    Count(c, "--window", "tokens that a fresh state sees; what is left at the end is not scored",
-          &t->window, 2);
-    c->add_option("--stride", t->stride, "tokens from one window to the next; default: the window")
-        ->check(Between(int64_t{1}, kManyTokens))
-        ->type_name("N");
-    c->add_option("--max-tokens", t->max_tokens, "use only the first tokens of the text")
-        ->check(Between(int64_t{1}, kManyTokens))
-        ->type_name("N");
-  }
-
   void Quantize() {
-    QuantizeCommand& q = quantize_;
-    CLI::App* c = AddCommand("quantize", "quantize a float model", &q.json);
-    Model(c, "MODEL", "folder of the float model", &q.model);
+    const auto [c, q] =
+        AddCommand<QuantizeCommand>(&app_, "quantize", "quantize a float model", &chosen_);
+    AddModel(c, "MODEL", "folder of the float model", &q.model);
     c->add_option("--recipe", q.recipe,
                   "how; see \"octet recipes\", or auto: a width for each matrix that keeps "
                   "--budget-mb or --max-kl")
@@ -194,20 +117,20 @@ class Parser {
     c->add_option("--option", q.options, "option of the recipe, repeatable")
         ->type_name("KEY=VALUE")
         ->allow_extra_args(false);
-    AutoLimits(c, &q);
+    AddAutoLimits(c, &q);
     c->add_option("--save-recipe", q.save_recipe, "write the plan as a recipe file as well")
         ->type_name("FILE.json");
-    Seed(c, &q.seed);
+    AddSeed(c, &q.seed);
     c->add_flag("--force", q.force, "write the folder even if the self-check finds it broken");
     c->footer(
         "\nFinished blocks go to DIR.partial, so memory holds one block. Where a run was\n"
         "killed, interrupted or met a full disk, the same command goes on after the last\n"
         "finished block and gives the same bytes; any other starts again. The folder is\n"
         "removed at the end, but stays for --force when the result is broken.");
-    Threads(c, &q.threads);
+    AddThreads(c, &q.threads);
   }
 
-  static void AutoLimits(CLI::App* c, QuantizeCommand* q) {
+  static void AddAutoLimits(CLI::App* c, QuantizeCommand* q) {
     CLI::Option* budget =
         c->add_option("--budget-mb", q->budget_mb,
                       "recipe auto: what the weights may take at most, in units of 1,000,000 bytes")
@@ -221,10 +144,9 @@ class Parser {
   }
 
   void MeasureSensitivity() {
-    SensitivityCommand& s = sensitivity_;
-    CLI::App* c =
-        AddCommand("sensitivity", "what quantizing each part of a model alone costs", &s.json);
-    Model(c, "MODEL", "folder of the float model", &s.model);
+    const auto [c, s] = AddCommand<SensitivityCommand>(
+        &app_, "sensitivity", "what quantizing each part of a model alone costs", &chosen_);
+    AddModel(c, "MODEL", "folder of the float model", &s.model);
     c->add_option("--text", s.text, "text to measure on (plain or .jsonl), or self")
         ->required()
         ->type_name("FILE");
@@ -237,35 +159,33 @@ class Parser {
         ->allow_extra_args(false)
         ->capture_default_str()
         ->type_name("4,8");
-    Count(c, "--samples", "pieces of text; 4 times as many others calibrate", &s.samples, 2,
-          1 << 20);
-    Count(c, "--length", "tokens of a piece", &s.length, 2, 1 << 24);
+    AddCount(c, "--samples", "pieces of text; 4 times as many others calibrate", &s.samples, 2,
+             1 << 20);
+    AddCount(c, "--length", "tokens of a piece", &s.length, 2, 1 << 24);
     c->add_option("--output", s.output, "write the JSON object to this file")
         ->type_name("FILE.json");
     c->add_option("--html", s.html, "write a heat map to this file")->type_name("FILE.html");
-    Seed(c, &s.seed);
-    Threads(c, &s.threads);
+    AddSeed(c, &s.seed);
+    AddThreads(c, &s.threads);
   }
 
   void Perplexity() {
     CLI::App* group = app_.add_subcommand("evaluate", "measure a model");
     group->require_subcommand(1);
-    PerplexityCommand& p = perplexity_;
-    CLI::App* c = group->add_subcommand("perplexity", "perplexity of a text");
-    c->add_flag("--json", p.json, "print one JSON object");
-    Model(c, "MODEL", "model folder", &p.model);
-    Text(c, &p.text);
-    ChunkSize(c, &p.chunk_size);
-    Threads(c, &p.threads);
+    const auto [c, p] =
+        AddCommand<PerplexityCommand>(group, "perplexity", "perplexity of a text", &chosen_);
+    AddModel(c, "MODEL", "model folder", &p.model);
+    AddText(c, &p.text);
+    AddChunkSize(c, &p.chunk_size);
+    AddThreads(c, &p.threads);
     Drift(group);
   }
 
   void Drift(CLI::App* group) {
-    DriftCommand& d = drift_;
-    CLI::App* c = group->add_subcommand(
-        "drift", "what a narrow recurrent state costs, by position, when decoding");
-    c->add_flag("--json", d.json, "print one JSON object");
-    Model(c, "MODEL", "model folder", &d.model);
+    const auto [c, d] = AddCommand<DriftCommand>(
+        group, "drift", "what a narrow recurrent state costs, by position, when decoding",
+        &chosen_);
+    AddModel(c, "MODEL", "model folder", &d.model);
     c->add_option("--text", d.text, "text to decode; default: the model writes it")
         ->type_name("FILE");
     c->add_option("--state", d.state,
@@ -273,52 +193,50 @@ class Parser {
                       fmt::format("{}", fmt::join(StateFormatNames(), ", ")) +
                       "; i8s needs a model with its scales")
         ->type_name("FORMAT");
-    Count(c, "--tokens", "tokens to decode one by one", &d.tokens, 1, kBenchTokens);
+    AddCount(c, "--tokens", "tokens to decode one by one", &d.tokens, 1, kBenchTokens);
     AddThreads(c, &d.threads, "threads; results do not depend on it");
   }
 
   void Compare() {
-    CompareCommand& o = compare_;
-    CLI::App* c = AddCommand("compare", "how far a model departs from another", &o.json);
-    Model(c, "REFERENCE", "folder of the reference, usually the float model", &o.reference);
-    Model(c, "CANDIDATE", "folder of the other, usually a quantized model", &o.candidate);
-    Text(c, &o.text);
-    ChunkSize(c, &o.chunk_size);
-    Threads(c, &o.threads);
+    const auto [c, o] = AddCommand<CompareCommand>(
+        &app_, "compare", "how far a model departs from another", &chosen_);
+    AddModel(c, "REFERENCE", "folder of the reference, usually the float model", &o.reference);
+    AddModel(c, "CANDIDATE", "folder of the other, usually a quantized model", &o.candidate);
+    AddText(c, &o.text);
+    AddChunkSize(c, &o.chunk_size);
+    AddThreads(c, &o.threads);
   }
 
   void Generate() {
-    GenerateCommand& g = generate_;
-    CLI::App* c = AddCommand("generate", "continue a text", &g.json);
-    Model(c, "MODEL", "model folder", &g.model);
+    const auto [c, g] = AddCommand<GenerateCommand>(&app_, "generate", "continue a text", &chosen_);
+    AddModel(c, "MODEL", "model folder", &g.model);
     c->add_option("--prompt", g.prompt,
                   "text to continue; -: standard input, less one newline at its end")
         ->capture_default_str()
         ->type_name("TEXT");
-    Count(c, "-n,--tokens", "tokens to write at most", &g.count, 1);
+    AddCount(c, "-n,--tokens", "tokens to write at most", &g.count, 1);
     c->add_option("--temperature", g.temperature, "0: always the most likely token")
         ->capture_default_str()
         ->type_name("T");
-    Count(c, "--top-k", "sample from the K most likely tokens; 0: all", &g.top_k, 0);
+    AddCount(c, "--top-k", "sample from the K most likely tokens; 0: all", &g.top_k, 0);
     c->add_option("--top-p", g.top_p, "sample from the most likely tokens of total probability P")
         ->capture_default_str()
         ->type_name("P");
-    Seed(c, &g.seed);
-    ChunkSize(c, &g.chunk_size);
-    Threads(c, &g.threads);
+    AddSeed(c, &g.seed);
+    AddChunkSize(c, &g.chunk_size);
+    AddThreads(c, &g.threads);
   }
 
   void Inspect() {
-    InspectCommand& i = inspect_;
-    CLI::App* c =
-        AddCommand("inspect", "what a model folder or a .safetensors file holds", &i.json);
-    Model(c, "PATH", "model folder, .safetensors file, or .pth checkpoint of an S4D", &i.path);
+    const auto [c, i] = AddCommand<InspectCommand>(
+        &app_, "inspect", "what a model folder or a .safetensors file holds", &chosen_);
+    AddModel(c, "PATH", "model folder, .safetensors file, or .pth checkpoint of an S4D", &i.path);
     c->add_flag("--graph", i.graph, "print every operation");
   }
 
   void ListRecipes() {
-    RecipesCommand& r = recipes_;
-    CLI::App* c = AddCommand("recipes", "list the quantization recipes, or show one", &r.json);
+    const auto [c, r] = AddCommand<RecipesCommand>(
+        &app_, "recipes", "list the quantization recipes, or show one", &chosen_);
     CLI::Option* recipe =
         c->add_option("RECIPE", r.recipe, "a name, or a JSON recipe file: prints its plan as JSON")
             ->type_name("");
@@ -330,29 +248,29 @@ class Parser {
   }
 
   void Bench() {
-    BenchCommand& b = bench_;
-    CLI::App* c = AddCommand("bench", "measure the speed of models, interleaved", &b.json);
+    const auto [c, b] = AddCommand<BenchCommand>(
+        &app_, "bench", "measure the speed of models, interleaved", &chosen_);
     c->add_option("MODEL", b.models, "model folders")->required()->type_name("");
-    Count(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0, kBenchTokens);
-    Count(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0, kBenchTokens);
+    AddCount(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0, kBenchTokens);
+    AddCount(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0, kBenchTokens);
     c->add_option("--repeats", b.repeats, "measurements of each")
         ->check(Between(1, 100000))
         ->capture_default_str()
         ->type_name("N");
-    ChunkSize(c, &b.chunk_size);
+    AddChunkSize(c, &b.chunk_size);
     c->add_flag("--bf16", b.bf16, "prefill bf16 weights with bf16 products where the CPU has them");
     c->add_flag("--explain", b.explain, "print the kernel of every step");
     AddThreads(c, &b.threads, "threads of each model");
   }
 
   void Demo() {
-    DemoCommand& d = demo_;
-    CLI::App* c = AddCommand("demo", "quantize a small model four ways and compare", &d.json);
+    const auto [c, d] = AddCommand<DemoCommand>(
+        &app_, "demo", "quantize a small model four ways and compare", &chosen_);
     c->add_option("MODEL", d.model, "float model folder; default: models/books-mamba2-5m")
         ->type_name("");
     c->add_option("--output", d.output, "keep the quantized models in this new folder")
         ->type_name("DIR");
-    Threads(c, &d.threads);
+    AddThreads(c, &d.threads);
   }
 
   // A misspelled command or flag by its name; what CLI11 says of one depends on what follows it.
@@ -408,9 +326,9 @@ class Parser {
   }
 
   void Reproduce() {
-    ReproduceCommand& r = reproduce_;
-    CLI::App* c = AddCommand(
-        "reproduce", "measure every recipe on models and their copies with outliers", &r.json);
+    const auto [c, r] = AddCommand<ReproduceCommand>(
+        &app_, "reproduce", "measure every recipe on models and their copies with outliers",
+        &chosen_);
     c->add_option("--data", r.data,
                   "folder with books/calibration.txt, books/valid.txt, wikitext2/wiki.test.raw; "
                   "default: OCTET_DATA, or ../shared/data")
@@ -421,124 +339,14 @@ class Parser {
         ->delimiter(',')
         ->allow_extra_args(false)
         ->type_name("NAME,NAME");
-    Count(c, "--bytes", "of each text to evaluate", &r.bytes, 1);
-    Count(c, "--samples", "pieces of text to calibrate on", &r.samples, 1, 1 << 24);
-    Count(c, "--length", "tokens of a piece", &r.length, 2, 1 << 24);
-    Count(c, "--window", "tokens that a fresh state sees", &r.window, 2);
+    AddCount(c, "--bytes", "of each text to evaluate", &r.bytes, 1);
+    AddCount(c, "--samples", "pieces of text to calibrate on", &r.samples, 1, 1 << 24);
+    AddCount(c, "--length", "tokens of a piece", &r.length, 2, 1 << 24);
+    AddCount(c, "--window", "tokens that a fresh state sees", &r.window, 2);
     c->add_option("--output", r.output, "write FILE.md and FILE.json")
         ->capture_default_str()
         ->type_name("FILE");
-    Threads(c, &r.threads);
-  }
-
-  // Reads a list of numbers, one for each channel.
-  static void Channels(CLI::App* c, const char* name, const char* help, std::vector<float>* v) {
-    c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
-  }
-
-  static void Images(CLI::App* c, bool train, ImageFlags* i) {
-    CLI::Option* mnist = c->add_option("--mnist", i->mnist,
-                                       "folder of idx files, plain or .gz, such as "
-                                       "t10k-images-idx3-ubyte.gz")
-                             ->type_name("DIR");
-    CLI::Option* cifar = c->add_option("--cifar10", i->cifar10,
-                                       "file of CIFAR-10's binary version, such as test_batch.bin")
-                             ->type_name("FILE")
-                             ->excludes(mnist);
-    if (train)
-      c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
-    Channels(c, "--mean",
-             "of pixels / 255; default: the model's, else 0 of mnist, CIFAR-10's own of cifar10",
-             &i->mean);
-    Channels(c, "--std",
-             "deviation of pixels / 255; default: the model's, else 1, or CIFAR-10's own", &i->std);
-    Count(c, "--limit", "first images only; 0: all", &i->limit, 0);
-  }
-
-  void S4d() {
-    CLI::App* group = app_.add_subcommand("s4d", "S4D classifiers of sequences (state-spaces/s4)");
-    group->require_subcommand(1);
-    S4dEvaluateCommand& e = s4d_evaluate_;
-    CLI::App* c = group->add_subcommand("evaluate", "accuracy on labelled images, pixel by pixel");
-    c->add_flag("--json", e.json, "print one JSON object");
-    Model(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
-    Images(c, true, &e.images);
-    Threads(c, &e.threads);
-    S4dTrain(group);
-    S4dSensitivity(group);
-  }
-
-  void S4dSensitivity(CLI::App* group) {
-    S4dSensitivityCommand& s = s4d_sensitivity_;
-    CLI::App* c = group->add_subcommand(
-        "sensitivity", "accuracy when one part alone is quantized: the paper's parts and Octet's");
-    c->add_flag("--json", s.json, "print one JSON object");
-    Model(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &s.model);
-    Images(c, false, &s.images);
-    Count(c, "--calibrate", "images for static ranges: mnist's first training ones, else the last",
-          &s.calibrate, 1, 1 << 24);
-    c->add_option("--bits", s.bits, "widths")
-        ->delimiter(',')
-        ->check(Between<int64_t>(2, 16))
-        ->allow_extra_args(false)
-        ->capture_default_str()
-        ->type_name("N,N");
-    c->add_option("--output", s.output, "write the JSON object to this file")
-        ->type_name("FILE.json");
-    c->add_option("--html", s.html, "write plots to this file")->type_name("FILE.html");
-    Threads(c, &s.threads);
-  }
-
-  void S4dTrain(CLI::App* group) {
-    S4dTrainCommand& t = s4d_train_;
-    CLI::App* c = group->add_subcommand("train", "train a classifier of images, pixel by pixel");
-    c->add_flag("--json", t.json, "print one JSON object");
-    c->add_option("--mnist", t.mnist,
-                  "folder of idx files, plain or .gz, such as train-images-idx3-ubyte.gz; the last "
-                  "sixth of the images is for validation")
-        ->required()
-        ->type_name("DIR");
-    c->add_option("--output", t.output, "folder to write; must not exist or be empty")
-        ->required()
-        ->type_name("DIR");
-    Count(c, "--d-model", "channels", &t.d_model, 1, 4096);
-    Count(c, "--layers", "S4D layers", &t.layers, 1, 64);
-    Count(c, "--modes", "complex modes of a channel, half of the papers' d_state", &t.modes, 1,
-          4096);
-    Word(c, "--norm", "LayerNorm before a layer, after it, or none", {"none", "post", "pre"},
-         &t.norm);
-    Word(c, "--gelu", "piecewise: the quadratic form for microcontrollers", {"exact", "piecewise"},
-         &t.gelu);
-    Number(c, "--mean", "of the pixels / 255", &t.mean, -1e6, 1e6);
-    Number(c, "--std", "deviation of the pixels / 255", &t.std, 1e-6, 1e6);
-    Count(c, "--epochs", "passes over the images", &t.epochs, 1, 100000);
-    Count(c, "--batch", "images of a step", &t.batch, 1, 1 << 20);
-    Number(c, "--lr", "learning rate of Adam at the start; it falls to 0 by a cosine", &t.lr, 1e-12,
-           1e12);
-    Count(c, "--limit", "first images only; 0: all", &t.limit, 0);
-    Seed(c, &t.seed);
-    c->footer(
-        "\nWrites config.json, model.safetensors (of the epoch that is best on the images\n"
-        "for validation) and last.safetensors. DIR.checkpoint is written after each epoch\n"
-        "and every minute; where a run was killed or interrupted, the same command goes\n"
-        "on from there and gives the same bytes.");
-    Threads(c, &t.threads);
-  }
-
-  static void Word(CLI::App* c, const char* name, const char* help,
-                   const std::vector<std::string>& words, std::string* value) {
-    c->add_option(name, *value, help)
-        ->check(CLI::IsMember(words).description(""))
-        ->capture_default_str()
-        ->type_name(fmt::format("{}", fmt::join(words, "|")));
-  }
-
-  static void Number(CLI::App* c, const char* name, const char* help, double* value, double low,
-                     double high) {
-    c->add_option(name, *value, help)
-        ->check(Between(low, high))
-        ->capture_default_str()
-        ->type_name("X");
+    AddThreads(c, &r.threads);
   }
 
   // The subcommand that the arguments reached.
@@ -555,40 +363,8 @@ class Parser {
                                       : NameOf(c->get_parent()) + " " + c->get_name();
   }
 
-  Result<Command> Chosen() {
-    const std::string name = Innermost()->get_name();
-    const bool s4d = Innermost()->get_parent()->get_name() == "s4d";
-    if (s4d && name == "evaluate") return Command(s4d_evaluate_);
-    if (s4d && name == "train") return Command(s4d_train_);
-    if (s4d) return Command(s4d_sensitivity_);
-    if (name == "quantize") return Command(quantize_);
-    if (name == "perplexity") return Command(perplexity_);
-    if (name == "drift") return Command(drift_);
-    if (name == "compare") return Command(compare_);
-    if (name == "generate") return Command(generate_);
-    if (name == "inspect") return Command(inspect_);
-    if (name == "recipes") return Command(recipes_);
-    if (name == "bench") return Command(bench_);
-    if (name == "sensitivity") return Command(sensitivity_);
-    if (name == "reproduce") return Command(reproduce_);
-    return Command(demo_);
-  }
-
   CLI::App app_;
-  QuantizeCommand quantize_;
-  PerplexityCommand perplexity_;
-  DriftCommand drift_;
-  CompareCommand compare_;
-  GenerateCommand generate_;
-  InspectCommand inspect_;
-  RecipesCommand recipes_;
-  BenchCommand bench_;
-  DemoCommand demo_;
-  SensitivityCommand sensitivity_;
-  ReproduceCommand reproduce_;
-  S4dEvaluateCommand s4d_evaluate_;
-  S4dTrainCommand s4d_train_;
-  S4dSensitivityCommand s4d_sensitivity_;
+  Command chosen_;
 };
 
 }  // namespace

@@ -1,5 +1,5 @@
-// What the user asked for: the command line as plain structs. Parsing is in options.cc, the only
-// file that includes CLI11.
+// What the user asked for: the command line as plain structs. Parsing is in options.cc, the group
+// s4d in options_s4d.cc; besides them only option_kinds.h and its .cc include CLI11.
 #ifndef OCTET_APPS_CLI_OPTIONS_H_
 #define OCTET_APPS_CLI_OPTIONS_H_
 

@@ -1,0 +1,109 @@
+#include "apps/cli/options_s4d.h"
+
+#include <string>
+#include <vector>
+
+#include <CLI/CLI.hpp>
+
+#include "apps/cli/option_kinds.h"
+
+namespace octet::cli {
+namespace {
+
+// Reads a list of numbers, one for each channel.
+void AddChannels(CLI::App* c, const char* name, const char* help, std::vector<float>* v) {
+  c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
+}
+
+void AddImages(CLI::App* c, bool train, ImageFlags* i) {
+  CLI::Option* mnist = c->add_option("--mnist", i->mnist,
+                                     "folder of idx files, plain or .gz, such as "
+                                     "t10k-images-idx3-ubyte.gz")
+                           ->type_name("DIR");
+  CLI::Option* cifar = c->add_option("--cifar10", i->cifar10,
+                                     "file of CIFAR-10's binary version, such as test_batch.bin")
+                           ->type_name("FILE")
+                           ->excludes(mnist);
+  if (train) c->add_flag("--train", i->train, "the training split")->needs(mnist)->excludes(cifar);
+  AddChannels(c, "--mean",
+              "of pixels / 255; default: the model's, else 0 of mnist, CIFAR-10's own of cifar10",
+              &i->mean);
+  AddChannels(c, "--std",
+              "deviation of pixels / 255; default: the model's, else 1, or CIFAR-10's own",
+              &i->std);
+  AddCount(c, "--limit", "first images only; 0: all", &i->limit, 0);
+}
+
+void Evaluate(CLI::App* group, Command* chosen) {
+  const auto [c, e] = AddCommand<S4dEvaluateCommand>(
+      group, "evaluate", "accuracy on labelled images, pixel by pixel", chosen);
+  AddModel(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
+  AddImages(c, true, &e.images);
+  AddThreads(c, &e.threads);
+}
+
+void Train(CLI::App* group, Command* chosen) {
+  const auto [c, t] = AddCommand<S4dTrainCommand>(
+      group, "train", "train a classifier of images, pixel by pixel", chosen);
+  c->add_option("--mnist", t.mnist,
+                "folder of idx files, plain or .gz, such as train-images-idx3-ubyte.gz; the last "
+                "sixth of the images is for validation")
+      ->required()
+      ->type_name("DIR");
+  c->add_option("--output", t.output, "folder to write; must not exist or be empty")
+      ->required()
+      ->type_name("DIR");
+  AddCount(c, "--d-model", "channels", &t.d_model, 1, 4096);
+  AddCount(c, "--layers", "S4D layers", &t.layers, 1, 64);
+  AddCount(c, "--modes", "complex modes of a channel, half of the papers' d_state", &t.modes, 1,
+           4096);
+  AddWord(c, "--norm", "LayerNorm before a layer, after it, or none", {"none", "post", "pre"},
+          &t.norm);
+  AddWord(c, "--gelu", "piecewise: the quadratic form for microcontrollers", {"exact", "piecewise"},
+          &t.gelu);
+  AddNumber(c, "--mean", "of the pixels / 255", &t.mean, -1e6, 1e6);
+  AddNumber(c, "--std", "deviation of the pixels / 255", &t.std, 1e-6, 1e6);
+  AddCount(c, "--epochs", "passes over the images", &t.epochs, 1, 100000);
+  AddCount(c, "--batch", "images of a step", &t.batch, 1, 1 << 20);
+  AddNumber(c, "--lr", "learning rate of Adam at the start; it falls to 0 by a cosine", &t.lr,
+            1e-12, 1e12);
+  AddCount(c, "--limit", "first images only; 0: all", &t.limit, 0);
+  AddSeed(c, &t.seed);
+  c->footer(
+      "\nWrites config.json, model.safetensors (of the epoch that is best on the images\n"
+      "for validation) and last.safetensors. DIR.checkpoint is written after each epoch\n"
+      "and every minute; where a run was killed or interrupted, the same command goes\n"
+      "on from there and gives the same bytes.");
+  AddThreads(c, &t.threads);
+}
+
+void Sensitivity(CLI::App* group, Command* chosen) {
+  const auto [c, s] = AddCommand<S4dSensitivityCommand>(
+      group, "sensitivity",
+      "accuracy when one part alone is quantized: the paper's parts and Octet's", chosen);
+  AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &s.model);
+  AddImages(c, false, &s.images);
+  AddCount(c, "--calibrate", "images for static ranges: mnist's first training ones, else the last",
+           &s.calibrate, 1, 1 << 24);
+  c->add_option("--bits", s.bits, "widths")
+      ->delimiter(',')
+      ->check(Between<int64_t>(2, 16))
+      ->allow_extra_args(false)
+      ->capture_default_str()
+      ->type_name("N,N");
+  c->add_option("--output", s.output, "write the JSON object to this file")->type_name("FILE.json");
+  c->add_option("--html", s.html, "write plots to this file")->type_name("FILE.html");
+  AddThreads(c, &s.threads);
+}
+
+}  // namespace
+
+void AddS4dCommands(CLI::App* app, Command* chosen) {
+  CLI::App* group = app->add_subcommand("s4d", "S4D classifiers of sequences (state-spaces/s4)");
+  group->require_subcommand(1);
+  Evaluate(group, chosen);
+  Train(group, chosen);
+  Sensitivity(group, chosen);
+}
+
+}  // namespace octet::cli
