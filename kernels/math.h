@@ -80,7 +80,8 @@ inline float SoftplusF(float x) {
 }
 
 // Sum of `lanes[16]`, folded pairwise: i += i + 8, then + 4, + 2, + 1.
-inline float FoldLanes16(float* lanes) {
+template <class Real>
+Real FoldLanes16(Real* lanes) {
   for (int half = 8; half >= 1; half /= 2) {
     for (int i = 0; i < half; ++i) {
       lanes[i] += lanes[i + half];

@@ -14,6 +14,8 @@
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/s4d.h"
+#include "kernels/s4dcode.h"
+#include "kernels/s4dcodegrad.h"
 #include "kernels/s4dgrad.h"
 #include "kernels/scan.h"
 #include "kernels/ssd.h"
@@ -66,6 +68,8 @@ OCTET_OP(LineargradArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)
 OCTET_OP(S4dArgs)
+OCTET_OP(S4dcodeArgs)
+OCTET_OP(S4dcodegradArgs)
 OCTET_OP(S4dgradArgs)
 OCTET_OP(ScanArgs)
 OCTET_OP(SsdArgs)

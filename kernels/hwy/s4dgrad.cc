@@ -10,6 +10,7 @@
 #include "hwy/foreach_target.h"
 #include "hwy/highway.h"
 #include "kernels/hwy/math-inl.h"
+#include "kernels/hwy/modes-inl.h"
 #include "kernels/kernel.h"
 #include "kernels/ssd_chunk.h"
 
@@ -17,17 +18,6 @@ HWY_BEFORE_NAMESPACE();
 namespace octet {
 namespace HWY_NAMESPACE {
 namespace {
-
-using D = hn::ScalableTag<float>;
-using V = hn::VFromD<D>;
-
-constexpr int64_t kLanes = static_cast<int64_t>(HWY_LANES(float));
-constexpr int64_t kMaxVectors = 2;
-
-// The modes of a head are padded with zeros to whole vectors of any target.
-int64_t PaddedModes(int64_t N) {
-  return (N + 15) / 16 * 16;
-}
 
 struct Layout {
   Layout(const S4dgradArgs& args, void* base) {
@@ -47,36 +37,6 @@ struct Layout {
   float* states;                    // [T + 1, 2 vectors]: of the modes that are under way
   float *A, *B, *C, *dA, *dB, *dC;  // [2, padded] of one head
   int64_t bytes;
-};
-
-// A complex value of kVectors vectors of modes.
-template <int kVectors>
-struct Modes {
-  V re[kVectors], im[kVectors];
-  HWY_INLINE Modes() {
-  }  // an implicit one is compiled for the baseline, which NEON's vectors are not
-  HWY_INLINE void Load(const float* p, int64_t im_offset) {
-    for (int i = 0; i < kVectors; ++i) {
-      re[i] = hn::LoadU(D(), p + i * kLanes);
-      im[i] = hn::LoadU(D(), p + im_offset + i * kLanes);
-    }
-  }
-  HWY_INLINE void Store(float* p, int64_t im_offset) const {
-    for (int i = 0; i < kVectors; ++i) {
-      hn::StoreU(re[i], D(), p + i * kLanes);
-      hn::StoreU(im[i], D(), p + im_offset + i * kLanes);
-    }
-  }
-  HWY_INLINE void Clear() {
-    for (int i = 0; i < kVectors; ++i) {
-      re[i] = im[i] = hn::Zero(D());
-    }
-  }
-  // Adds l conj(x).
-  HWY_INLINE void AddProduct(const Modes& l, const Modes& x, int i) {
-    re[i] = hn::MulAdd(l.im[i], x.im[i], hn::MulAdd(l.re[i], x.re[i], re[i]));
-    im[i] = hn::NegMulAdd(l.re[i], x.im[i], hn::MulAdd(l.im[i], x.re[i], im[i]));
-  }
 };
 
 // states[t]: the state before token t, of modes n, n + 1, ...

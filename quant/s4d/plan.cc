@@ -1,6 +1,8 @@
 #include "quant/s4d/plan.h"
 
+#include <algorithm>
 #include <array>
+#include <limits>
 
 #include <fmt/format.h>
 
@@ -120,6 +122,10 @@ Status CheckMembers(const S4dPlan& plan) {
 }
 
 }  // namespace
+
+float StateLimit(const S4dStatePlan& plan) {
+  return plan.limit > 0 ? plan.limit : std::numeric_limits<float>::infinity();
+}
 
 std::vector<std::string> S4dTensors(const Graph& graph) {
   std::vector<std::string> names;

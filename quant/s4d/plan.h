@@ -78,6 +78,9 @@ struct S4dPlan {
   friend bool operator==(const S4dPlan&, const S4dPlan&) = default;
 };
 
+// S4dcodeArgs::limit of a state: infinity without one.
+float StateLimit(const S4dStatePlan& plan);
+
 // What a plan gives widths to: linears by site ("encoder", "layers.<i>.z", "logits"); activations
 // ("frames", "mean", "layers.<i>.u", ".y_ssm", ".y", ".gelu"); and of each layer "layers.<i>.A",
 // ".A.phase", ".B", ".C", ".D", ".x".

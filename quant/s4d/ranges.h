@@ -12,7 +12,7 @@
 #include "base/parallel.h"
 #include "base/status.h"
 #include "graph/graph.h"
-#include "quant/s4d/affine.h"
+#include "tensor/codecs/affine.h"
 #include "tensor/weights.h"
 
 namespace octet {

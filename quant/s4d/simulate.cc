@@ -6,9 +6,11 @@
 
 #include <fmt/format.h>
 
+#include "base/buffer.h"
 #include "exec/interpreter.h"
 #include "kernels/isa.h"
-#include "kernels/ssd_state.h"
+#include "kernels/s4dcode.h"
+#include "kernels/table.h"
 #include "quant/s4d/weights.h"
 
 namespace octet {
@@ -49,130 +51,33 @@ struct LayerCodes {
   Codes x;                // [H, N], default ones where the state stays in float
 };
 
-// The state of one head, its modes side by side so that loops over them become vectors.
-class HeadState {
- public:
-  HeadState(const S4dStatePlan& plan, const DiscreteS4d& s, int layer, int64_t modes, int64_t h,
-            std::span<const AffineCode> codes)
-      : plan_(plan),
-        N_(static_cast<size_t>(modes)),
-        A_(s.A.data() + static_cast<size_t>(h) * 2 * N_),
-        B_(s.B.data() + static_cast<size_t>(h) * 2 * N_),
-        C_(s.C.data() + static_cast<size_t>(h) * 2 * N_),
-        key_(NoiseKey(plan.seed, layer)),
-        head_(h),
-        x_(2 * N_),
-        decayed_(2 * N_),
-        added_(2 * N_) {
-    for (const AffineCode& c : codes) {
-      codes_.push_back(c);
-    }
-  }
-
-  // Takes in u of step t; the contribution of the state to y.
-  float Step(float u, int64_t t) {
-    const float *re = x_.data(), *im = re + N_;
-    for (size_t n = 0; n < N_; ++n) {
-      decayed_[n] = A_[n] * re[n] - A_[N_ + n] * im[n];
-      decayed_[N_ + n] = A_[n] * im[n] + A_[N_ + n] * re[n];
-      added_[n] = B_[n] * u;
-      added_[N_ + n] = B_[N_ + n] * u;
-    }
-    if (plan_.code.bits != 0 && plan_.published) {
-      Round(&decayed_, t);
-      Round(&added_, t);
-    }
-    for (size_t i = 0; i < 2 * N_; ++i) {
-      x_[i] = decayed_[i] + added_[i];
-    }
-    if (plan_.published) {
-      const float y = Output();
-      Store(t);
-      return y;
-    }
-    Store(t);
-    return Output();
-  }
-
- private:
-  float Output() const {
-    float y = 0;
-    for (size_t n = 0; n < N_; ++n) {
-      y += C_[n] * x_[n] - C_[N_ + n] * x_[N_ + n];
-    }
-    return y;
-  }
-
-  void Store(int64_t t) {
-    if (plan_.code.bits != 0) Round(&x_, t);
-    if (plan_.limit == 0) return;
-    for (float& v : x_) {
-      v = std::clamp(v, -plan_.limit, plan_.limit);
-    }
-  }
-
-  void Round(std::vector<float>* values, int64_t t) {
-    if (plan_.dynamic) {
-      SeenRange range;
-      for (const float v : *values) {
-        range.Include(v);
-      }
-      codes_.assign(N_, MakeAffineCode(range, plan_.code.bits, plan_.code.symmetric));
-    }
-    float* v = values->data();
-    switch (plan_.rounding) {
-      case StateRounding::kNearest:
-        for (size_t n = 0; n < N_; ++n) {
-          v[n] = codes_[n](v[n]);
-          v[N_ + n] = codes_[n](v[N_ + n]);
-        }
-        return;
-      case StateRounding::kStochastic:
-        Dither(RowNoise(key_, t, head_), v);
-        return;
-      case StateRounding::kFeedback:
-        for (size_t n = 0; n < N_; ++n) {
-          v[n] = WithResidual(codes_[n], v[n]);
-          v[N_ + n] = WithResidual(codes_[n], v[N_ + n]);
-        }
-        return;
-    }
-  }
-
-  void Dither(const RowNoise& noise, float* v) {
-    constexpr uint64_t kMask = 0x7fff;
-    const auto number = [](uint64_t bits) { return static_cast<float>(bits & kMask) * 0x1.0p-15f; };
-    const float re = number(noise.bits), im = number(noise.bits >> 15);
-    for (size_t n = 0; n < N_; ++n) {
-      const uint32_t own = plan_.shared_noise ? 0 : NoiseAt(noise, static_cast<int64_t>(n));
-      v[n] = Dithered(codes_[n], v[n], plan_.shared_noise ? re : number(own));
-      v[N_ + n] = Dithered(codes_[n], v[N_ + n], plan_.shared_noise ? im : number(own >> 15));
-    }
-  }
-
-  static float Dithered(const AffineCode& code, float v, float random) {
-    if (code.scale == 0) return v;
-    const float t = std::clamp(v / code.scale, code.low, code.high) + random;
-    const float nearest = RoundHalfEven(t);
-    const float below = nearest - (nearest > t ? 1.0f : 0.0f);
-    return std::min(below, code.high) * code.scale;
-  }
-
-  // A code and sixteenths of it from -8 to 7.
-  static float WithResidual(const AffineCode& code, float v) {
-    if (code.scale == 0) return v;
-    const float t = std::clamp(16 * (v / code.scale), 16 * code.low - 8, 16 * code.high + 7);
-    return RoundHalfEven(t) * code.scale / 16;
-  }
-
-  const S4dStatePlan& plan_;
-  size_t N_;
-  const float *A_, *B_, *C_;
-  uint64_t key_;
-  int64_t head_;
-  Codes codes_;  // [N]
-  std::vector<float> x_, decayed_, added_;
-};
+// One S4d node over a sequence: y without D u, [T, H], of u quantized.
+std::vector<float> RunStates(const LayerCodes& codes, const Node& n, const DiscreteS4d& s,
+                             std::span<const float> u) {
+  const S4dStatePlan& plan = codes.state;
+  std::vector<float> y(u.size());
+  S4dcodeArgs a{};
+  a.T = std::ssize(u) / n.width;
+  a.H = n.width;
+  a.N = n.s4d.modes;
+  a.u = u.data();
+  a.A = s.A.data();
+  a.B = s.B.data();
+  a.C = s.C.data();
+  a.codes = codes.x.data();
+  if (plan.dynamic) a.dynamic_bits = plan.code.bits;
+  a.dynamic_symmetric = plan.code.symmetric;
+  a.three_roundings = plan.published;
+  a.rounding = plan.rounding;
+  a.noise_key = NoiseKey(plan.seed, n.layer);
+  a.shared_noise = plan.shared_noise;
+  a.limit = StateLimit(plan);
+  a.y = y.data();
+  const Kernel<S4dcodeArgs>& kernel = Kernels<S4dcodeArgs>().Pick(a, AllowedIsas());
+  Buffer scratch(kernel.scratch_bytes(a));
+  kernel.run(a, {scratch.data()});
+  return y;
+}
 
 }  // namespace
 
@@ -206,19 +111,11 @@ class SimulatingTap : public Tap {
 
   bool RunS4d(const Node& n, const DiscreteS4d& s, std::span<const float> D,
               std::span<const float> given, std::span<float> y) override {
-    const int64_t H = n.width, T = std::ssize(given) / H;
+    const int64_t H = n.width;
     const LayerCodes& codes = impl_.layers.find(n.layer)->second;
-    std::vector<float> u(given.begin(), given.end()), y_ssm(u.size());
+    std::vector<float> u(given.begin(), given.end());
     Quantize(codes.u, H, u);
-    for (int64_t h = 0; h < H; ++h) {
-      const auto first = static_cast<size_t>(h * n.s4d.modes);
-      HeadState state(codes.state, s, n.layer, n.s4d.modes, h,
-                      std::span(codes.x).subspan(first, static_cast<size_t>(n.s4d.modes)));
-      for (int64_t t = 0; t < T; ++t) {
-        const auto at = static_cast<size_t>(t * H + h);
-        y_ssm[at] = state.Step(u[at], t);
-      }
-    }
+    std::vector<float> y_ssm = RunStates(codes, n, s, u);
     if (codes.y_ssm.bits != 0) {
       for (float& v : y_ssm) {
         v = std::clamp(v, -kLargestY, kLargestY);

@@ -234,8 +234,8 @@ void Round(Form form, int64_t t, Complex* modes) {
     const auto one = [&](double v, int part) {
       const double scale = form == Form::kDynamic ? peak / 31 : n == 0 ? 1.0 / 32 : 1.0 / 64;
       if (form == Form::kPublishedAsymmetric) {
-        const double step = 1.5 / 63;  // of [-0.5, 1]: the zero is -11
-        return (std::clamp(std::nearbyint(v / step - 11), -32.0, 31.0) + 11) * step;
+        const double places = 32 * v - 16;  // 1/32 is the step of [-0.5, 47/32], -16 the zero
+        return (std::clamp(std::nearbyint(places), -32.0, 31.0) + 16) / 32;
       }
       if (scale == 0) return v;
       const double q = std::clamp(v / scale, -31.0, 31.0);
@@ -299,7 +299,7 @@ TEST_F(HeadTest, IsTheRecurrenceInEveryRounding) {
     const float peaks[] = {31.0f / 32, 31.0f / 64};
     for (size_t n = 0; n < 2; ++n) {
       ranges["layers.0.x"][n].Include(asymmetric ? -0.5f : -peaks[n]);
-      ranges["layers.0.x"][n].Include(asymmetric ? 1.0f : peaks[n]);
+      ranges["layers.0.x"][n].Include(asymmetric ? 47.0f / 32 : peaks[n]);
     }
     const std::vector<float> got = Simulated(PlanOf(form), ranges);
     const std::vector<double> want = Expected(form, frames_);

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "exec/s4d_discretize.h"
-#include "quant/s4d/affine.h"
+#include "tensor/codecs/affine.h"
 
 namespace octet {
 namespace {

@@ -2,7 +2,7 @@
 //  1. A code's values are those of the formulas, in exact arithmetic, for every width.
 //  2. Values inside the range come back within half a step, those outside at its ends; ties go to
 //     even; what has no scale is kept.
-#include "quant/s4d/affine.h"
+#include "tensor/codecs/affine.h"
 
 #include <cmath>
 #include <set>
@@ -73,7 +73,7 @@ TEST(AffineCode, RangesFarFromZeroKeepTheirValues) {
 }
 
 TEST(AffineCode, TiesGoToEven) {
-  const AffineCode code{1, 0, -127, 127};
+  const AffineCode code{1, 1, 0, -127, 127};
   for (const auto& [v, want] : {std::pair{0.5f, 0.0f},
                                 {1.5f, 2.0f},
                                 {-0.5f, 0.0f},
@@ -84,16 +84,19 @@ TEST(AffineCode, TiesGoToEven) {
     EXPECT_EQ(code(v), want) << v;
   }
   EXPECT_TRUE(std::isnan(code(NAN)));
+  EXPECT_TRUE(code.Holds(127.5f) && code.Holds(-127.5f));
+  EXPECT_FALSE(code.Holds(127.6f) || code.Holds(-127.6f) || code.Holds(NAN));
 }
 
 TEST(AffineCode, WhatHasNoScaleIsKept) {
-  for (const AffineCode& code : {MakeAffineCode(Range(-1, 1), 0, true), MakeAffineCode({}, 8, true),
-                                 MakeAffineCode(Range(0, 0), 8, false)}) {
+  for (const AffineCode& code :
+       {MakeAffineCode(Range(-1, 1), 0, true), MakeAffineCode({}, 8, true),
+        MakeAffineCode(Range(0, 0), 8, false), MakeAffineCode(Range(-1e-40f, 1e-40f), 8, true)}) {
     EXPECT_EQ(code(0.3f), 0.3f);
   }
   const AffineCode constant = MakeAffineCode(Range(0.7f, 0.7f), 4, false);
   EXPECT_NEAR(constant(0.7f), 0.7f, 1e-7f);
-  EXPECT_EQ(constant(0), 0);
+  EXPECT_EQ(constant(0.0f), 0);
 }
 
 TEST(RoundHalfEven, IsNearbyint) {

@@ -1,6 +1,6 @@
 // Uniform affine codes of any width, simulated: what arXiv:2506.12480 quantizes S4D with.
-#ifndef OCTET_QUANT_S4D_AFFINE_H_
-#define OCTET_QUANT_S4D_AFFINE_H_
+#ifndef OCTET_TENSOR_CODECS_AFFINE_H_
+#define OCTET_TENSOR_CODECS_AFFINE_H_
 
 #include <algorithm>
 #include <cmath>
@@ -26,26 +26,52 @@ struct SeenRange {
   friend bool operator==(const SeenRange&, const SeenRange&) = default;
 };
 
-// Rounds half to even without a call, so that loops over it become vectors; |v| < 2^22.
+// Rounds half to even without a call, so that loops over it become vectors; |v| < 2^22, or 2^51.
 inline float RoundHalfEven(float v) {
   constexpr float kMagic = 12582912.0f;  // 1.5 * 2^23: no place for a fraction is left
   return (v + kMagic) - kMagic;
 }
+inline double RoundHalfEven(double v) {
+  constexpr double kMagic = 6755399441055744.0;  // 1.5 * 2^52
+  return (v + kMagic) - kMagic;
+}
 
-// code = clamp(rne(v / scale + zero), low, high), value = (code - zero) * scale. A default one has
-// no codes and keeps every value.
+// code = rne(clamp(v * inverse + zero, low, high)), value = (code - zero) * scale. A default one
+// has no codes and keeps every value.
 struct AffineCode {
-  float scale = 0;  // 0: keeps every value
-  float zero = 0;   // an integer
+  float scale = 0;    // 0: keeps every value
+  float inverse = 0;  // 1 / scale, rounded
+  float zero = 0;     // an integer
   float low = 0, high = 0;
 
-  float operator()(float v) const {
+  // Where v lies among the codes, before the limits and the rounding.
+  template <class Real>
+  Real Place(Real v) const {
+    return v * static_cast<Real>(inverse) + static_cast<Real>(zero);
+  }
+  // Whether v lies within half a step of the codes: what lies on the lowest or the highest does,
+  // however its place was rounded.
+  template <class Real>
+  bool Holds(Real v) const {
+    constexpr Real kHalf = 0.5;
+    return scale == 0 || (Place(v) >= static_cast<Real>(low) - kHalf &&
+                          Place(v) <= static_cast<Real>(high) + kHalf);
+  }
+  template <class Real>
+  Real operator()(Real v) const {
     if (scale == 0) return v;
     // Before the rounding, so that it stays exact; the limits are integers.
-    const float t = std::clamp(v / scale + zero, low, high);
-    return (RoundHalfEven(t) - zero) * scale;
+    const Real t = std::clamp(Place(v), static_cast<Real>(low), static_cast<Real>(high));
+    return (RoundHalfEven(t) - static_cast<Real>(zero)) * static_cast<Real>(scale);
   }
 };
+
+// `code` with that scale, or a default one where the scale is too small to have an inverse.
+inline AffineCode WithScale(float scale, AffineCode code) {
+  code.scale = scale;
+  code.inverse = 1 / scale;
+  return std::isfinite(code.inverse) ? code : AffineCode();
+}
 
 // The code of `bits` (2 to 16; 0: a default one) for `range`:
 //   symmetric   zero = 0, scale = max |v| / (2^(bits-1) - 1), codes +-(2^(bits-1) - 1)
@@ -53,7 +79,8 @@ struct AffineCode {
 //               zero = rne(-2^(bits-1) - low / scale)
 // The zero has 16 bits: a range so far from 0 that it would need more is widened towards 0 until it
 // fits, where the paper's code cuts the zero off and loses the range. A range of one value, which
-// has no asymmetric scale, gets the symmetric code. An empty range, or only zeros: a default one.
+// has no asymmetric scale, gets the symmetric code. An empty range, or values below 1e-38: a
+// default one.
 inline AffineCode MakeAffineCode(const SeenRange& range, int bits, bool symmetric) {
   AffineCode code;
   if (bits == 0 || range.empty()) return code;
@@ -64,8 +91,7 @@ inline AffineCode MakeAffineCode(const SeenRange& range, int bits, bool symmetri
   code.high = half - 1;
   if (symmetric || !(range.high > range.low)) {
     code.low = -code.high;
-    code.scale = peak / code.high;
-    return code;
+    return WithScale(peak / code.high, code);
   }
   // In double: the difference of two large ends has few digits.
   const double steps = 2.0 * half - 1;
@@ -76,11 +102,10 @@ inline AffineCode MakeAffineCode(const SeenRange& range, int bits, bool symmetri
     high = std::max(high, low * (1 - steps / (kMostZero + half)));
   }
   code.low = -half;
-  code.scale = static_cast<float>((high - low) / steps);
   const double zero = std::nearbyint(-half - low / ((high - low) / steps));
   code.zero = std::clamp(static_cast<float>(zero), kLeastZero, kMostZero);
-  return code;
+  return WithScale(static_cast<float>((high - low) / steps), code);
 }
 
 }  // namespace octet
-#endif  // OCTET_QUANT_S4D_AFFINE_H_
+#endif  // OCTET_TENSOR_CODECS_AFFINE_H_
