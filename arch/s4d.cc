@@ -30,7 +30,9 @@ Result<Value> Choose(const Json& config, std::string_view key,
 }
 
 constexpr std::pair<const char*, Discretization> kDiscretizations[] = {
-    {"zoh", Discretization::kZoh}, {"bilinear", Discretization::kBilinear}};
+    {"zoh", Discretization::kZoh},
+    {"bilinear", Discretization::kBilinear},
+    {"none", Discretization::kNone}};
 constexpr std::pair<const char*, RealPart> kRealParts[] = {{"exp", RealPart::kExp},
                                                            {"relu", RealPart::kRelu},
                                                            {"softplus", RealPart::kSoftplus},
@@ -114,10 +116,15 @@ Status CheckLayer(const S4dConfig& c, int64_t i, TensorCheck* check) {
   const std::string kernel = layer + "kernel.";
   const int64_t H = c.d_model, N = c.s4d.modes;
   OCTET_TRY(check->Need(layer + "D", {H}));
-  OCTET_TRY(check->Need(kernel + "log_dt", {H}));
-  OCTET_TRY(check->Need(kernel + "log_A_real", {H, N}));
-  OCTET_TRY(check->Need(kernel + "A_imag", {H, N}));
-  OCTET_TRY(check->Optional(kernel + "B", {H, N, 2}, false));
+  if (c.s4d.discretization == Discretization::kNone) {
+    OCTET_TRY(check->Need(kernel + "A", {H, N, 2}));
+    OCTET_TRY(check->Need(kernel + "B", {H, N, 2}));
+  } else {
+    OCTET_TRY(check->Need(kernel + "log_dt", {H}));
+    OCTET_TRY(check->Need(kernel + "log_A_real", {H, N}));
+    OCTET_TRY(check->Need(kernel + "A_imag", {H, N}));
+    OCTET_TRY(check->Optional(kernel + "B", {H, N, 2}, false));
+  }
   OCTET_TRY(check->Need(kernel + "C", {H, N, 2}));
   OCTET_TRY(check->Need(layer + "output_linear.0.weight", {2 * H, H}));
   OCTET_TRY(check->Need(layer + "output_linear.0.bias", {2 * H}));

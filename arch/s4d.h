@@ -34,7 +34,9 @@ bool IsS4d(const Json& config);
 //   s4_layers.<i>.output_linear.0.{weight [2 H, H] or [2 H, H, 1], bias [2 H]}
 //   norms.<i>.{weight,bias} [H]                 where there is a norm
 // config.json may say, with the defaults first:
-//   "discretization": "zoh" | "bilinear"
+//   "discretization": "zoh" | "bilinear" | "none": the layers have .kernel.{A, B, C [H, N, 2]}, A
+//   and
+//       B those of the recurrence, in place of log_dt, log_A_real, A_imag
 //   "real_transform": "exp" | "relu" | "softplus" | "sigmoid" | "none"   (RealPart)
 //   "norm": "post" | "pre" | "none"; absent: "post" where the checkpoint has norms, else "none"
 //   "norm_eps": 1e-5

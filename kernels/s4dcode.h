@@ -59,8 +59,8 @@ template <class Real>
 Real RoundDithered(const AffineCode& code, Real v, float dither) {
   if (code.scale == 0) return v;
   const Real high = static_cast<Real>(code.high);
-  const Real t = std::clamp(code.Place(v), static_cast<Real>(code.low), high) +
-                 static_cast<Real>(dither);
+  const Real t =
+      std::clamp(code.Place(v), static_cast<Real>(code.low), high) + static_cast<Real>(dither);
   const Real nearest = RoundHalfEven(t), below = nearest - static_cast<Real>(nearest > t);
   return std::min(below, high) * static_cast<Real>(code.scale);
 }

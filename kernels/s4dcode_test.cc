@@ -3,7 +3,8 @@
 //     every form that it takes and sizes around those of vectors.
 //  2. The reference in double is the recurrence of s4dcode.h, written down a second time over
 //     complex numbers.
-//  3. s4dcodegrad: the reference in double is the derivative of that second form with every rounding
+//  3. s4dcodegrad: the reference in double is the derivative of that second form with every
+//  rounding
 //     replaced by the addition of its error, and every limit that acted by a constant.
 //  4. Every kernel of s4dcodegrad lies within 2e-5 of the largest element of the float reference;
 //     gradients are added to what was there, and nothing else is written.
@@ -126,13 +127,13 @@ struct Problem {
   S4dcodegradArgsOf<Real> gradient;
 };
 
-const std::array<int64_t, 3> kSizes[] = {{1, 1, 1}, {2, 3, 4},   {33, 2, 7}, {50, 5, 16},
+const std::array<int64_t, 3> kSizes[] = {{1, 1, 1},   {2, 3, 4},    {33, 2, 7}, {50, 5, 16},
                                          {97, 3, 17}, {200, 2, 32}, {64, 1, 41}};
 
 TEST(S4dcode, EveryKernelHasTheBitsOfTheReference) {
   for (const FormOf& form : kForms) {
-    const bool vectors = form.dynamic_bits == 0 && form.shared_noise &&
-                         form.rounding != StateRounding::kFeedback;
+    const bool vectors =
+        form.dynamic_bits == 0 && form.shared_noise && form.rounding != StateRounding::kFeedback;
     for (const std::array<int64_t, 3>& size : kSizes) {
       const int64_t T = size[0], H = size[1], N = size[2];
       Problem<float> p(form, T, H, N);
@@ -198,7 +199,8 @@ double Coded(const Problem<double>& p, int64_t t, int64_t m, bool imaginary, dou
     case StateRounding::kNearest:
       return (std::nearbyint(std::min(std::max(places + zero, low), high)) - zero) * scale;
     case StateRounding::kStochastic: {
-      const double r = std::ldexp(static_cast<double>((imaginary ? bits >> 15 : bits) % 32768), -15);
+      const double r =
+          std::ldexp(static_cast<double>((imaginary ? bits >> 15 : bits) % 32768), -15);
       return std::min(std::floor(std::min(std::max(places, low), high) + r), high) * scale;
     }
     case StateRounding::kFeedback:
@@ -307,16 +309,15 @@ TEST(S4dcodegrad, ReferenceIsTheDerivativeBetweenRoundings) {
 
 TEST(S4dcodegrad, EveryKernelIsCloseToTheReference) {
   for (const FormOf& form : kForms) {
-    if (form.dynamic_bits != 0 || !form.shared_noise ||
-        form.rounding == StateRounding::kFeedback) {
+    if (form.dynamic_bits != 0 || !form.shared_noise || form.rounding == StateRounding::kFeedback) {
       continue;
     }
     for (const std::array<int64_t, 3>& size : kSizes) {
       const int64_t T = size[0], H = size[1], N = size[2];
       Problem<float> want(form, T, H, N);
       want.RunReferenceGradient();
-      const int count = ForEachKernel<S4dcodegradArgs>(
-          want.gradient, [&](const std::string& name, const auto&) {
+      const int count =
+          ForEachKernel<S4dcodegradArgs>(want.gradient, [&](const std::string& name, const auto&) {
             Problem<float> p(form, T, H, N);
             RunOnce(KernelNamed<S4dcodegradArgs>(name.substr(0, name.find(' '))), p.gradient);
             for (size_t v = 0; v < 4; ++v) {

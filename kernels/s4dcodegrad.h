@@ -89,7 +89,8 @@ class S4dcodegradHead {
     const bool three = f_.three_roundings;
     const Real to_re = C[r] * g, to_im = -C[i] * g;  // conj(C) g
     const Real before_re = three ? l_[r] : l_[r] + to_re, before_im = three ? l_[i] : l_[i] + to_im;
-    Real re = Inside(n, s[r]) ? Limited(before_re) : 0, im = Inside(n, s[i]) ? Limited(before_im) : 0;
+    Real re = Inside(n, s[r]) ? Limited(before_re) : 0,
+         im = Inside(n, s[i]) ? Limited(before_im) : 0;
     const Real* read = three ? s : x_;
     a_.dC[row + r] += g * read[r];
     a_.dC[row + i] -= g * read[i];
@@ -102,7 +103,7 @@ class S4dcodegradHead {
       re = Code(n).Holds(added_[r]) ? re : 0;
       im = Code(n).Holds(added_[i]) ? im : 0;
     }
-    const Real *x = head_.x();
+    const Real* x = head_.x();
     a_.dA[row + r] += a_re * x[r] + a_im * x[i];
     a_.dA[row + i] += a_im * x[r] - a_re * x[i];
     a_.dB[row + r] += re * u;

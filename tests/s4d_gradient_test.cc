@@ -1,7 +1,7 @@
 // Contracts of reverse mode through S4D models (train/backprop.h):
 //  1. In double, the gradient of every parameter equals the central difference of the loss within
-//     1e-6: both discretizations, all forms of the real part, all norms, both GELUs, with and
-//     without B, one layer and two, one token and more.
+//     1e-6: both discretizations and none, all forms of the real part, all norms, both GELUs, with
+//     and without B, one layer and two, one token and more; with a teacher too.
 //  2. In float, on every instruction set, loss and gradients lie within 1e-4 of double, and logits
 //     within 1e-5 of the Interpreter's.
 //  3. Gradients of sequences add up.
@@ -52,6 +52,8 @@ const Form kForms[] = {
     {"sigmoid", Config(kBilinear, RealPart::kSigmoid, S4dNorm::kPost, GeluForm::kExact, 1)},
     {"identity", Config(kBilinear, RealPart::kIdentity, S4dNorm::kNone, GeluForm::kPiecewise, 1),
      false},
+    {"discrete",
+     Config(Discretization::kNone, RealPart::kExp, S4dNorm::kNone, GeluForm::kExact, 2)},
 };
 
 // Random weights: modes from |a dt| = 2e-4 to 2, so that both forms of the derivative are used.
@@ -76,16 +78,20 @@ WeightMap Weights(const Form& form) {
   for (int64_t i = 0; i < c.layers; ++i) {
     const std::string layer = fmt::format("s4_layers.{}.", i), kernel = layer + "kernel.";
     set(layer + "D", {H}, -1, 1);
-    set(kernel + "log_dt", {H}, -7, -1);
-    const bool positive = c.s4d.real_part == RealPart::kIdentity;
-    set(kernel + "log_A_real", {H, N}, positive ? 0.2f : -1.0f, 1);
-    set(kernel + "A_imag", {H, N}, -0.1f, 10);
-    if (form.B) set(kernel + "B", {H, N, 2}, -1, 1);
     set(kernel + "C", {H, N, 2}, -1, 1);
     set(layer + "output_linear.0.weight", {2 * H, H}, -1, 1);
     set(layer + "output_linear.0.bias", {2 * H}, -1, 1);
     set(fmt::format("norms.{}.weight", i), {H}, 0.5, 1.5);
     set(fmt::format("norms.{}.bias", i), {H}, -0.5, 0.5);
+    if (form.B) set(kernel + "B", {H, N, 2}, -1, 1);
+    if (c.s4d.discretization == Discretization::kNone) {
+      set(kernel + "A", {H, N, 2}, -0.7f, 0.7f);
+      continue;
+    }
+    set(kernel + "log_dt", {H}, -7, -1);
+    const bool positive = c.s4d.real_part == RealPart::kIdentity;
+    set(kernel + "log_A_real", {H, N}, positive ? 0.2f : -1.0f, 1);
+    set(kernel + "A_imag", {H, N}, -0.1f, 10);
   }
   set("decoder.weight", {c.d_output, H}, -1, 1);
   set("decoder.bias", {c.d_output}, -1, 1);
@@ -127,7 +133,7 @@ class S4dGradient : public testing::TestWithParam<Form> {
 
   template <class Real>
   LossAndGradient Run(const std::vector<Real>& parameters, const std::vector<float>& frames,
-                      size_t label, int times = 1) const {
+                      const Target& target, int times = 1) const {
     Result<Backprop<Real>> b = Backprop<Real>::Create(graph_, layout_);
     EXPECT_TRUE(b.ok() && b->SetParameters(parameters).ok());
     typename Backprop<Real>::Workspace ws;
@@ -135,7 +141,7 @@ class S4dGradient : public testing::TestWithParam<Form> {
     LossAndGradient out;
     for (int i = 0; i < times; ++i) {
       b->Forward(As<Real>(frames), &ws);
-      out.loss += b->Backward(label, &ws, sum);
+      out.loss += b->Backward(target, &ws, sum);
     }
     out.logits = As<float>(ws.logits);
     out.gradient = b->Chain(sum);
@@ -149,10 +155,13 @@ class S4dGradient : public testing::TestWithParam<Form> {
 };
 
 TEST_P(S4dGradient, IsTheCentralDifference) {
+  const std::vector<float> teacher = {0.5f, -1, 2, 0.25f};
+  const Target targets[] = {{.label = 2}, {2, teacher, 0.75, 3}};
   for (const int64_t T : {1, 23}) {
+    const Target& target = targets[T == 1 ? 0 : 1];
     const std::vector<float> frames = Frames(T, 3);
     std::vector<double> p = As<double>(parameters_);
-    const std::vector<double> gradient = Run(p, frames, 2).gradient;
+    const std::vector<double> gradient = Run(p, frames, target).gradient;
     ASSERT_EQ(gradient.size(), p.size());
     for (const Parameter& tensor : layout_.all()) {
       double scale = 1e-3, worst = 0;
@@ -161,7 +170,7 @@ TEST_P(S4dGradient, IsTheCentralDifference) {
         const double value = p[at], h = 1e-5;
         const auto loss = [&](double v) {
           p[at] = v;
-          return Run(p, frames, 2).loss;
+          return Run(p, frames, target).loss;
         };
         // Of fourth order, so that rounding is what is left.
         const double slope = (8 * (loss(value + h) - loss(value - h)) -
@@ -178,10 +187,10 @@ TEST_P(S4dGradient, IsTheCentralDifference) {
 
 TEST_P(S4dGradient, FloatIsCloseToDoubleAndToTheInterpreter) {
   const std::vector<float> frames = Frames(300, 4);
-  const LossAndGradient exact = Run(As<double>(parameters_), frames, 1);
+  const LossAndGradient exact = Run(As<double>(parameters_), frames, {.label = 1});
   for (const std::string& isa : AvailableIsas()) {
     ASSERT_TRUE(ForceIsa(isa).ok());
-    const LossAndGradient got = Run(parameters_, frames, 1);
+    const LossAndGradient got = Run(parameters_, frames, {.label = 1});
     EXPECT_NEAR(got.loss, exact.loss, 1e-4 * exact.loss) << isa;
     for (const Parameter& tensor : layout_.all()) {
       double scale = 1e-3, worst = 0;
@@ -207,10 +216,37 @@ TEST_P(S4dGradient, FloatIsCloseToDoubleAndToTheInterpreter) {
   }
 }
 
+// The loss of a teacher, as Hinton et al. write it.
+TEST_P(S4dGradient, LossOfATeacher) {
+  const std::vector<float> teacher = {0.5f, -1, 2, 0.25f};
+  const std::vector<double> p = As<double>(parameters_);
+  const std::vector<float> frames = Frames(9, 6);
+  const double hard = Run(p, frames, {.label = 1}).loss;
+  const LossAndGradient got = Run(p, frames, {1, teacher, 0.75, 3});
+  const auto softmax = [](const std::vector<float>& logits) {
+    std::vector<double> q;
+    double sum = 0;
+    for (const float l : logits) {
+      q.push_back(std::exp(static_cast<double>(l) / 3));
+      sum += q.back();
+    }
+    for (double& v : q) {
+      v /= sum;
+    }
+    return q;
+  };
+  const std::vector<double> of_teacher = softmax(teacher), of_student = softmax(got.logits);
+  double kl = 0;
+  for (size_t c = 0; c < 4; ++c) {
+    kl += of_teacher[c] * std::log(of_teacher[c] / of_student[c]);
+  }
+  EXPECT_NEAR(got.loss, 0.25 * hard + 0.75 * 9 * kl, 1e-5);
+}
+
 TEST_P(S4dGradient, Adds) {
   const std::vector<double> p = As<double>(parameters_);
   const std::vector<float> frames = Frames(9, 6);
-  const LossAndGradient once = Run(p, frames, 0), thrice = Run(p, frames, 0, 3);
+  const LossAndGradient once = Run(p, frames, {}), thrice = Run(p, frames, {}, 3);
   for (size_t i = 0; i < p.size(); ++i) {
     EXPECT_NEAR(thrice.gradient[i], 3 * once.gradient[i],
                 1e-12 + 1e-12 * std::fabs(once.gradient[i]));

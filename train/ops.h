@@ -11,6 +11,8 @@
 #include "kernels/gelugrad.h"
 #include "kernels/glugrad.h"
 #include "kernels/lineargrad.h"
+#include "kernels/s4dcode.h"
+#include "kernels/s4dcodegrad.h"
 #include "kernels/s4dgrad.h"
 
 namespace octet {
@@ -38,6 +40,9 @@ struct TrainOps {
   static void Glu(int64_t T, int64_t C, const Real* x, Real* y);
   static void LayerNorm(int64_t T, int64_t C, const Real* x, const Real* weight, const Real* bias,
                         float eps, Real* y);
+
+  static void S4dCode(const S4dcodeArgsOf<Real>& a, KernelScratch* scratch);
+  static void S4dCodeGradient(const S4dcodegradArgsOf<Real>& a, KernelScratch* scratch);
 
   static void LinearGradient(const LineargradArgsOf<Real>& a);
   static void S4dGradient(const S4dgradArgsOf<Real>& a, KernelScratch* scratch);

@@ -76,6 +76,18 @@ void TrainOps<double>::LayerNorm(int64_t T, int64_t C, const double* x, const do
 }
 
 template <>
+void TrainOps<double>::S4dCode(const S4dcodeArgsOf<double>& a, KernelScratch* scratch) {
+  const int64_t bytes = S4dcodeScratchValues(a) * static_cast<int64_t>(sizeof(double));
+  S4dcodeReference(a, static_cast<double*>(scratch->Take(bytes)));
+}
+
+template <>
+void TrainOps<double>::S4dCodeGradient(const S4dcodegradArgsOf<double>& a, KernelScratch* scratch) {
+  const int64_t bytes = S4dcodegradScratchValues(a) * static_cast<int64_t>(sizeof(double));
+  S4dcodegradReference(a, static_cast<double*>(scratch->Take(bytes)));
+}
+
+template <>
 void TrainOps<double>::LinearGradient(const LineargradArgsOf<double>& a) {
   LineargradReference(a);
 }

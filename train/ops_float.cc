@@ -106,6 +106,16 @@ void TrainOps<float>::LayerNorm(int64_t T, int64_t C, const float* x, const floa
 }
 
 template <>
+void TrainOps<float>::S4dCode(const S4dcodeArgs& a, KernelScratch* scratch) {
+  RunBest(a, scratch);
+}
+
+template <>
+void TrainOps<float>::S4dCodeGradient(const S4dcodegradArgs& a, KernelScratch* scratch) {
+  RunBest(a, scratch);
+}
+
+template <>
 void TrainOps<float>::LinearGradient(const LineargradArgs& a) {
   RunBest(a);
 }

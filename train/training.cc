@@ -34,6 +34,7 @@ std::vector<int64_t> Shuffled(int64_t count, uint64_t seed, int64_t epoch) {
   return order;
 }
 
+// Where a gradient is 0 from the first step on, its parameter stays as it is, bit for bit.
 void StepOfAdam(const std::vector<double>& gradient, int64_t step, double lr, TrainingState* s) {
   constexpr double kMean = 0.9, kSquare = 0.999, kEps = 1e-8;
   const auto power = static_cast<double>(step + 1);
@@ -111,8 +112,12 @@ class Trainer {
       }
       sum[i] *= share;
     }
-    const std::vector<double> gradient = backprop_.Chain(sum);
+    std::vector<double> gradient = backprop_.Chain(sum);
     OCTET_TRY(CheckFinite(loss, gradient));
+    for (const std::string& name : options_.frozen) {
+      const auto begin = gradient.begin() + layout_.Begin(name);
+      std::fill_n(begin, layout_.At(layout_.Begin(name)).count, 0.0);
+    }
     const int64_t step = epoch * steps_ + state_.step, total = options_.epochs * steps_;
     const double phase = static_cast<double>(step) / static_cast<double>(total);
     const double lr = options_.lr * 0.5 * (1 + std::cos(std::numbers::pi * phase));
@@ -120,6 +125,17 @@ class Trainer {
     state_.loss += loss;
     ++state_.step;
     return {};
+  }
+
+  Target TargetOf(int64_t image) const {
+    Target target;
+    target.label = data_.images.labels[static_cast<size_t>(image)];
+    if (data_.teacher.empty() || options_.teacher_share == 0) return target;
+    const size_t classes = data_.teacher.size() / static_cast<size_t>(data_.images.count);
+    target.teacher = data_.teacher.subspan(static_cast<size_t>(image) * classes, classes);
+    target.share = options_.teacher_share;
+    target.temperature = options_.temperature;
+    return target;
   }
 
   // The loss of each image of the batch; gradients in sums_.
@@ -133,8 +149,7 @@ class Trainer {
       for (int64_t i = part * count / kParts; i < (part + 1) * count / kParts; ++i) {
         const int64_t image = batch[static_cast<size_t>(i)];
         backprop_.Forward(FramesOf(data_.images, image, data_.scale), &ws);
-        const uint8_t label = data_.images.labels[static_cast<size_t>(image)];
-        losses[static_cast<size_t>(i)] = backprop_.Backward(label, &ws, sum);
+        losses[static_cast<size_t>(i)] = backprop_.Backward(TargetOf(image), &ws, sum);
       }
     });
     return losses;
@@ -216,10 +231,37 @@ TrainingState StartTraining(std::vector<float> parameters) {
   return s;
 }
 
+Result<std::vector<float>> TeacherLogits(
+    const Graph& graph, const ParameterLayout& layout, std::span<const float> parameters,
+    const TrainingData& data, int threads,
+    const std::function<void(std::string_view what, int64_t done, int64_t total)>& progress) {
+  OCTET_ASSIGN(Backprop<float> backprop, Backprop<float>::Create(graph, layout));
+  OCTET_TRY(backprop.SetParameters(parameters));
+  const int64_t count = data.images.count, classes = graph.vocab_rows;
+  std::vector<float> logits(static_cast<size_t>(count * classes));
+  ThreadPool pool(threads);
+  std::vector<Backprop<float>::Workspace> workspaces(static_cast<size_t>(threads));
+  constexpr int64_t kReported = 1024;  // images between two calls of progress
+  for (int64_t begin = 0; begin < count; begin += kReported) {
+    if (progress) progress("asking the teacher", begin, count);
+    pool.For(std::min(kReported, count - begin), [&](int64_t i, int worker) {
+      auto& ws = workspaces[static_cast<size_t>(worker)];
+      backprop.Forward(FramesOf(data.images, begin + i, data.scale), &ws);
+      std::ranges::copy(ws.logits, logits.begin() + (begin + i) * classes);
+    });
+  }
+  if (progress) progress("asking the teacher", count, count);
+  return logits;
+}
+
 Status Train(const Graph& graph, const ParameterLayout& layout, const TrainingData& data,
              const TrainingOptions& options, const TrainingCallbacks& callbacks,
              TrainingState* state) {
-  OCTET_ASSIGN(Backprop<float> backprop, Backprop<float>::Create(graph, layout));
+  for (const std::string& name : options.frozen) {
+    if (layout.Begin(name) < 0) return InvalidArgument(name + ": the model has no such tensor");
+  }
+  OCTET_ASSIGN(Backprop<float> backprop,
+               Backprop<float>::Create(graph, layout, options.quantization));
   return Trainer(std::move(backprop), layout, data, options, callbacks, state).Run();
 }
 

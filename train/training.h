@@ -4,12 +4,15 @@
 
 #include <cstdint>
 #include <functional>
+#include <span>
+#include <string>
 #include <string_view>
 #include <vector>
 
 #include "base/status.h"
 #include "graph/graph.h"
 #include "io/labeled_images.h"
+#include "quant/s4d/quantized.h"
 #include "train/parameters.h"
 
 namespace octet {
@@ -20,6 +23,11 @@ struct TrainingOptions {
   uint64_t seed = 0;  // of the order of the images, a new one each epoch
   int threads = 1;    // results do not depend on it
   double save_seconds = 60;
+  std::vector<std::string> frozen = {};  // tensors that stay as they are
+  // Quantization-aware training: what is rounded on the way forward. Must outlive the run.
+  const S4dQuantization* quantization = nullptr;
+  // Distillation: Target of train/backprop.h; data must have a teacher.
+  double teacher_share = 0, temperature = 1;
 };
 
 // The last `validation` images are never trained on; there must be others.
@@ -27,7 +35,15 @@ struct TrainingData {
   const LabeledImages& images;
   PixelScale scale;
   int64_t validation = 0;
+  std::span<const float> teacher = {};  // logits [images.count, classes]; empty: none
 };
+
+// Logits [images.count, classes] of a float model with those parameters: a teacher. kUnsupported
+// for a graph that Backprop refuses, kInvalidArgument naming a coefficient that is not finite.
+Result<std::vector<float>> TeacherLogits(
+    const Graph& graph, const ParameterLayout& layout, std::span<const float> parameters,
+    const TrainingData& data, int threads,
+    const std::function<void(std::string_view what, int64_t done, int64_t total)>& progress);
 
 struct EpochReport {
   double loss = 0;      // mean cross entropy in nats of the images, each before its step
@@ -56,10 +72,10 @@ struct TrainingCallbacks {
 };
 
 // Adam (Kingma & Ba 2015; 0.9, 0.999, 1e-8) on the mean cross entropy of each batch, until
-// options.epochs are done. kUnsupported for a graph that Backprop refuses; kInvalidArgument naming
-// epoch and step, and `state` as before that step, when the loss, a gradient or a coefficient is
-// not finite. Bits depend neither on the number of threads nor on how often the run was
-// interrupted.
+// options.epochs are done. kUnsupported for a graph that Backprop refuses, or a quantization;
+// kInvalidArgument for a frozen tensor that there is not, or naming epoch and step, and `state` as
+// before that step, when the loss, a gradient or a coefficient is not finite. Bits depend neither
+// on the number of threads nor on how often the run was interrupted.
 Status Train(const Graph& graph, const ParameterLayout& layout, const TrainingData& data,
              const TrainingOptions& options, const TrainingCallbacks& callbacks,
              TrainingState* state);

@@ -4,17 +4,19 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/s4d_images.h"
+#include "apps/cli/s4d_model.h"
 #include "apps/cli/shared.h"
 
 namespace octet::cli {
+
 Status Run(const S4dEvaluateCommand& c) {
-  OCTET_ASSIGN(const auto model, LoadFramesModel(c.model));
+  OCTET_ASSIGN(const S4dModel model, LoadS4dModel(c.model));
   const MnistSplit split = c.images.train ? MnistSplit::kTrain : MnistSplit::kTest;
   OCTET_ASSIGN(const LabeledImages images, LoadImages(c.images, split, "evaluate"));
   ProgressBar bar;
   OCTET_ASSIGN(PixelScale scale, ScaleOf(c.model, c.images));
   const ClassifyOptions options{std::move(scale), c.images.limit, c.threads};
-  Result<ClassifyReport> report = Classify(model, images, options, bar.Callback());
+  Result<ClassifyReport> report = ClassifyS4d(model, images, options, bar.Callback());
   if (!report.ok()) return report.status().Annotate(c.model);
   if (c.json) {
     Json j = Json::MakeObject();

@@ -4,53 +4,24 @@
 
 #include "apps/cli/commands.h"
 #include "apps/cli/s4d_images.h"
+#include "apps/cli/s4d_model.h"
 #include "apps/cli/s4d_sensitivity_html.h"
 #include "apps/cli/shared.h"
 #include "quant/s4d/sensitivity.h"
-#include "quant/s4d/simulate.h"
 
 namespace octet::cli {
 namespace {
 
-// Images of one set, those that calibrate apart from those that are measured.
-struct Split {
-  LabeledImages calibration, measured;
-};
-
-// MNIST calibrates on its training images; of other sets the last ones are kept for it.
-Result<Split> LoadSplit(const S4dSensitivityCommand& c) {
-  Split split;
-  OCTET_ASSIGN(split.measured, LoadImages(c.images, MnistSplit::kTest, "sensitivity"));
-  if (!c.images.mnist.empty()) {
-    OCTET_ASSIGN(split.calibration, ReadMnist(c.images.mnist, MnistSplit::kTrain));
-    return split;
-  }
-  const LabeledImages images = std::move(split.measured);
-  const int64_t kept = images.count - c.calibrate;
-  if (kept < 1) {
-    return InvalidArgument(fmt::format("{}: has {} images, not more than the {} that calibrate",
-                                       c.images.cifar10, images.count, c.calibrate));
-  }
-  split.measured = Slice(images, 0, kept);
-  split.calibration = Slice(images, kept, c.calibrate);
-  return split;
-}
-
 Result<S4dSensitivity> Measure(const S4dSensitivityCommand& c, const FloatCheckpoint& model,
-                               const Split& split, const Progress& progress) {
+                               const ImageSplit& split, const Progress& progress) {
   OCTET_ASSIGN(const PixelScale scale, ScaleOf(c.model, c.images));
-  OCTET_TRY(CheckScale(scale, split.calibration.channels));
-  ThreadPool pool(c.threads);
-  const auto sequence = [&](int64_t i) { return FramesOf(split.calibration, i, scale); };
-  const int64_t count = std::min(c.calibrate, split.calibration.count);
-  OCTET_ASSIGN(const S4dRanges ranges,
-               ObserveS4d(model.graph, model.weights, count, sequence, &pool));
+  S4dModel quantized{model, S4dQuantization()};
+  OCTET_ASSIGN(quantized.quantization->ranges,
+               Calibrate(model, split.calibration, c.calibrate, scale, c.threads));
   const ClassifyOptions options{scale, c.images.limit, c.threads};
-  const auto classify = [&](const S4dPlan& plan) -> Result<ClassifyReport> {
-    OCTET_ASSIGN(const S4dSimulation simulation,
-                 S4dSimulation::Create(model.graph, model.weights, plan, ranges));
-    const auto run = [&](std::span<const float> frames) { return simulation.Run(frames); };
-    return Classify(model.graph, run, split.measured, options, {});
+  const auto classify = [&](const S4dPlan& plan) {
+    quantized.quantization->plan = plan;
+    return ClassifyS4d(quantized, split.measured, options, {});
   };
   S4dSensitivity result;
   result.bits = c.bits;
@@ -119,11 +90,8 @@ std::string ToText(const S4dSensitivity& s) {
 Status Run(const S4dSensitivityCommand& c) {
   const std::string reports[] = {c.html, c.output};
   OCTET_TRY(ProbeReports(c.model, reports));
-  OCTET_ASSIGN(const FloatCheckpoint model, LoadFloatCheckpoint(c.model));
-  if (model.graph.nodes[0].op != Op::kFrames) {
-    return InvalidArgument(c.model + ": the model reads text, not frames of numbers");
-  }
-  OCTET_ASSIGN(const Split split, LoadSplit(c));
+  OCTET_ASSIGN(const FloatCheckpoint model, LoadFloatS4dModel(c.model));
+  OCTET_ASSIGN(const ImageSplit split, LoadSplit(c.images, c.calibrate, "sensitivity"));
   ProgressBar bar;
   Result<S4dSensitivity> measured = Measure(c, model, split, bar.Callback());
   if (!measured.ok()) return measured.status().Annotate(c.model);

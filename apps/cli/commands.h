@@ -23,6 +23,9 @@ Status Run(const ReproduceCommand& c);
 Status Run(const S4dEvaluateCommand& c);
 Status Run(const S4dTrainCommand& c);
 Status Run(const S4dSensitivityCommand& c);
+Status Run(const S4dQuantizeCommand& c);
+Status Run(const S4dQatCommand& c);
+Status Run(const S4dRecipesCommand& c);
 
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_COMMANDS_H_

@@ -165,14 +165,44 @@ struct S4dSensitivityCommand {
   bool json = false;
 };
 
+struct S4dQuantizeCommand {
+  std::string model, output;
+  std::string recipe = "w8a8";  // a name, or a .json file
+  ImageFlags images;
+  int64_t calibrate = 512;
+  int threads = 1;
+  bool json = false;
+};
+
+struct S4dQatCommand {
+  std::string model, mnist, output;
+  std::string recipe = "w4a6";        // a name, or a .json file
+  std::string parameters = "frozen";  // or discrete, continuous
+  int64_t calibrate = 512;
+  int64_t epochs = 10, batch = 128;
+  double lr = 0.001;
+  double distill = 0, temperature = 2;  // share of the teacher; of its softmax
+  uint64_t seed = 0;
+  int64_t limit = 0;  // first images of the training split; 0: all
+  int threads = 1;
+  bool json = false;
+};
+
+struct S4dRecipesCommand {
+  std::string name;
+  bool schema = false;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
 
-using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
-                             CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
-                             BenchCommand, DemoCommand, SensitivityCommand, ReproduceCommand,
-                             S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand>;
+using Command =
+    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
+                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
+                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dSensitivityCommand,
+                 S4dTrainCommand, S4dQuantizeCommand, S4dQatCommand, S4dRecipesCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

@@ -42,17 +42,52 @@ void Evaluate(CLI::App* group, Command* chosen) {
   AddThreads(c, &e.threads);
 }
 
-void Train(CLI::App* group, Command* chosen) {
-  const auto [c, t] = AddCommand<S4dTrainCommand>(
-      group, "train", "train a classifier of images, pixel by pixel", chosen);
-  c->add_option("--mnist", t.mnist,
+void AddOutput(CLI::App* c, std::string* output) {
+  c->add_option("--output", *output, "folder to write; must not exist or be empty")
+      ->required()
+      ->type_name("DIR");
+}
+
+void AddTrainingImages(CLI::App* c, std::string* folder) {
+  c->add_option("--mnist", *folder,
                 "folder of idx files, plain or .gz, such as train-images-idx3-ubyte.gz; the last "
                 "sixth of the images is for validation")
       ->required()
       ->type_name("DIR");
-  c->add_option("--output", t.output, "folder to write; must not exist or be empty")
-      ->required()
-      ->type_name("DIR");
+}
+
+void AddCalibrate(CLI::App* c, int64_t* images) {
+  AddCount(c, "--calibrate", "images for static ranges: mnist's first training ones, else the last",
+           images, 1, 1 << 24);
+}
+
+void AddRecipe(CLI::App* c, std::string* recipe) {
+  c->add_option("--recipe", *recipe, "a name of octet s4d recipes, or a .json file")
+      ->capture_default_str()
+      ->type_name("NAME|FILE");
+}
+
+template <class Values>
+void AddSteps(CLI::App* c, Values* t) {
+  AddCount(c, "--epochs", "passes over the images", &t->epochs, 1, 100000);
+  AddCount(c, "--batch", "images of a step", &t->batch, 1, 1 << 20);
+  AddNumber(c, "--lr", "learning rate of Adam at the start; it falls to 0 by a cosine", &t->lr,
+            1e-12, 1e12);
+  AddCount(c, "--limit", "first images only; 0: all", &t->limit, 0);
+  AddSeed(c, &t->seed);
+  c->footer(
+      "\nWrites config.json, model.safetensors (of the epoch that is best on the images\n"
+      "for validation) and last.safetensors. DIR.checkpoint is written after each epoch\n"
+      "and every minute; where a run was killed or interrupted, the same command goes\n"
+      "on from there and gives the same bytes.");
+  AddThreads(c, &t->threads);
+}
+
+void Train(CLI::App* group, Command* chosen) {
+  const auto [c, t] = AddCommand<S4dTrainCommand>(
+      group, "train", "train a classifier of images, pixel by pixel", chosen);
+  AddTrainingImages(c, &t.mnist);
+  AddOutput(c, &t.output);
   AddCount(c, "--d-model", "channels", &t.d_model, 1, 4096);
   AddCount(c, "--layers", "S4D layers", &t.layers, 1, 64);
   AddCount(c, "--modes", "complex modes of a channel, half of the papers' d_state", &t.modes, 1,
@@ -63,18 +98,41 @@ void Train(CLI::App* group, Command* chosen) {
           &t.gelu);
   AddNumber(c, "--mean", "of the pixels / 255", &t.mean, -1e6, 1e6);
   AddNumber(c, "--std", "deviation of the pixels / 255", &t.std, 1e-6, 1e6);
-  AddCount(c, "--epochs", "passes over the images", &t.epochs, 1, 100000);
-  AddCount(c, "--batch", "images of a step", &t.batch, 1, 1 << 20);
-  AddNumber(c, "--lr", "learning rate of Adam at the start; it falls to 0 by a cosine", &t.lr,
-            1e-12, 1e12);
-  AddCount(c, "--limit", "first images only; 0: all", &t.limit, 0);
-  AddSeed(c, &t.seed);
-  c->footer(
-      "\nWrites config.json, model.safetensors (of the epoch that is best on the images\n"
-      "for validation) and last.safetensors. DIR.checkpoint is written after each epoch\n"
-      "and every minute; where a run was killed or interrupted, the same command goes\n"
-      "on from there and gives the same bytes.");
-  AddThreads(c, &t.threads);
+  AddSteps(c, &t);
+}
+
+void Quantize(CLI::App* group, Command* chosen) {
+  const auto [c, q] = AddCommand<S4dQuantizeCommand>(
+      group, "quantize", "quantize without training, and measure", chosen);
+  AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &q.model);
+  AddOutput(c, &q.output);
+  AddRecipe(c, &q.recipe);
+  AddImages(c, false, &q.images);
+  AddCalibrate(c, &q.calibrate);
+  AddThreads(c, &q.threads);
+}
+
+void Qat(CLI::App* group, Command* chosen) {
+  const auto [c, q] = AddCommand<S4dQatCommand>(
+      group, "qat", "quantization-aware training of a model that is trained", chosen);
+  AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &q.model);
+  AddTrainingImages(c, &q.mnist);
+  AddOutput(c, &q.output);
+  AddRecipe(c, &q.recipe);
+  AddWord(c, "--parameters",
+          "what is trained of the layers: poles and steps; discrete A, B, C; or those without A",
+          {"continuous", "discrete", "frozen"}, &q.parameters);
+  AddNumber(c, "--distill", "share of the float model's answers in the loss", &q.distill, 0, 1);
+  AddNumber(c, "--temperature", "of the softmax that is distilled", &q.temperature, 0.01, 1000);
+  AddCalibrate(c, &q.calibrate);
+  AddSteps(c, &q);
+}
+
+void Recipes(CLI::App* group, Command* chosen) {
+  const auto [c, r] = AddCommand<S4dRecipesCommand>(
+      group, "recipes", "list the recipes, or print the plan of one", chosen);
+  c->add_option("NAME", r.name, "a name, or a .json file");
+  c->add_flag("--schema", r.schema, "JSON Schema of recipe files");
 }
 
 void Sensitivity(CLI::App* group, Command* chosen) {
@@ -83,8 +141,7 @@ void Sensitivity(CLI::App* group, Command* chosen) {
       "accuracy when one part alone is quantized: the paper's parts and Octet's", chosen);
   AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &s.model);
   AddImages(c, false, &s.images);
-  AddCount(c, "--calibrate", "images for static ranges: mnist's first training ones, else the last",
-           &s.calibrate, 1, 1 << 24);
+  AddCalibrate(c, &s.calibrate);
   c->add_option("--bits", s.bits, "widths")
       ->delimiter(',')
       ->check(Between<int64_t>(2, 16))
@@ -103,7 +160,10 @@ void AddS4dCommands(CLI::App* app, Command* chosen) {
   group->require_subcommand(1);
   Evaluate(group, chosen);
   Train(group, chosen);
+  Quantize(group, chosen);
+  Qat(group, chosen);
   Sensitivity(group, chosen);
+  Recipes(group, chosen);
 }
 
 }  // namespace octet::cli

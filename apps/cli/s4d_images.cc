@@ -45,6 +45,24 @@ Result<LabeledImages> LoadImages(const ImageFlags& flags, MnistSplit split, cons
   return ReadMnist(flags.mnist, split);
 }
 
+Result<ImageSplit> LoadSplit(const ImageFlags& flags, int64_t calibrate, const char* command) {
+  ImageSplit split;
+  OCTET_ASSIGN(split.measured, LoadImages(flags, MnistSplit::kTest, command));
+  if (!flags.mnist.empty()) {
+    OCTET_ASSIGN(split.calibration, ReadMnist(flags.mnist, MnistSplit::kTrain));
+    return split;
+  }
+  const LabeledImages images = std::move(split.measured);
+  const int64_t kept = images.count - calibrate;
+  if (kept < 1) {
+    return InvalidArgument(fmt::format("{}: has {} images, not more than the {} that calibrate",
+                                       flags.cifar10, images.count, calibrate));
+  }
+  split.measured = Slice(images, 0, kept);
+  split.calibration = Slice(images, kept, calibrate);
+  return split;
+}
+
 Result<PixelScale> ScaleOf(const std::string& model, const ImageFlags& flags) {
   PixelScale scale = flags.cifar10.empty()
                          ? PixelScale{{0}, {1}}

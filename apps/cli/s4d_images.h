@@ -16,6 +16,13 @@ namespace octet::cli {
 // `command`, without either.
 Result<LabeledImages> LoadImages(const ImageFlags& flags, MnistSplit split, const char* command);
 
+// Images of one set, those that calibrate apart from those that are measured: MNIST calibrates on
+// its training images; of other sets the last `calibrate` ones are kept for it.
+struct ImageSplit {
+  LabeledImages calibration, measured;
+};
+Result<ImageSplit> LoadSplit(const ImageFlags& flags, int64_t calibrate, const char* command);
+
 // --mean and --std; by default what config.json of the folder `model` says ("pixel_mean" and
 // "pixel_std", a number for each channel), else what the checkpoints of state-spaces/s4 were
 // trained with. Errors of reading config.json.

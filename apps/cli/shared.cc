@@ -76,15 +76,6 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
   return model;
 }
 
-Result<std::shared_ptr<const Model>> LoadFramesModel(const std::string& path) {
-  OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(path, {}));
-  if (model->graph().nodes[0].op != Op::kFrames) {
-    return InvalidArgument(path + ": the model reads text, not frames of numbers");
-  }
-  PrintWarningsOf(path, model->warnings());
-  return model;
-}
-
 Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
                                                const FloatCheckpoint& source) {
   OCTET_TRY(CheckReadsText(folder, source.graph));

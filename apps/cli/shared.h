@@ -58,8 +58,6 @@ struct CalibrationFlags {
 Result<CalibrationText> LoadCalibration(const CalibrationFlags& flags,
                                         const std::shared_ptr<const Model>& model, int threads,
                                         const Progress& progress);
-// Loads a model that reads frames, prints its warnings to standard error.
-Result<std::shared_ptr<const Model>> LoadFramesModel(const std::string& path);
 
 // Sentences about text of which there is too little to say much.
 std::vector<std::string> TextWarnings(const CalibrationText& text);

@@ -82,9 +82,9 @@ struct CodedHead {
     return {hn::Zero(d), hn::Zero(d)};
   }
 
-  float* u;                     // [T]
-  float *noise_re, *noise_im;   // [T]
-  float *A, *B, *C;             // [2, padded]
+  float* u;                                    // [T]
+  float *noise_re, *noise_im;                  // [T]
+  float *A, *B, *C;                            // [2, padded]
   float *scale, *inverse, *zero, *low, *high;  // [padded]
 };
 
@@ -131,8 +131,7 @@ struct ModeCodes {
   // AffineCode::Holds.
   HWY_INLINE M Holds(V v, int i) const {
     const V t = Place(v, i), half = hn::Set(D(), 0.5f);
-    const M inside =
-        hn::And(hn::Ge(t, hn::Sub(low[i], half)), hn::Le(t, hn::Add(high[i], half)));
+    const M inside = hn::And(hn::Ge(t, hn::Sub(low[i], half)), hn::Le(t, hn::Add(high[i], half)));
     return hn::Or(Kept(i), inside);
   }
 };

@@ -31,10 +31,10 @@ struct Layout {
     bytes = s.bytes();
   }
   CodedHead head;
-  float* g;              // [T] of one head
-  float* du;             // [T, 16]: sums over the modes that share a lane
-  float* sums;           // [T, 2 vectors]: states before they are stored, of the modes under way
-  float *dA, *dB, *dC;   // [2, padded]
+  float* g;             // [T] of one head
+  float* du;            // [T, 16]: sums over the modes that share a lane
+  float* sums;          // [T, 2 vectors]: states before they are stored, of the modes under way
+  float *dA, *dB, *dC;  // [2, padded]
   int64_t bytes;
 };
 
@@ -238,8 +238,8 @@ int64_t ScratchBytes(const S4dcodegradArgs& args) {
 
 }  // namespace
 
-extern const Kernel<S4dcodegradArgs> kS4dcodegradHwy = {
-    "s4dcodegrad/hwy", Isa::kHwy, 10, Run, WhyNotHwy, ScratchBytes};
+extern const Kernel<S4dcodegradArgs> kS4dcodegradHwy = {"s4dcodegrad/hwy", Isa::kHwy,   10, Run,
+                                                        WhyNotHwy,         ScratchBytes};
 
 }  // namespace octet
 #endif  // HWY_ONCE

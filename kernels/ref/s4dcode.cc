@@ -21,6 +21,7 @@ int64_t ScratchBytes(const S4dcodeArgs& a) {
 
 }  // namespace
 
-extern const Kernel<S4dcodeArgs> kS4dcodeRef = {"s4dcode/ref", Isa::kScalar, 0, Run, WhyNot, ScratchBytes};
+extern const Kernel<S4dcodeArgs> kS4dcodeRef = {"s4dcode/ref", Isa::kScalar, 0,
+                                                Run,           WhyNot,       ScratchBytes};
 
 }  // namespace octet

@@ -21,6 +21,7 @@ int64_t ScratchBytes(const S4dcodegradArgs& a) {
 
 }  // namespace
 
-extern const Kernel<S4dcodegradArgs> kS4dcodegradRef = {"s4dcodegrad/ref", Isa::kScalar, 0, Run, WhyNot, ScratchBytes};
+extern const Kernel<S4dcodegradArgs> kS4dcodegradRef = {
+    "s4dcodegrad/ref", Isa::kScalar, 0, Run, WhyNot, ScratchBytes};
 
 }  // namespace octet

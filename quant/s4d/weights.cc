@@ -85,22 +85,16 @@ Status QuantizeNode(const S4dPlan& plan, const WeightMap& weights, Node* n, Weig
   }
   OCTET_ASSIGN(const DiscreteS4d discrete, Discretize(*n, roles));
   const int64_t H = n->width, N = n->s4d.modes;
-  std::vector<float> A = Pairs(discrete.A, N, 1), B = Pairs(discrete.B, N, 1),
-                     C = Pairs(discrete.C, N, 0.5f), D = values[5];
-  QuantizeA(plan.A, H, N, &A);
-  QuantizeGroups(plan.B, GroupSize(plan.B.grain, H, 2 * N, 2), &B);
-  QuantizeGroups(plan.C, GroupSize(plan.C.grain, H, 2 * N, 2), &C);
-  QuantizeGroups(plan.D, H, &D);
-  const std::string name = n->weights[4], d_name = n->weights[5];
+  S4dCoefficients c{Pairs(discrete.A, N, 1), Pairs(discrete.B, N, 1), Pairs(discrete.C, N, 0.5f),
+                    values[5]};
+  QuantizeCoefficients(plan, H, N, &c);
+  const std::string C = n->weights[4], prefix = C.substr(0, C.size() - 1), D = n->weights[5];
   n->s4d.discretization = Discretization::kNone;
-  n->weights = {"", name + ".A", "", name + ".B", name + ".C", d_name};
-  const auto set = [&](const std::string& key, std::vector<float> v) {
-    result->Set(key, MakeWeight(std::move(v), {H, N, 2}));
-  };
-  set(name + ".A", std::move(A));
-  set(name + ".B", std::move(B));
-  set(name + ".C", std::move(C));
-  result->Set(d_name, MakeWeight(std::move(D), {H}));
+  n->weights = {"", prefix + "A", "", prefix + "B", C, D};
+  result->Set(prefix + "A", MakeWeight(std::move(c.A), {H, N, 2}));
+  result->Set(prefix + "B", MakeWeight(std::move(c.B), {H, N, 2}));
+  result->Set(C, MakeWeight(std::move(c.C), {H, N, 2}));
+  result->Set(D, MakeWeight(std::move(c.D), {H}));
   return {};
 }
 
@@ -122,6 +116,21 @@ void QuantizePoles(const S4dPoles& plan, std::span<Complex> poles) {
   }
 }
 
+void QuantizeCoefficients(const S4dPlan& layer, int64_t heads, int64_t modes, S4dCoefficients* c) {
+  QuantizeA(layer.A, heads, modes, &c->A);
+  QuantizeGroups(layer.B, GroupSize(layer.B.grain, heads, 2 * modes, 2), &c->B);
+  QuantizeGroups(layer.C, GroupSize(layer.C.grain, heads, 2 * modes, 2), &c->C);
+  QuantizeGroups(layer.D, heads, &c->D);
+}
+
+void QuantizeMatrix(const S4dPlan& plan, std::string_view site, int64_t columns,
+                    std::vector<float>* values) {
+  S4dCode code = plan.linears;
+  code.bits = BitsOf(plan, site);
+  const int64_t group = code.grain == S4dGrain::kTensor ? std::ssize(*values) : columns;
+  QuantizeGroups(code, group, values);
+}
+
 Result<S4dWeights> QuantizeS4dWeights(const Graph& graph, const WeightMap& weights,
                                       const S4dPlan& plan) {
   OCTET_TRY(Check(plan, graph));
@@ -132,12 +141,9 @@ Result<S4dWeights> QuantizeS4dWeights(const Graph& graph, const WeightMap& weigh
     }
     if (n.op == Op::kGelu && plan.piecewise_gelu) n.gelu = GeluForm::kPiecewise;
     if (n.op != Op::kLinear) continue;
-    S4dCode code = plan.linears;
-    code.bits = BitsOf(plan, n.site);
     const Weight& w = *weights.Find(n.weights[0]);
     std::vector<float> values = ToF32(w);
-    const int64_t group = code.grain == S4dGrain::kTensor ? w.count() : w.columns();
-    QuantizeGroups(code, group, &values);
+    QuantizeMatrix(plan, n.site, w.columns(), &values);
     result.weights.Set(n.weights[0], MakeWeight(std::move(values), w.shape));
   }
   return result;

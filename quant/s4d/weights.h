@@ -3,7 +3,10 @@
 #define OCTET_QUANT_S4D_WEIGHTS_H_
 
 #include <complex>
+#include <cstdint>
 #include <span>
+#include <string_view>
+#include <vector>
 
 #include "base/status.h"
 #include "graph/graph.h"
@@ -17,6 +20,17 @@ namespace octet {
 // values from its smallest to its largest in the group; phases are in (-pi, pi].
 void QuantizePoles(const S4dPoles& plan, std::span<std::complex<double>> poles);
 
+// The same of the discrete coefficients of a layer, A, B and C [H, N, 2] without the factor 2 of
+// the conjugates, and of its D [H], in the codes of `layer` (PlanOfLayer).
+struct S4dCoefficients {
+  std::vector<float> A, B, C, D;
+};
+void QuantizeCoefficients(const S4dPlan& layer, int64_t heads, int64_t modes, S4dCoefficients* c);
+
+// The same of the matrix [rows, columns] of the linear at `site`.
+void QuantizeMatrix(const S4dPlan& plan, std::string_view site, int64_t columns,
+                    std::vector<float>* values);
+
 // A graph with weights that executors run as they are.
 struct S4dWeights {
   Graph graph;
@@ -25,7 +39,8 @@ struct S4dWeights {
 
 // Discretizes every S4d node and replaces its A, B, C, D and the matrices of linears by
 // decode(encode(value)); `graph` and `weights` are a float model. Nodes become kNone, their weights
-// "<name of C>.A", ".B" and ".C", each [H, N, 2]. kCorrupt as Discretize.
+// those of "discretization": "none" (arch/s4d.h): the name of C, and that name with A and B for its
+// last letter. kCorrupt as Discretize.
 Result<S4dWeights> QuantizeS4dWeights(const Graph& graph, const WeightMap& weights,
                                       const S4dPlan& plan);
 
