@@ -70,7 +70,8 @@ class Qat : public testing::Test {
   std::vector<float> FramesAt(int64_t i) const { return FramesOf(images_, i, scale_); }
   S4dQuantization Calibrated(const S4dPlan& plan) const {
     ThreadPool pool(1);
-    return {plan, *ObserveS4d(graph_, weights_, 50, [&](int64_t i) { return FramesAt(i); }, &pool)};
+    return {plan, *ObserveS4d(
+                      graph_, weights_, 50, [&](int64_t i) { return FramesAt(i); }, &pool)};
   }
 
   LabeledImages images_ = Images(400);
