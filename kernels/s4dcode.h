@@ -23,9 +23,12 @@ namespace octet {
 //
 // Q rounds both parts of a value as `rounding` says:
 //   kNearest     AffineCode
-//   kStochastic  floor(t + r), r = 15 random bits / 2^15: the low ones of RowNoise(noise_key, t, h)
-//                for real parts, the next for imaginary ones; with !shared_noise those of NoiseAt.
-//                Octet's; the code is symmetric
+//   kStochastic  floor(t + r), r = 15 random bits / 2^15 of a word of 32: its low ones for the real
+//                part, the next for the imaginary one. With shared_noise the word of mode n is the
+//                low half of RowNoise(noise_key, t, h) + n * 0x9e3779b9, golden ratios apart: as
+//                good as words of their own, for one addition, where one number for all modes
+//                would round them up and down together, and their errors in y would add up. Else
+//                it is NoiseAt's. Octet's; the code is symmetric
 //   kFeedback    keeps four bits below the code as well (tensor/state_format.h). Octet's
 // With dynamic_bits the scale is made anew for each head and rounding, from the range of both parts
 // of all modes.
@@ -50,8 +53,13 @@ using S4dcodeArgs = S4dcodeArgsOf<float>;
 
 // The scalar forms, normative.
 
-// 15 bits as a number in [0, 1).
-constexpr float DitherOf(uint64_t bits) {
+// The random word of mode n with shared_noise.
+constexpr uint32_t GoldenWord(const RowNoise& noise, int64_t n) {
+  return static_cast<uint32_t>(noise.bits) + static_cast<uint32_t>(n) * 0x9e3779b9u;
+}
+
+// The low 15 bits as a number in [0, 1).
+constexpr float DitherOf(uint32_t bits) {
   return static_cast<float>(bits & 0x7fff) * 0x1.0p-15f;
 }
 
@@ -147,9 +155,9 @@ class S4dcodeHead {
         re = code(re);
         im = code(im);
       } else if (a_.rounding == StateRounding::kStochastic) {
-        const uint64_t bits = a_.shared_noise ? noise.bits : NoiseAt(noise, n);
-        re = RoundDithered(code, re, DitherOf(bits));
-        im = RoundDithered(code, im, DitherOf(bits >> 15));
+        const uint32_t word = a_.shared_noise ? GoldenWord(noise, n) : NoiseAt(noise, n);
+        re = RoundDithered(code, re, DitherOf(word));
+        im = RoundDithered(code, im, DitherOf(word >> 15));
       } else {
         re = RoundWithResidual(code, re);
         im = RoundWithResidual(code, im);

@@ -194,7 +194,9 @@ double Coded(const Problem<double>& p, int64_t t, int64_t m, bool imaginary, dou
   const double low = code.low, high = code.high, scale = code.scale, zero = code.zero;
   if (scale == 0) return v;
   const RowNoise noise(p.args.noise_key, t, m / p.args.N);
-  const uint64_t bits = p.args.shared_noise ? noise.bits : NoiseAt(noise, m % p.args.N);
+  const uint64_t n = static_cast<uint64_t>(m % p.args.N);
+  const uint64_t bits = p.args.shared_noise ? (noise.bits + n * 0x9e3779b9u) % (uint64_t{1} << 32)
+                                            : NoiseAt(noise, m % p.args.N);
   switch (p.args.rounding) {
     case StateRounding::kNearest:
       return (std::nearbyint(std::min(std::max(places + zero, low), high)) - zero) * scale;

@@ -28,18 +28,15 @@ struct Form {
   static constexpr bool kThree = kThreeRoundings, kDither = kDithered;
 };
 
-// The dither of one token.
-struct Dither {
-  V re, im;
-};
+using DU = hn::RebindToUnsigned<D>;
+using VU = hn::VFromD<DU>;
 
 // Buffers of one head: inputs, its modes padded with zeros, whose codes keep every value.
 struct CodedHead {
   CodedHead(const S4dcodeArgs& a, Scratch* s) {
     const int64_t padded = PaddedModes(a.N);
     u = s->Take<float>(a.T);
-    noise_re = s->Take<float>(a.T);
-    noise_im = s->Take<float>(a.T);
+    words = s->Take<uint32_t>(a.T);
     for (float** v : {&A, &B, &C}) {
       *v = s->Take<float>(2 * padded);
     }
@@ -68,22 +65,13 @@ struct CodedHead {
     }
     for (int64_t t = 0; t < a.T; ++t) {
       u[t] = a.u[t * a.H + h];
-      if (a.rounding != StateRounding::kStochastic) continue;
-      const uint64_t bits = RowNoise(a.noise_key, t, h).bits;
-      noise_re[t] = DitherOf(bits);
-      noise_im[t] = DitherOf(bits >> 15);
+      words[t] =
+          a.rounding == StateRounding::kStochastic ? GoldenWord(RowNoise(a.noise_key, t, h), 0) : 0;
     }
   }
 
-  template <class F>
-  HWY_INLINE Dither DitherAt(int64_t t) const {
-    const D d;
-    if constexpr (F::kDither) return {hn::Set(d, noise_re[t]), hn::Set(d, noise_im[t])};
-    return {hn::Zero(d), hn::Zero(d)};
-  }
-
   float* u;                                    // [T]
-  float *noise_re, *noise_im;                  // [T]
+  uint32_t* words;                             // [T]: of mode 0, where noise is shared
   float *A, *B, *C;                            // [2, padded]
   float *scale, *inverse, *zero, *low, *high;  // [padded]
 };
@@ -92,15 +80,18 @@ struct CodedHead {
 template <class F, int kVectors>
 struct ModeCodes {
   V scale[kVectors], inverse[kVectors], zero[kVectors], low[kVectors], high[kVectors];
+  VU golden[kVectors];  // from the word of mode 0 to theirs
 
   HWY_INLINE ModeCodes(const CodedHead& head, int64_t n) {
     const D d;
+    const DU du;
     for (int i = 0; i < kVectors; ++i, n += kLanes) {
       scale[i] = hn::LoadU(d, head.scale + n);
       inverse[i] = hn::LoadU(d, head.inverse + n);
       zero[i] = hn::LoadU(d, head.zero + n);
       low[i] = hn::LoadU(d, head.low + n);
       high[i] = hn::LoadU(d, head.high + n);
+      golden[i] = hn::Mul(hn::Iota(du, static_cast<uint32_t>(n)), hn::Set(du, 0x9e3779b9u));
     }
   }
 
@@ -121,10 +112,23 @@ struct ModeCodes {
     }
     return hn::IfThenElse(Kept(i), v, hn::Mul(hn::Sub(Nearest(t), zero[i]), scale[i]));
   }
-  HWY_INLINE void Round(const Dither& dither, Modes<kVectors>* v) const {
+  // DitherOf.
+  HWY_INLINE V DitherV(VU word) const {
+    const hn::RebindToSigned<D> di;
+    const VU bits = hn::And(word, hn::Set(DU(), 0x7fffu));
+    return hn::Mul(hn::ConvertTo(D(), hn::BitCast(di, bits)), hn::Set(D(), 0x1.0p-15f));
+  }
+  // `word` is that of mode 0 at this token.
+  HWY_INLINE void Round(uint32_t word, Modes<kVectors>* v) const {
     for (int i = 0; i < kVectors; ++i) {
-      v->re[i] = Round(v->re[i], dither.re, i);
-      v->im[i] = Round(v->im[i], dither.im, i);
+      V re = hn::Zero(D()), im = re;
+      if constexpr (F::kDither) {
+        const VU own = hn::Add(golden[i], hn::Set(DU(), word));
+        re = DitherV(own);
+        im = DitherV(hn::ShiftRight<15>(own));
+      }
+      v->re[i] = Round(v->re[i], re, i);
+      v->im[i] = Round(v->im[i], im, i);
     }
   }
 
@@ -151,13 +155,13 @@ HWY_INLINE void Terms(const Modes<kVectors>& A, const Modes<kVectors>& B, const 
 // What becomes of state x and input u before it is stored.
 template <class F, int kVectors>
 HWY_INLINE void SumOf(const ModeCodes<F, kVectors>& codes, const Modes<kVectors>& A,
-                      const Modes<kVectors>& B, const Modes<kVectors>& x, V u, const Dither& dither,
+                      const Modes<kVectors>& B, const Modes<kVectors>& x, V u, uint32_t word,
                       Modes<kVectors>* sum) {
   Modes<kVectors> added;
   Terms(A, B, x, u, sum, &added);
   if constexpr (F::kThree) {
-    codes.Round(dither, sum);
-    codes.Round(dither, &added);
+    codes.Round(word, sum);
+    codes.Round(word, &added);
   }
   for (int i = 0; i < kVectors; ++i) {
     sum->re[i] = hn::Add(sum->re[i], added.re[i]);
@@ -167,10 +171,10 @@ HWY_INLINE void SumOf(const ModeCodes<F, kVectors>& codes, const Modes<kVectors>
 
 // From the sum to the state.
 template <class F, int kVectors>
-HWY_INLINE void StoreState(const ModeCodes<F, kVectors>& codes, const Dither& dither, V limit,
+HWY_INLINE void StoreState(const ModeCodes<F, kVectors>& codes, uint32_t word, V limit,
                            Modes<kVectors>* x) {
   const V least = hn::Neg(limit);
-  codes.Round(dither, x);
+  codes.Round(word, x);
   for (int i = 0; i < kVectors; ++i) {
     x->re[i] = hn::Min(hn::Max(x->re[i], least), limit);
     x->im[i] = hn::Min(hn::Max(x->im[i], least), limit);

@@ -44,10 +44,9 @@ HWY_NOINLINE void ScanModes(const S4dcodeArgs& a, const Layout& s, int64_t n) {
   C.Load(head.C + n, padded);
   x.Clear();
   for (int64_t t = 0; t < a.T; ++t) {
-    const Dither dither = head.DitherAt<F>(t);
-    SumOf(codes, A, B, x, hn::Set(d, head.u[t]), dither, &sum);
+    SumOf(codes, A, B, x, hn::Set(d, head.u[t]), head.words[t], &sum);
     x = sum;
-    StoreState(codes, dither, limit, &x);
+    StoreState(codes, head.words[t], limit, &x);
     const Modes<kVectors>& read = F::kThree ? sum : x;
     for (int i = 0; i < kVectors; ++i) {
       float* lane = s.lanes + t * 16 + (n + i * kLanes) % 16;

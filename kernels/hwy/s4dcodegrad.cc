@@ -51,11 +51,10 @@ HWY_INLINE void Forward(const S4dcodegradArgs& a, const Layout& s,
   B.Load(head.B + n, padded);
   x.Clear();
   for (int64_t t = 0; t < a.forward.T; ++t) {
-    const Dither dither = head.DitherAt<F>(t);
-    SumOf(codes, A, B, x, hn::Set(d, head.u[t]), dither, &sum);
+    SumOf(codes, A, B, x, hn::Set(d, head.u[t]), head.words[t], &sum);
     sum.Store(s.sums + t * 2 * kIm, kIm);
     x = sum;
-    StoreState(codes, dither, limit, &x);
+    StoreState(codes, head.words[t], limit, &x);
   }
 }
 
@@ -85,7 +84,7 @@ struct Adjoint {
   HWY_INLINE void StateAfter(int64_t t, Modes<kVectors>* x) const {
     constexpr int64_t kIm = kVectors * kLanes;
     x->Load(s.sums + t * 2 * kIm, kIm);
-    StoreState(codes, s.head.template DitherAt<F>(t), limit, x);
+    StoreState(codes, s.head.words[t], limit, x);
   }
 
   HWY_INLINE V Limited(V v) const { return hn::Min(hn::Max(v, hn::Neg(most)), most); }

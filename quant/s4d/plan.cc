@@ -40,7 +40,7 @@ static void Members(S4dStatePlan& x, Visitor& v) {
   v.Flag("dynamic", x.dynamic, "a scale per head, made anew at every step");
   v.Choice("rounding", x.rounding, kRoundings, "what becomes of the rest below a code");
   v.Integer("seed", x.seed, 0, std::numeric_limits<int64_t>::max(), "of stochastic rounding");
-  v.Flag("shared_noise", x.shared_noise, "stochastic: one number for all modes of a head");
+  v.Flag("shared_noise", x.shared_noise, "stochastic: one random word for a head");
   v.Flag("published", x.published, "three roundings a step, as in arXiv:2506.12480");
   v.Number("limit", x.limit, 0, 1e6, "states are cut off at +-limit; 0: they are not");
 }

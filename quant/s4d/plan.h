@@ -48,7 +48,7 @@ struct S4dStatePlan {
   bool dynamic = false;                              // a scale per head, made anew at every step
   StateRounding rounding = StateRounding::kNearest;  // the other two: symmetric, not `published`
   uint64_t seed = 1;                                 // kStochastic
-  bool shared_noise = true;  // kStochastic: one number for all modes of a head, else one for each
+  bool shared_noise = true;  // kStochastic: one random word for a head (kernels/s4dcode.h)
   // As the paper's code has it: A x, B u and their sum are rounded one after the other, and y reads
   // the sum before its rounding. Otherwise the sum alone is rounded, and y reads the state.
   bool published = false;

@@ -20,9 +20,8 @@ namespace octet {
 //   x' = Q(A x + B u)                y = Q_y(Q_s(Re sum C x') + D u)
 // and, `published`: s = Q(A x) + Q(B u), x' = Q(s), y of s. u is quantized where it enters the
 // layer, not on the residual path; the inputs of linears ("frames", "gelu", "mean") where they are
-// produced; y without D u is cut off at +-1000 before its code. The stochastic rounding of x is
-// floor(t + r) with r = 15 random bits / 2^15 per (layer, t, head, part), which all modes share, or
-// per mode as well; feedback keeps 4 more bits as StateRounding says.
+// produced; y without D u is cut off at +-1000 before its code. How x is rounded is in
+// kernels/s4dcode.h.
 class S4dSimulation {
  public:
   // `ranges` of the float model (ObserveS4d) serve the static codes. kInvalidArgument for a plan

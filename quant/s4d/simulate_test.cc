@@ -239,7 +239,9 @@ void Round(Form form, int64_t t, Complex* modes) {
       }
       if (scale == 0) return v;
       const double q = std::clamp(v / scale, -31.0, 31.0);
-      const uint64_t bits = form == Form::kSharedNoise ? noise.bits : NoiseAt(noise, n);
+      const uint64_t bits = form == Form::kSharedNoise
+                                ? noise.bits + static_cast<uint64_t>(n) * 0x9e3779b9u
+                                : NoiseAt(noise, n);
       const double r = static_cast<double>(bits >> (15 * part) & 0x7fff) / 32768;
       if (form == Form::kFeedback) {
         return std::nearbyint(std::clamp(16 * v / scale, -504.0, 503.0)) * scale / 16;
