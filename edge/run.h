@@ -1,0 +1,49 @@
+// Runs an integer S4D classifier on this machine, as edge/integer_s4d.h defines it.
+#ifndef OCTET_EDGE_RUN_H_
+#define OCTET_EDGE_RUN_H_
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/status.h"
+#include "edge/integer_s4d.h"
+
+namespace octet {
+
+// Everything that a step computed.
+struct IntegerTrace {
+  struct Layer {
+    std::vector<int32_t> u;     // [heads], codes less their zero point
+    std::vector<int16_t> x;     // [heads, modes, 2]
+    std::vector<int8_t> y, g;   // [heads]
+    std::vector<int32_t> gate;  // [heads]
+    std::vector<int32_t> r;     // [heads], the stream after the layer
+  };
+  std::vector<int32_t> encoder;  // [heads]
+  std::vector<Layer> layers;
+};
+
+// One stream of frames from a zero state. `model` must outlive it. A copy continues on its own.
+class IntegerRun {
+ public:
+  explicit IntegerRun(const IntegerS4d& model);
+
+  void Reset();
+  // Takes in a frame of model.inputs codes; any int8 is allowed. `trace` may be null.
+  // kInvalidArgument for a frame of another length, kTooLarge after kMaxFrames frames.
+  Status Step(std::span<const int8_t> frame, IntegerTrace* trace = nullptr);
+  // Logits [classes] after the frames so far; of a zero mean before the first.
+  std::vector<int32_t> Read() const;
+
+ private:
+  void RunLayer(size_t layer, std::vector<int32_t>* r, IntegerTrace::Layer* trace);
+
+  const IntegerS4d* model_;
+  std::vector<std::vector<int16_t>> x_;  // by layer, [heads, modes, 2]
+  std::vector<int64_t> sum_;             // [heads]
+  uint32_t frames_ = 0;
+};
+
+}  // namespace octet
+#endif  // OCTET_EDGE_RUN_H_
