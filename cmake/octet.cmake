@@ -67,6 +67,20 @@ macro(octet_kernels folder)
   target_include_directories(octet_${folder} PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endmacro()
 
+# Makes the text of files a part of a folder's library: <list>.inc, which has an initializer {name,
+# text} of each.
+function(octet_embed folder list)
+  set(text "")
+  foreach(file ${ARGN})
+    file(READ ${CMAKE_SOURCE_DIR}/${file} content)
+    get_filename_component(name ${file} NAME)
+    string(APPEND text "{\"${name}\", R\"octet(${content})octet\"},\n")
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${file})
+  endforeach()
+  file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/${list}.inc CONTENT "${text}" @ONLY)
+  target_include_directories(octet_${folder} PRIVATE ${CMAKE_BINARY_DIR}/generated)
+endfunction()
+
 # One executable and ctest entry per <folder>/**_test.cc.
 function(octet_tests folder)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*_test.cc)
