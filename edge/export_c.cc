@@ -5,7 +5,6 @@
 
 #include <fmt/format.h>
 
-#include "base/json.h"
 #include "edge/c_source.h"
 #include "edge/c_text.h"
 
@@ -60,27 +59,6 @@ Status CheckOptions(const IntegerS4d& m, const CExport& o) {
   return {};
 }
 
-// The rows of the table of sizes, also for the report.
-std::vector<std::pair<std::string, int64_t>> SizeRows(const IntegerS4d& m, const CExport& o) {
-  const CSizes s = SizesOf(m);
-  const StepCost cost = CostOf(m);
-  const auto pixels = static_cast<int64_t>(o.pixels.size());
-  return {{"flash, tables: bytes", s.tables() + pixels},
-          {"of them A", s.A},
-          {"of them B", s.B},
-          {"of them C", s.C},
-          {"of them factors of heads", s.heads},
-          {"of them GELU", s.gelu},
-          {"of them linears", s.linears},
-          {"flash, code: about bytes", kCodeBytes},
-          {"RAM of a stream: bytes", s.context},
-          {"of it states", s.state},
-          {"stack of a step: bytes of arrays", s.scratch},
-          {"multiplications of a frame, recurrence", cost.state},
-          {"multiplications of a frame, linears", cost.linears},
-          {"cycles of a frame on a Cortex-M4: about", CyclesOf(m)}};
-}
-
 std::string FramesText(const CExport& o) {
   if (o.pixels.empty()) {
     return "The head of the header says which code a value of a frame has.\n";
@@ -119,6 +97,46 @@ Values ValuesOf(const IntegerS4d& m, const CExport& o) {
           {"rounding", RoundingText(m)}};
 }
 
+}  // namespace
+
+StepCost CostOf(const IntegerS4d& m) {
+  StepCost cost;
+  cost.linears = m.encoder.rows * m.encoder.columns;
+  for (const IntegerLayer& l : m.layers) {
+    cost.state += 8 * std::ssize(l.heads) * l.modes;
+    cost.linears += 2 * l.value.rows * l.value.columns;
+  }
+  return cost;
+}
+
+int64_t CyclesOf(const IntegerS4d& m) {
+  int64_t cycles = 6 * CostOf(m).linears;
+  for (const IntegerLayer& l : m.layers) {
+    cycles += std::ssize(l.heads) * (90 + (l.wide ? 62 : 34) * l.modes);
+  }
+  return cycles;
+}
+
+std::vector<std::pair<std::string, int64_t>> SizeRows(const IntegerS4d& m, const CExport& o) {
+  const CSizes s = SizesOf(m);
+  const StepCost cost = CostOf(m);
+  const auto pixels = static_cast<int64_t>(o.pixels.size());
+  return {{"flash, tables: bytes", s.tables() + pixels},
+          {"of them A", s.A},
+          {"of them B", s.B},
+          {"of them C", s.C},
+          {"of them factors of heads", s.heads},
+          {"of them GELU", s.gelu},
+          {"of them linears", s.linears},
+          {"flash, code: about bytes", kCodeBytes},
+          {"RAM of a stream: bytes", s.context},
+          {"of it states", s.state},
+          {"stack of a step: bytes of arrays", s.scratch},
+          {"multiplications of a frame, recurrence", cost.state},
+          {"multiplications of a frame, linears", cost.linears},
+          {"cycles of a frame on a Cortex-M4: about", CyclesOf(m)}};
+}
+
 Json ReportOf(const IntegerS4d& m, const CExport& o) {
   Json report = Json::MakeObject();
   report.Set("name", o.name);
@@ -147,26 +165,6 @@ Json ReportOf(const IntegerS4d& m, const CExport& o) {
   }
   if (!o.accuracy.empty()) report.Set("accuracy", std::move(accuracy));
   return report;
-}
-
-}  // namespace
-
-StepCost CostOf(const IntegerS4d& m) {
-  StepCost cost;
-  cost.linears = m.encoder.rows * m.encoder.columns;
-  for (const IntegerLayer& l : m.layers) {
-    cost.state += 8 * std::ssize(l.heads) * l.modes;
-    cost.linears += 2 * l.value.rows * l.value.columns;
-  }
-  return cost;
-}
-
-int64_t CyclesOf(const IntegerS4d& m) {
-  int64_t cycles = 6 * CostOf(m).linears;
-  for (const IntegerLayer& l : m.layers) {
-    cycles += std::ssize(l.heads) * (90 + (l.wide ? 62 : 34) * l.modes);
-  }
-  return cycles;
 }
 
 Status WriteC(const IntegerS4d& m, const CExport& o, OutputFolder* folder) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "edge/integer_s4d.h"
 #include "io/output_folder.h"
@@ -28,6 +29,12 @@ struct CExport {
 // kInvalidArgument for a name that C does not take, a length outside of 1 to 1e6, a sample that is
 // not whole frames, or a number of pixels; errors of the folder.
 Status WriteC(const IntegerS4d& model, const CExport& options, OutputFolder* folder);
+
+// What report.json says: sizes of the model and its layers, costs, accuracies.
+Json ReportOf(const IntegerS4d& model, const CExport& options);
+// The sizes and costs of that report, by what they are, in its order.
+std::vector<std::pair<std::string, int64_t>> SizeRows(const IntegerS4d& model,
+                                                      const CExport& options);
 
 // Multiplications of a step: of the recurrence, and of the linears.
 struct StepCost {

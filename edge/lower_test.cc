@@ -22,30 +22,13 @@ namespace {
 
 using testing::HasSubstr;
 
-std::vector<double> IntegerLogits(const IntegerS4d& model, const std::vector<float>& frames) {
-  IntegerRun run(model);
-  const auto width = static_cast<size_t>(model.inputs);
-  std::vector<int8_t> codes(width);
-  for (size_t t = 0; t < frames.size() / width; ++t) {
-    for (size_t i = 0; i < width; ++i) {
-      codes[i] = static_cast<int8_t>(CodeOf(model.frame, frames[t * width + i]));
-    }
-    EXPECT_TRUE(run.Step(codes).ok());
-  }
-  std::vector<double> logits;
-  for (const int32_t v : run.Read()) {
-    logits.push_back(v * model.logit_scale);
-  }
-  return logits;
-}
-
 // The root of the mean square difference of sets of logits.
 class Distance {
  public:
-  template <class A, class B>
-  void Add(const A& a, const B& b) {
+  void Add(const std::vector<float>& a, const std::vector<float>& b) {
     for (size_t i = 0; i < a.size(); ++i) {
-      square_ += (a[i] - b[i]) * (a[i] - b[i]);
+      const double difference = static_cast<double>(a[i]) - b[i];
+      square_ += difference * difference;
       ++count_;
     }
   }
@@ -78,7 +61,7 @@ TEST(LowerS4d, IsCloseToTheSimulation) {
       for (uint64_t seed = 0; seed < kSequences; ++seed) {
         const std::vector<float> frames = RandomFrames(60, m.inputs, 500 + seed);
         const std::vector<float> simulated = *simulation->Run(frames);
-        const std::vector<double> got = IntegerLogits(*model, frames);
+        const std::vector<float> got = *RunFrames(*model, frames);
         apart.Add(got, simulated);
         from_float.Add(simulated, *exact->Run(frames));
         const auto best = [](const auto& v) { return std::ranges::max_element(v) - v.begin(); };
@@ -222,7 +205,7 @@ TEST_F(RefusalTest, ZerosHaveNoScale) {
   const Result<IntegerS4d> model = LowerS4d(m_.graph, m_.weights, EightBits(8), m_.ranges);
   ASSERT_TRUE(model.ok()) << model.status().message();
   const std::vector<float> bias = ToF32(*m_.weights.Find("decoder.bias"));
-  const std::vector<double> logits = IntegerLogits(*model, RandomFrames(5, m_.inputs, 1));
+  const std::vector<float> logits = *RunFrames(*model, RandomFrames(5, m_.inputs, 1));
   for (size_t i = 0; i < logits.size(); ++i) {
     EXPECT_NEAR(logits[i], bias[i], 1e-6);
   }

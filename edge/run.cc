@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "edge/sites.h"
 #include "kernels/ssd_state.h"
 
 namespace octet {
@@ -182,6 +183,32 @@ std::vector<int32_t> IntegerRun::Read() const {
                                                    model_->mean_low, model_->mean_high));
   }
   return Multiply(model_->decoder, q);
+}
+
+std::vector<int8_t> FrameCodesOf(const IntegerS4d& model, std::span<const float> frames) {
+  std::vector<int8_t> codes;
+  for (const float v : frames) {
+    codes.push_back(static_cast<int8_t>(CodeOf(model.frame, v)));
+  }
+  return codes;
+}
+
+Result<std::vector<float>> RunFrames(const IntegerS4d& model, std::span<const float> frames) {
+  const auto width = static_cast<size_t>(model.inputs);
+  if (frames.empty() || frames.size() % width != 0) {
+    return InvalidArgument(
+        fmt::format("{} values are no whole frames of {}", frames.size(), width));
+  }
+  const std::vector<int8_t> codes = FrameCodesOf(model, frames);
+  IntegerRun run(model);
+  for (size_t t = 0; t < codes.size(); t += width) {
+    OCTET_TRY(run.Step(std::span(codes).subspan(t, width)));
+  }
+  std::vector<float> logits;
+  for (const int32_t v : run.Read()) {
+    logits.push_back(static_cast<float>(v * model.logit_scale));
+  }
+  return logits;
 }
 
 }  // namespace octet

@@ -45,5 +45,12 @@ class IntegerRun {
   uint32_t frames_ = 0;
 };
 
+// The codes of values of frames.
+std::vector<int8_t> FrameCodesOf(const IntegerS4d& model, std::span<const float> frames);
+
+// Logits after the last of `frames` [T, inputs] from a zero state, as numbers: what
+// S4dSimulation::Run gives. kInvalidArgument for frames that are not whole, or none.
+Result<std::vector<float>> RunFrames(const IntegerS4d& model, std::span<const float> frames);
+
 }  // namespace octet
 #endif  // OCTET_EDGE_RUN_H_

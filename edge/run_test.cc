@@ -315,6 +315,8 @@ TEST(IntegerRun, CopiesAndReset) {
   EXPECT_EQ(finish(&copy, 20), want);
   copy.Reset();
   EXPECT_EQ(finish(&copy, 0), want);
+  EXPECT_EQ(RunFrames(model, std::vector<float>(3)).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(RunFrames(model, {}).status().code(), Code::kInvalidArgument);
 }
 
 }  // namespace

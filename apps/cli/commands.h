@@ -26,6 +26,7 @@ Status Run(const S4dSensitivityCommand& c);
 Status Run(const S4dQuantizeCommand& c);
 Status Run(const S4dQatCommand& c);
 Status Run(const S4dRecipesCommand& c);
+Status Run(const ExportCCommand& c);
 
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_COMMANDS_H_

@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 
 #include "apps/cli/option_kinds.h"
+#include "apps/cli/options_export.h"
 #include "apps/cli/options_s4d.h"
 #include "apps/cli/suggest.h"
 #include "apps/cli/term.h"
@@ -73,6 +74,7 @@ class Parser {
     Demo();
     Reproduce();
     AddS4dCommands(&app_, &chosen_);
+    AddExportCommands(&app_, &chosen_);
     app_.footer(kExamples);  // last: subcommands would inherit it
   }
 

@@ -194,15 +194,25 @@ struct S4dRecipesCommand {
   bool json = false;
 };
 
+struct ExportCCommand {
+  std::string model, output;
+  std::string name = "s4d";
+  int64_t length = 784;
+  std::string mnist;     // folder of idx files; "": neither accuracy nor a real sequence
+  int64_t limit = 1000;  // test images; 0: all
+  int threads = 1;
+  bool json = false;
+};
+
 struct ShowText {
   std::string text;  // --help, --version
 };
 
-using Command =
-    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
-                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
-                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dSensitivityCommand,
-                 S4dTrainCommand, S4dQuantizeCommand, S4dQatCommand, S4dRecipesCommand>;
+using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
+                             CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
+                             BenchCommand, DemoCommand, SensitivityCommand, ReproduceCommand,
+                             S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand,
+                             S4dQuantizeCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

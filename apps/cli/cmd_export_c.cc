@@ -1,0 +1,87 @@
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/s4d_images.h"
+#include "apps/cli/s4d_model.h"
+#include "apps/cli/shared.h"
+#include "edge/c_source.h"
+#include "edge/export_c.h"
+#include "edge/lower.h"
+#include "edge/run.h"
+
+namespace octet::cli {
+namespace {
+
+// The code of each byte of an image with one channel.
+std::vector<int8_t> PixelCodes(const IntegerS4d& model, const PixelScale& scale) {
+  LabeledImages bytes{1, 16, 16, 1, {}, {0}};
+  for (int v = 0; v < 256; ++v) {
+    bytes.pixels.push_back(static_cast<uint8_t>(v));
+  }
+  return FrameCodesOf(model, FramesOf(bytes, 0, scale));
+}
+
+// The accuracies of the simulation and of the integers, and the first image as a sample.
+Status Measure(const ExportCCommand& c, const S4dModel& model, const IntegerS4d& integers,
+               const PixelScale& scale, CExport* options) {
+  OCTET_ASSIGN(const LabeledImages images, ReadMnist(c.mnist, MnistSplit::kTest));
+  const ClassifyOptions classify{scale, c.limit, c.threads};
+  ProgressBar bar;
+  OCTET_ASSIGN(const ClassifyReport simulated,
+               ClassifyS4d(model, images, classify, bar.Callback()));
+  const auto run = [&](std::span<const float> frames) { return RunFrames(integers, frames); };
+  OCTET_ASSIGN(const ClassifyReport report,
+               Classify(model.checkpoint.graph, run, images, classify, bar.Callback()));
+  const std::string of = FormatNumber(report.images, "test image");
+  options->accuracy = {{"simulated, " + of, simulated.accuracy()},
+                       {"integers, " + of, report.accuracy()}};
+  options->sample = FrameCodesOf(integers, FramesOf(images, 0, scale));
+  return {};
+}
+
+}  // namespace
+
+Status Run(const ExportCCommand& c) {
+  OCTET_TRY(CheckCName(c.name));
+  OCTET_ASSIGN(OutputFolder folder, OutputFolder::Create(c.output));
+  OCTET_ASSIGN(const S4dModel model, LoadS4dModel(c.model));
+  if (!model.quantization) {
+    return InvalidArgument(c.model + ": the model is not quantized; see octet s4d quantize");
+  }
+  Result<IntegerS4d> integers = LowerS4d(model.checkpoint.graph, model.checkpoint.weights,
+                                         model.quantization->plan, model.quantization->ranges);
+  if (!integers.ok()) return integers.status().Annotate(c.model);
+  CExport options;
+  options.name = c.name;
+  options.length = c.length;
+  options.source = c.model;
+  OCTET_ASSIGN(const PixelScale scale, ScaleOf(c.model, {}));
+  if (integers->inputs == 1) {
+    if (Status s = CheckScale(scale, 1); !s.ok()) return s.Annotate(c.model);
+    options.pixels = PixelCodes(*integers, scale);
+  }
+  if (!c.mnist.empty()) {
+    const Status s = Measure(c, model, *integers, scale, &options);
+    if (!s.ok()) return s.Annotate(c.model);
+  }
+  OCTET_TRY(WriteC(*integers, options, &folder));
+  OCTET_TRY(folder.Commit());
+  if (c.json) {
+    Json report = ReportOf(*integers, options);
+    report.Set("output", c.output);
+    PrintJson("export.c", std::move(report));
+    return {};
+  }
+  for (const auto& [what, value] : SizeRows(*integers, options)) {
+    Print(fmt::format("{:<40} {:>10}\n", what, value));
+  }
+  for (const auto& [what, value] : options.accuracy) {
+    Print(fmt::format("{:<40} {:>10}\n", "accuracy, " + what, FormatPercent(value)));
+  }
+  Print(fmt::format("\n{}/README.md says how to build and call it.\n", c.output));
+  return {};
+}
+
+}  // namespace octet::cli
