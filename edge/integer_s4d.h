@@ -24,9 +24,10 @@
 //   q[h] = clamp(mean_zero + mean(round(sum[h] / t)), mean_low, mean_high),  halves up
 //   logits = decoder(q)
 //
-// R rounds: 2^(k-1), half up, or, dithered, 15 random bits times 2^(k-15), those of the simulation:
-// with RowNoise noise(noise_key, t, h) of kernels/ssd_state.h, t counted from 0, the low 15 bits
-// for all re of the head, the next 15 for all im.
+// R rounds: 2^(k-1), half up, or, dithered, 15 random bits times 2^(k-15), those of the simulation
+// (kernels/s4dcode.h): of the word of 32 bits that mode n has after RowNoise noise(noise_key, t,
+// h), t counted from 0, which is noise.bits + n * 0x9e3779b9, the low 15 bits for re, the next 15
+// for im.
 //
 // Widths. Lowering proves, with exact integers, that no int32 and no int64 can overflow whatever
 // the frames and however many they are; nothing is checked while frames run. Of the recurrence

@@ -6,7 +6,7 @@
 #include <fmt/format.h>
 
 #include "edge/sites.h"
-#include "kernels/ssd_state.h"
+#include "kernels/s4dcode.h"
 
 namespace octet {
 namespace {
@@ -41,33 +41,34 @@ std::vector<int32_t> Multiply(const IntegerLinear& m, std::span<const int8_t> x)
   return out;
 }
 
+// 15 bits below a code for the real part and 15 above them for the imaginary one; `step` leads to
+// the word of the next mode. Half a code where nothing is dithered.
 struct Rounding {
-  int64_t re, im;
+  uint32_t word = 0x4000 | 0x4000 << 15, step = 0;
 };
 
 Rounding RoundingOf(const IntegerLayer& l, uint32_t t, size_t h) {
-  if (!l.dithered) return {int64_t{1} << (l.k - 1), int64_t{1} << (l.k - 1)};
+  if (!l.dithered) return {};
   const RowNoise noise(l.noise_key, t, static_cast<int64_t>(h));
-  const auto part = [&](uint64_t bits) {
-    return static_cast<int64_t>(bits & 0x7fff) << (l.k - 15);
-  };
-  return {part(noise.bits), part(noise.bits >> 15)};
+  return {GoldenWord(noise, 0), GoldenWord(noise, 1) - GoldenWord(noise, 0)};
 }
 
 // Advances the modes of head `h`; Y, shifted. `Sum` is int32_t in narrow layers, so that a
 // sanitizer sees a proof that was wrong.
 template <class Sum>
-int64_t StepState(const IntegerLayer& l, size_t h, int32_t u, const Rounding& R, int16_t* x) {
+int64_t StepState(const IntegerLayer& l, size_t h, int32_t u, Rounding r, int16_t* x) {
   const auto N = static_cast<size_t>(l.modes);
   const int32_t *A = l.A.data() + h * 2 * N, *B = l.B.data() + h * 2 * N;
   const int16_t* C = l.C.data() + h * 2 * N;
   const Sum input = static_cast<Sum>(u) * (Sum{1} << l.b_shift);
   const Sum X = l.most_state;
   int64_t Y = 0;
-  for (size_t i = 0; i < 2 * N; i += 2) {
+  for (size_t i = 0; i < 2 * N; i += 2, r.word += r.step) {
     const Sum re = x[i], im = x[i + 1];
-    const Sum a_re = A[i] * re - A[i + 1] * im + B[i] * input + static_cast<Sum>(R.re);
-    const Sum a_im = A[i + 1] * re + A[i] * im + B[i + 1] * input + static_cast<Sum>(R.im);
+    const Sum R_re = static_cast<Sum>(r.word & 0x7fff) << (l.k - 15);
+    const Sum R_im = static_cast<Sum>(r.word >> 15 & 0x7fff) << (l.k - 15);
+    const Sum a_re = A[i] * re - A[i + 1] * im + B[i] * input + R_re;
+    const Sum a_im = A[i + 1] * re + A[i] * im + B[i + 1] * input + R_im;
     x[i] = static_cast<int16_t>(std::clamp<Sum>(a_re >> l.k, -X, X));
     x[i + 1] = static_cast<int16_t>(std::clamp<Sum>(a_im >> l.k, -X, X));
     Y += int64_t{C[i]} * x[i] - int64_t{C[i + 1]} * x[i + 1];
@@ -132,9 +133,9 @@ void IntegerRun::RunLayer(size_t layer, std::vector<int32_t>* r, IntegerTrace::L
         std::clamp<int64_t>(head.u_zero + head.from_stream((*r)[h]), head.u_low, head.u_high) -
         head.u_zero);
     int16_t* x = x_[layer].data() + h * per_head;
-    const Rounding R = RoundingOf(l, frames_, h);
-    const int64_t Y =
-        l.wide ? StepState<int64_t>(l, h, u, R, x) : StepState<int32_t>(l, h, u, R, x);
+    const Rounding rounding = RoundingOf(l, frames_, h);
+    const int64_t Y = l.wide ? StepState<int64_t>(l, h, u, rounding, x)
+                             : StepState<int32_t>(l, h, u, rounding, x);
     const int64_t y = CodeOfY(l, head, Y, u);
     g[h] = l.gelu[(own_tables ? h * levels : 0) + static_cast<size_t>(y + l.levels / 2)];
     if (trace == nullptr) continue;

@@ -104,11 +104,14 @@ class Oracle {
     const Real u = Clamp(p.u_zero + Apply(p.from_stream, r_[h]), p.u_low, p.u_high) - p.u_zero;
     const uint64_t bits = RowNoise(l.noise_key, t_, static_cast<int64_t>(h)).bits;
     const Real one = std::exp2(static_cast<Real>(l.k));
-    const Real R_re = l.dithered ? static_cast<Real>(bits % 32768) / 32768 * one : one / 2;
-    const Real R_im = l.dithered ? static_cast<Real>(bits / 32768 % 32768) / 32768 * one : one / 2;
     const Real input = u * std::exp2(static_cast<Real>(l.b_shift));
     Real Y = 0;
     for (size_t i = h * 2 * N; i < (h + 1) * 2 * N; i += 2) {
+      const uint64_t golden = (i / 2 - h * N) * 0x9e3779b9u;
+      const uint64_t word = (bits + golden) % (uint64_t{1} << 32);
+      const Real R_re = l.dithered ? static_cast<Real>(word % 32768) / 32768 * one : one / 2;
+      const Real R_im =
+          l.dithered ? static_cast<Real>(word / 32768 % 32768) / 32768 * one : one / 2;
       const Real re = (*x)[i], im = (*x)[i + 1];
       const Real a_re = l.A[i] * re - l.A[i + 1] * im + l.B[i] * input + R_re;
       const Real a_im = l.A[i + 1] * re + l.A[i] * im + l.B[i + 1] * input + R_im;

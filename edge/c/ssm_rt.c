@@ -62,7 +62,7 @@ static void multiply(const ssm_linear* l, const int8_t* x, int32_t* out) {
 
 /* One recurrence for all widths: Cell of a state, Sum of the recurrence, Out of Y. */
 #define SSM_DEFINE_ADVANCE(name, Cell, Sum, Out)                                               \
-  int32_t name(const ssm_layer* l, size_t head, int32_t u, int32_t round_re, int32_t round_im, \
+  int32_t name(const ssm_layer* l, size_t head, int32_t u, uint32_t word, uint32_t golden,     \
                void* states) {                                                                 \
     const size_t count = 2u * (size_t)l->modes;                                                \
     const int32_t* A = l->A + head * count;                                                    \
@@ -73,8 +73,11 @@ static void multiply(const ssm_linear* l, const int8_t* x, int32_t* out) {
     const Sum most = l->most_state;                                                            \
     Out Y = 0;                                                                                 \
     size_t i;                                                                                  \
-    for (i = 0; i < count; i += 2) {                                                           \
+    const int up = l->k - 15;                                                                  \
+    for (i = 0; i < count; i += 2, word += golden) {                                           \
       const Sum re = x[i], im = x[i + 1];                                                      \
+      const int32_t round_re = (int32_t)(word & 0x7fffu) << up;                                \
+      const int32_t round_im = (int32_t)(word >> 15 & 0x7fffu) << up;                          \
       Sum a = SSM_SHIFT(A[i] * re - A[i + 1] * im + B[i] * input + round_re, l->k);            \
       Sum b = SSM_SHIFT(A[i + 1] * re + A[i] * im + B[i + 1] * input + round_im, l->k);        \
       a = a < -most ? -most : a > most ? most : a;                                             \
@@ -153,20 +156,20 @@ static void* states_of(const ssm_layer* l, const ssm_state* state, size_t head) 
 static void run_layer(const ssm_layer* l, size_t heads, const ssm_state* state, int32_t* r,
                       int8_t* g) {
   const uint64_t step_key = mix(l->noise_key + *state->frames);
+  const uint32_t golden = l->dithered ? 0x9e3779b9u : 0u;
   int32_t sum;
   size_t h;
   for (h = 0; h < heads; ++h) {
     const ssm_head* p = &l->heads[h];
     const int8_t* table = l->gelu + (l->own_gelu ? h * l->levels : 0);
     int32_t u = p->u_zero + requant(r[h], p->m[SSM_FROM_STREAM], p->shift[SSM_FROM_STREAM]);
-    int32_t re = (int32_t)1 << (l->k - 1), im = re, y;
+    uint32_t word = 0x4000u | 0x4000u << 15; /* half a code */
+    int32_t y;
     u = clamp(u, p->u_low, p->u_high) - p->u_zero;
     if (l->dithered) {
-      const uint64_t noise = mix(step_key + h);
-      re = (int32_t)(noise & 0x7fffu) << (l->k - 15);
-      im = (int32_t)((noise >> 15) & 0x7fffu) << (l->k - 15);
+      word = (uint32_t)mix(step_key + h);
     }
-    y = output_of(l, p, l->advance(l, h, u, re, im, states_of(l, state, h)), u);
+    y = output_of(l, p, l->advance(l, h, u, word, golden, states_of(l, state, h)), u);
     g[h] = table[y + l->levels / 2];
   }
   sum = sum_of(g, heads);

@@ -43,9 +43,10 @@ typedef struct {
 } ssm_head;
 
 typedef struct ssm_layer ssm_layer;
-/* Advances the modes of a head by the input u and returns Y; x: their states, re and im in turn. */
-typedef int32_t ssm_advance(const ssm_layer* layer, size_t head, int32_t u, int32_t round_re,
-                            int32_t round_im, void* x);
+/* Advances the modes of a head by the input u and returns Y; x: their states, re and im in turn.
+   The low 15 bits of `word` round re, the next 15 im; the next mode's word is `golden` further. */
+typedef int32_t ssm_advance(const ssm_layer* layer, size_t head, int32_t u, uint32_t word,
+                            uint32_t golden, void* x);
 struct ssm_layer {
   ssm_advance* advance;
   const ssm_head* heads;
