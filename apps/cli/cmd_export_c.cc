@@ -8,7 +8,6 @@
 #include "apps/cli/shared.h"
 #include "edge/c_source.h"
 #include "edge/export_c.h"
-#include "edge/lower.h"
 #include "edge/run.h"
 
 namespace octet::cli {
@@ -31,9 +30,8 @@ Status Measure(const ExportCCommand& c, const S4dModel& model, const IntegerS4d&
   ProgressBar bar;
   OCTET_ASSIGN(const ClassifyReport simulated,
                ClassifyS4d(model, images, classify, bar.Callback()));
-  const auto run = [&](std::span<const float> frames) { return RunFrames(integers, frames); };
   OCTET_ASSIGN(const ClassifyReport report,
-               Classify(model.checkpoint.graph, run, images, classify, bar.Callback()));
+               ClassifyIntegers(model, images, classify, bar.Callback()));
   const std::string of = FormatNumber(report.images, "test image");
   options->accuracy = {{"simulated, " + of, simulated.accuracy()},
                        {"integers, " + of, report.accuracy()}};
@@ -47,11 +45,7 @@ Status Run(const ExportCCommand& c) {
   OCTET_TRY(CheckCName(c.name));
   OCTET_ASSIGN(OutputFolder folder, OutputFolder::Create(c.output));
   OCTET_ASSIGN(const S4dModel model, LoadS4dModel(c.model));
-  if (!model.quantization) {
-    return InvalidArgument(c.model + ": the model is not quantized; see octet s4d quantize");
-  }
-  Result<IntegerS4d> integers = LowerS4d(model.checkpoint.graph, model.checkpoint.weights,
-                                         model.quantization->plan, model.quantization->ranges);
+  Result<IntegerS4d> integers = LowerModel(model);
   if (!integers.ok()) return integers.status().Annotate(c.model);
   CExport options;
   options.name = c.name;

@@ -137,6 +137,8 @@ struct ImageFlags {
 struct S4dEvaluateCommand {
   std::string model;
   ImageFlags images;
+  bool integers = false;  // as octet export c makes them
+  std::string items;      // "": do not write
   int threads = 1;
   bool json = false;
 };

@@ -39,6 +39,9 @@ void Evaluate(CLI::App* group, Command* chosen) {
       group, "evaluate", "accuracy on labelled images, pixel by pixel", chosen);
   AddModel(c, "MODEL", "model folder, or a .pth or .pt checkpoint", &e.model);
   AddImages(c, true, &e.images);
+  c->add_flag("--integers", e.integers, "a quantized model in integers, as octet export c has it");
+  c->add_option("--items", e.items, "write label, prediction and logits of each image to this file")
+      ->type_name("FILE.jsonl");
   AddThreads(c, &e.threads);
 }
 

@@ -3,7 +3,8 @@
 #include <algorithm>
 #include <set>
 
-#include "exec/quantized_format.h"
+#include "edge/lower.h"
+#include "edge/run.h"
 #include "io/output_folder.h"
 #include "io/safetensors.h"
 #include "quant/s4d/simulate.h"
@@ -52,6 +53,21 @@ Result<ClassifyReport> ClassifyS4d(const S4dModel& model, const LabeledImages& i
                                      model.quantization->ranges));
   const auto run = [&](std::span<const float> frames) { return simulation.Run(frames); };
   return Classify(c.graph, run, images, options, progress);
+}
+
+Result<IntegerS4d> LowerModel(const S4dModel& model) {
+  if (!model.quantization) {
+    return InvalidArgument("the model is not quantized; see octet s4d quantize");
+  }
+  return LowerS4d(model.checkpoint.graph, model.checkpoint.weights, model.quantization->plan,
+                  model.quantization->ranges);
+}
+
+Result<ClassifyReport> ClassifyIntegers(const S4dModel& model, const LabeledImages& images,
+                                        const ClassifyOptions& options, const Progress& progress) {
+  OCTET_ASSIGN(const IntegerS4d integers, LowerModel(model));
+  const auto run = [&](std::span<const float> frames) { return RunFrames(integers, frames); };
+  return Classify(model.checkpoint.graph, run, images, options, progress);
 }
 
 Status WriteS4dFolder(const std::string& output, Json config, const S4dQuantization* quantization,

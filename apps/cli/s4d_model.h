@@ -9,6 +9,7 @@
 
 #include "apps/cli/options.h"
 #include "apps/cli/term.h"
+#include "edge/integer_s4d.h"
 #include "eval/classify.h"
 #include "io/labeled_images.h"
 #include "quant/s4d/quantized.h"
@@ -33,6 +34,12 @@ Result<S4dRanges> Calibrate(const FloatCheckpoint& model, const LabeledImages& i
 // Accuracy of the model: simulated where it is quantized, else of its float recurrence.
 Result<ClassifyReport> ClassifyS4d(const S4dModel& model, const LabeledImages& images,
                                    const ClassifyOptions& options, const Progress& progress);
+
+// The same of the integers that `octet export c` writes. kInvalidArgument for a float model, and
+// errors of LowerS4d.
+Result<ClassifyReport> ClassifyIntegers(const S4dModel& model, const LabeledImages& images,
+                                        const ClassifyOptions& options, const Progress& progress);
+Result<IntegerS4d> LowerModel(const S4dModel& model);
 
 using NamedWeights = std::vector<std::pair<std::string, Weight>>;
 // Writes config.json of `config` with the quantization, model.safetensors of `tensors` and, unless
