@@ -7,15 +7,9 @@
 //  3. Other arguments, a damaged checkpoint, and a loss that is not finite end it with one
 //  sentence;
 //     the checkpoint stays as it was.
-#include <chrono>
-#include <csignal>
-#include <thread>
-
 #include <gmock/gmock.h>
 
-#include "base/rng.h"
-#include "io/make_idx.h"
-#include "tests/cli_program.h"
+#include "tests/cli_training.h"
 
 namespace octet {
 namespace {
@@ -24,59 +18,13 @@ namespace fs = std::filesystem;
 using std::chrono_literals::operator""ms;
 using testing::HasSubstr;
 
-constexpr const char* kFiles[] = {"config.json", "model.safetensors", "last.safetensors"};
-
-class CliTrain : public CliTest {
+class CliTrain : public CliTrainingTest {
  protected:
-  // 10 classes of images of 12 by 12 pixels: the bright row.
-  void SetUp() override {
-    CliTest::SetUp();
-    fs::create_directory(PathOf("mnist"));
-    Rng rng(1);
-    for (const auto& [name, count] : {std::pair("train", 600u), std::pair("t10k", 100u)}) {
-      std::string pixels, labels;
-      for (uint32_t i = 0; i < count; ++i) {
-        const uint64_t label = rng.Below(10);
-        for (uint64_t p = 0; p < 144; ++p) {
-          pixels += static_cast<char>((p / 12 == label ? 150 : 0) + rng.Below(100));
-        }
-        labels += static_cast<char>(label);
-      }
-      const std::string stem = PathOf("mnist") + "/" + name;
-      WriteAll(stem + "-images-idx3-ubyte", MakeIdx(kIdxImages, {count, 12, 12}, pixels));
-      WriteAll(stem + "-labels-idx1-ubyte", MakeIdx(kIdxLabels, {count}, labels));
-    }
-  }
-
   std::vector<std::string> Train(const std::string& output) const {
     return {
         Program(),   "s4d",       "train",   "--mnist", PathOf("mnist"), "--output", PathOf(output),
         "--d-model", "6",         "--modes", "5",       "--epochs",      "12",       "--batch",
         "20",        "--threads", "1"};
-  }
-
-  // Starts the program and kills it some time after `epochs` epochs; whether it was running.
-  bool KillAfter(const std::vector<std::string>& args, int epochs,
-                 std::chrono::milliseconds more) const {
-    WriteAll(folder_ / "io/out", "");  // of an earlier run
-    const std::string line = "epoch " + std::to_string(epochs) + " of";
-    const Outcome o = Execute(args, "", [&](pid_t child) {
-      siginfo_t info{};
-      while (ReadAll(folder_ / "io/out").find(line) == std::string::npos) {
-        waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
-        if (info.si_pid != 0) return;
-        std::this_thread::sleep_for(1ms);
-      }
-      std::this_thread::sleep_for(more);
-      kill(child, SIGKILL);
-    });
-    return o.exit_code == 128 + SIGKILL;
-  }
-
-  void ExpectSame(const std::string& a, const std::string& b) const {
-    for (const char* file : kFiles) {
-      EXPECT_EQ(ReadAll(fs::path(PathOf(a)) / file), ReadAll(fs::path(PathOf(b)) / file)) << file;
-    }
   }
 };
 
