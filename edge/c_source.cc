@@ -244,13 +244,13 @@ std::string CHeaderOf(const IntegerS4d& m, const std::string& name, bool pixels)
       "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\nenum {{\n",
       m.logit_scale, m.frame.scale, m.frame.zero, m.frame.low, m.frame.high, upper, upper);
   text += fmt::format("  {}_ABI = 1,\n", upper);
-  text += fmt::format("  {}_IN = {},             /* codes of a frame */\n", upper, m.inputs);
-  text += fmt::format("  {}_OUT = {},            /* classes */\n", upper, m.classes);
+  text += fmt::format("  {}_IN = {}, /* codes of a frame */\n", upper, m.inputs);
+  text += fmt::format("  {}_OUT = {}, /* classes */\n", upper, m.classes);
   text += fmt::format("  {}_HEADS = {},\n", upper, m.heads);
-  text += fmt::format("  {}_STATE_BYTES = {},    /* of a context */\n", upper, sizes.context);
-  text += fmt::format("  {}_SCRATCH_BYTES = {},  /* arrays on the stack of a step */\n", upper,
+  text += fmt::format("  {}_STATE_BYTES = {}, /* of a context */\n", upper, sizes.context);
+  text += fmt::format("  {}_SCRATCH_BYTES = {}, /* arrays on the stack of a step */\n", upper,
                       sizes.scratch);
-  text += fmt::format("  {}_FLASH_BYTES = {}     /* tables, without code */\n}};\n", upper,
+  text += fmt::format("  {}_FLASH_BYTES = {} /* tables, without code */\n}};\n", upper,
                       sizes.tables() + (pixels ? 256 : 0));
   std::string members;
   const auto member = [&](const char* type, const char* what, int64_t count) {
