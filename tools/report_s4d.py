@@ -23,6 +23,20 @@ PAPER = {
     (16, "paper-w8a8", "frozen"): "92.64 ± 0.62", (64, "paper-w8a8", "frozen"): "97.66 ± 0.30",
     (16, "paper-w4a6", "frozen"): "88.39 ± 1.40", (64, "paper-w4a6", "frozen"): "95.99 ± 0.56",
 }
+# Accuracy in % of its figures 2 and 3, 16 heads, by bits.
+PAPER_SENSITIVITY = {
+    "A": {16: 97.1, 8: 72.3, 6: 9.2, 4: 10.3, 2: 9.6},
+    "B": {16: 97.1, 8: 97.1, 6: 97.1, 4: 96.8, 2: 85.9},
+    "C": {16: 97.1, 8: 97.1, 6: 97.0, 4: 96.7, 2: 68.7},
+    "D": {16: 97.1, 8: 97.1, 6: 97.1, 4: 97.1, 2: 96.0},
+    "x, static": {16: 97.1, 8: 44.0, 6: 11.8, 4: 10.3, 2: 11.9},
+    "x, dynamic": {16: 97.1, 8: 88.6, 6: 17.6, 4: 11.1, 2: 10.1},
+    "other activations, static": {16: 96.9, 8: 97.0, 6: 96.2, 4: 70.0, 2: 16.8},
+    "other activations, dynamic": {16: 97.1, 8: 97.0, 6: 96.8, 4: 88.9, 2: 13.6},
+    "everything, per tensor": {16: 97.1, 8: 18.1, 6: 10.0, 4: 9.4, 2: 9.4},
+    "everything, per head, asymmetric": {16: 97.1, 8: 68.1, 6: 9.6, 4: 9.7, 2: 9.5},
+    "everything, per head, symmetric": {16: 97.1, 8: 57.0, 6: 10.3, 4: 9.9, 2: 9.5},
+}
 MODES = 32
 CLASSES = 10
 
@@ -38,6 +52,7 @@ def arguments():
     p.add_argument("--qat-epochs", type=int, default=4)
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--limit", type=int, default=0, help="test images; 0: all")
+    p.add_argument("--sensitivity-images", type=int, default=1000)
     p.add_argument("--threads", type=int, default=2)
     return p.parse_args()
 
@@ -148,6 +163,39 @@ def run(args):
     return rows
 
 
+def sensitivity(args):
+    """octet s4d sensitivity of the smallest model."""
+    heads = min(map(int, args.heads.split(",")))
+    output = args.output + "-sensitivity"
+    done = octet(args, "s4d", "sensitivity", train(args, heads), "--mnist", args.mnist, "--limit",
+                 args.sensitivity_images, "--html", output + ".html")
+    done["model"] = f"{heads} heads"
+    pathlib.Path(output + ".json").write_text(json.dumps(done, indent=1) + "\n")
+    return done
+
+
+def sensitivity_table(s):
+    bits = sorted({c["bits"] for c in s["cells"]}, reverse=True)
+    text = f"""
+## What breaks first
+
+`octet s4d sensitivity` of the model with {s["model"]}, on {s["images"]:,} test images; float:
+{100 * s["accuracy"]:.1f} %. In brackets arXiv:2506.12480, figures 2 and 3. One layer; the plots are
+in the .html file beside this one.
+
+| quantized alone | """ + " | ".join(f"{b} bits" for b in bits) + """ |
+|---|""" + "---:|" * len(bits) + "\n"
+    rows = {}
+    for c in s["cells"]:
+        rows.setdefault(c["quantized"], {})[c["bits"]] = c["accuracy"]
+    for name, cells in rows.items():
+        paper = PAPER_SENSITIVITY.get(name, {})
+        text += f"| {name} | " + " | ".join(
+            f"{100 * cells[b]:.1f}" + (f" ({paper[b]})" if b in paper else "")
+            for b in bits) + " |\n"
+    return text
+
+
 def percent(result):
     return f"{100 * result['accuracy']:.2f} ± {100 * result['standard_error']:.2f}"
 
@@ -203,8 +251,9 @@ def main():
     args = arguments()
     pathlib.Path(args.work).mkdir(parents=True, exist_ok=True)
     rows = run(args)
+    text = table(rows) + sensitivity_table(sensitivity(args))
     pathlib.Path(args.output + ".json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    pathlib.Path(args.output + ".md").write_text(table(rows))
+    pathlib.Path(args.output + ".md").write_text(text)
 
 
 if __name__ == "__main__":

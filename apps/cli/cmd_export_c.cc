@@ -22,7 +22,7 @@ std::vector<int8_t> PixelCodes(const IntegerS4d& model, const PixelScale& scale)
   return FrameCodesOf(model, FramesOf(bytes, 0, scale));
 }
 
-// The accuracies of the simulation and of the integers, and the first image as a sample.
+// The accuracies of the simulation and of the integers, and the sample.
 Status Measure(const ExportCCommand& c, const S4dModel& model, const IntegerS4d& integers,
                const PixelScale& scale, CExport* options) {
   OCTET_ASSIGN(const LabeledImages images, ReadMnist(c.mnist, MnistSplit::kTest));
@@ -35,7 +35,7 @@ Status Measure(const ExportCCommand& c, const S4dModel& model, const IntegerS4d&
   const std::string of = FormatNumber(report.images, "test image");
   options->accuracy = {{"simulated, " + of, simulated.accuracy()},
                        {"integers, " + of, report.accuracy()}};
-  options->sample = FrameCodesOf(integers, FramesOf(images, 0, scale));
+  if (c.sample) options->sample = FrameCodesOf(integers, FramesOf(images, 0, scale));
   return {};
 }
 

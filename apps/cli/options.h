@@ -200,7 +200,8 @@ struct ExportCCommand {
   std::string model, output;
   std::string name = "s4d";
   int64_t length = 784;
-  std::string mnist;     // folder of idx files; "": neither accuracy nor a real sequence
+  std::string mnist;     // folder of idx files; "": no accuracy
+  bool sample = false;   // its first test image is among the test vectors
   int64_t limit = 1000;  // test images; 0: all
   int threads = 1;
   bool json = false;

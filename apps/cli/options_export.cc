@@ -19,10 +19,10 @@ void ExportC(CLI::App* group, Command* chosen) {
       ->type_name("NAME");
   AddCount(c, "--length", "frames of a usual sequence; test vectors go on for ten of them",
            &e.length, 1, 1000000);
-  c->add_option("--mnist", e.mnist,
-                "folder of idx files: for the accuracy in the report, and an image among the test "
-                "vectors")
-      ->type_name("DIR");
+  CLI::Option* mnist =
+      c->add_option("--mnist", e.mnist, "folder of idx files, for the accuracy in the report")
+          ->type_name("DIR");
+  c->add_flag("--sample", e.sample, "the first test image among the test vectors")->needs(mnist);
   AddCount(c, "--limit", "with --mnist: first test images only; 0: all", &e.limit, 0);
   AddThreads(c, &e.threads);
 }
