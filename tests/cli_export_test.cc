@@ -41,7 +41,7 @@ class CliExportTest : public CliTest {
 TEST_F(CliExportTest, BuildsAndPassesItsOwnTest) {
   const std::string out = PathOf("c"), mnist = MakeMnist();
   const Json report = OctetJson({"export", "c", Quantize("w4a6", mnist), "--output", out, "--name",
-                                 "tiny", "--length", "16", "--mnist", mnist});
+                                 "tiny", "--length", "16", "--mnist", mnist, "--sample"});
   EXPECT_EQ(report.Find("schema")->AsString(), "octet.export.c/1");
   EXPECT_EQ(report.Find("accuracy")->AsObject().size(), 2u);
   EXPECT_GT(report.Find("sizes")->Find("RAM of a stream: bytes")->AsInt(), 0);
@@ -55,6 +55,20 @@ TEST_F(CliExportTest, BuildsAndPassesItsOwnTest) {
   const Outcome test = Execute({out + "/selftest"});
   EXPECT_EQ(test.exit_code, 0);
   EXPECT_EQ(test.out, "tiny: the self-test passed\n");
+}
+
+TEST_F(CliExportTest, TheExampleIsWhatTheProgramWrites) {
+  const std::string out = PathOf("c");
+  OctetJson({"export", "c", "models/digits-s4d-16h-w4a6", "--output", out, "--name", "digits"});
+  int files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("examples/digits")) {
+    const std::string name = entry.path().filename().string();
+    EXPECT_EQ(ReadAll(entry.path()), ReadAll(out + "/" + name))
+        << name << ": make it again with octet export c models/digits-s4d-16h-w4a6 --output "
+        << "examples/digits --name digits";
+    ++files;
+  }
+  EXPECT_EQ(files, 11);
 }
 
 TEST_F(CliExportTest, Refusals) {
