@@ -63,6 +63,28 @@ TEST_F(CliTrain, KilledAtSeveralMomentsGivesTheSameBytes) {
   EXPECT_EQ(Entries().size(), 3u);
 }
 
+TEST_F(CliTrain, OneRunAtATime) {
+  Outcome second;
+  const Outcome first = Execute(Train("model"), "", [&](pid_t child) {
+    for (int i = 0; i < 10000 && !fs::exists(PathOf("model.lock")); ++i) {
+      std::this_thread::sleep_for(1ms);
+    }
+    kill(child, SIGSTOP);
+    FILE* pipe = popen(("'" + Program() + "' s4d train --mnist '" + PathOf("mnist") +
+                        "' --output '" + PathOf("model") + "' 2>&1")
+                           .c_str(),
+                       "r");
+    char text[512] = "";
+    second.out = fgets(text, sizeof text, pipe) != nullptr ? text : "";
+    second.exit_code = WEXITSTATUS(pclose(pipe));
+    kill(child, SIGCONT);
+  });
+  EXPECT_EQ(second.exit_code, 2);
+  EXPECT_THAT(second.out, HasSubstr("model.lock: another run has it"));
+  EXPECT_EQ(first.exit_code, 0) << first.err;
+  EXPECT_EQ(Entries().size(), 2u);  // the model and the images
+}
+
 TEST_F(CliTrain, RefusesInOneSentence) {
   const auto error = [&](const std::vector<std::string>& args) {
     const Outcome o = Execute(args);

@@ -11,6 +11,7 @@
 #include "apps/cli/s4d_model.h"
 #include "apps/cli/term.h"
 #include "base/sha256.h"
+#include "io/file_lock.h"
 #include "io/mnist.h"
 #include "train/checkpoint.h"
 
@@ -40,10 +41,11 @@ NamedWeights Tensors(const ParameterLayout& layout, const std::vector<float>& pa
   return {weights.all().begin(), weights.all().end()};
 }
 
-std::string CheckpointPath(const std::string& output) {
+// A file beside the folder.
+std::string Beside(const std::string& output, const char* suffix) {
   std::filesystem::path path = std::filesystem::path(output).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
-  return path.string() + ".checkpoint";
+  return path.string() + suffix;
 }
 
 void PrintEpoch(int64_t epoch, int64_t epochs, const EpochReport& report, double seconds) {
@@ -98,7 +100,8 @@ void DescribeImages(const LabeledImages& images, Json* run) {
 }
 
 Status RunTraining(const TrainingJob& job, std::vector<float> start) {
-  const std::string checkpoint = CheckpointPath(job.output);
+  const std::string checkpoint = Beside(job.output, ".checkpoint");
+  OCTET_ASSIGN(const FileLock lock, FileLock::Take(Beside(job.output, ".lock")));
   OCTET_ASSIGN(TrainingState state, StartOrGoOn(job, checkpoint, std::move(start)));
   ProgressBar bar;
   Clock::time_point begun = Clock::now();
