@@ -107,11 +107,7 @@ constexpr S4dVariant kVariants[] = {
     {"x, per head, one rounding", false,
      [](int b) { return OnlyState(OwnState(b, S4dGrain::kHead, StateRounding::kNearest)); }},
     {"x, per head, stochastic", false,
-     [](int b) {
-       S4dStatePlan x = OwnState(b, S4dGrain::kHead, StateRounding::kStochastic);
-       x.shared_noise = false;
-       return OnlyState(x);
-     }},
+     [](int b) { return OnlyState(OwnState(b, S4dGrain::kHead, StateRounding::kStochastic)); }},
     {"x, per mode, one rounding", false,
      [](int b) { return OnlyState(OwnState(b, S4dGrain::kMode, StateRounding::kNearest)); }},
     {"x, per mode, stochastic", false,
