@@ -163,9 +163,10 @@ class ExportTest : public testing::Test {
       ++count;
       if (kind != 'U') continue;
       // Divisions and shifts of 64 bits are calls on small machines.
-      EXPECT_THAT(name,
-                  testing::MatchesRegex("ssm_.*|memset|__aeabi_(memclr|memset).*|__aeabi_(l|ui).*|"
-                                        "__(div|mod|divmod)di[34]|_GLOBAL_OFFSET_TABLE_"))
+      EXPECT_THAT(
+          name, testing::MatchesRegex("ssm_.*|memset|__aeabi_(memclr|memset).*|__aeabi_(lmul|llsl|"
+                                      "llsr|lasr|ldivmod|uidiv(mod)?)|__(div|mod|divmod)di[34]|"
+                                      "_GLOBAL_OFFSET_TABLE_"))
           << compiler;
     }
     EXPECT_GT(count, 20);

@@ -5,6 +5,10 @@
 BUILD_PACKAGES="g++ cmake ninja-build pkg-config nlohmann-json3-dev libcli11-dev libfmt-dev \
 libtbb-dev libhwy-dev libdnnl-dev libutf8proc-dev zlib1g-dev"
 TEST_PACKAGES="libgtest-dev libgmock-dev librapidcheck-dev libpcre2-dev"
+# Compilers and emulators that run exported C as tests/microcontrollers does.
+MICROCONTROLLER_PACKAGES="python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm clang-14 \
+qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-i686-linux-gnu libc6-dev-i386-cross \
+gcc-powerpc-linux-gnu libc6-dev-powerpc-cross"
 
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
   RED=$(printf '\033[31m') GREEN=$(printf '\033[32m') YELLOW=$(printf '\033[33m')
