@@ -102,8 +102,8 @@ TEST_F(Digits, AreRecognized) {
       S4dSimulation::Create(model_.graph, model_.weights, quantization_.plan, quantization_.ranges);
   ASSERT_TRUE(simulation.ok());
   // 3.5 standard errors of 200 images below the accuracy on all.
-  EXPECT_GE(Accuracy([&](int64_t i) { return *simulation->Run(FramesAt(i)); }), 0.88);
-  EXPECT_GE(Accuracy([&](int64_t i) { return IntegerLogits(i); }), 0.88);
+  EXPECT_GE(Accuracy([&](int64_t i) { return *simulation->Run(FramesAt(i)); }), 0.92);
+  EXPECT_GE(Accuracy([&](int64_t i) { return IntegerLogits(i); }), 0.92);
 }
 
 TEST_F(Digits, HaveTheSameLogitsInC) {
