@@ -24,6 +24,7 @@ Status Run(const S4dEvaluateCommand& c);
 Status Run(const S4dTrainCommand& c);
 Status Run(const S4dSensitivityCommand& c);
 Status Run(const S4dQuantizeCommand& c);
+Status Run(const S4dAllocateCommand& c);
 Status Run(const S4dQatCommand& c);
 Status Run(const S4dRecipesCommand& c);
 Status Run(const ExportCCommand& c);

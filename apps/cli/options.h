@@ -176,6 +176,19 @@ struct S4dQuantizeCommand {
   bool json = false;
 };
 
+struct S4dAllocateCommand {
+  std::string model, output;          // output: a recipe file
+  std::string recipe = "w8a8";        // a name, or a .json file
+  ImageFlags images;                  // without limit
+  double budget_kb = 0;               // of 1,000 bytes; 0: not given
+  double max_kl = 0;                  // 0: not given
+  std::string accounting = "stored";  // or ideal
+  std::vector<int64_t> bits = {2, 3, 4, 5, 6, 7, 8, 10, 12, 16};
+  int64_t calibrate = 512, sample = 256;
+  int threads = 1;
+  bool json = false;
+};
+
 struct S4dQatCommand {
   std::string model, mnist, output;
   std::string recipe = "w4a6";        // a name, or a .json file
@@ -211,11 +224,12 @@ struct ShowText {
   std::string text;  // --help, --version
 };
 
-using Command = std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand,
-                             CompareCommand, GenerateCommand, InspectCommand, RecipesCommand,
-                             BenchCommand, DemoCommand, SensitivityCommand, ReproduceCommand,
-                             S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand,
-                             S4dQuantizeCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand>;
+using Command =
+    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
+                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
+                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dSensitivityCommand,
+                 S4dTrainCommand, S4dQuantizeCommand, S4dAllocateCommand, S4dQatCommand,
+                 S4dRecipesCommand, ExportCCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

@@ -15,7 +15,7 @@ void AddChannels(CLI::App* c, const char* name, const char* help, std::vector<fl
   c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
 }
 
-void AddImages(CLI::App* c, bool train, ImageFlags* i) {
+void AddImageSet(CLI::App* c, bool train, ImageFlags* i) {
   CLI::Option* mnist = c->add_option("--mnist", i->mnist,
                                      "folder of idx files, plain or .gz, such as "
                                      "t10k-images-idx3-ubyte.gz")
@@ -31,6 +31,10 @@ void AddImages(CLI::App* c, bool train, ImageFlags* i) {
   AddChannels(c, "--std",
               "deviation of pixels / 255; default: the model's, else 1, or CIFAR-10's own",
               &i->std);
+}
+
+void AddImages(CLI::App* c, bool train, ImageFlags* i) {
+  AddImageSet(c, train, i);
   AddCount(c, "--limit", "first images only; 0: all", &i->limit, 0);
 }
 
@@ -68,6 +72,15 @@ void AddRecipe(CLI::App* c, std::string* recipe) {
   c->add_option("--recipe", *recipe, "a name of octet s4d recipes, or a .json file")
       ->capture_default_str()
       ->type_name("NAME|FILE");
+}
+
+void AddBits(CLI::App* c, std::vector<int64_t>* bits) {
+  c->add_option("--bits", *bits, "widths")
+      ->delimiter(',')
+      ->check(Between<int64_t>(2, 16))
+      ->allow_extra_args(false)
+      ->capture_default_str()
+      ->type_name("N,N");
 }
 
 template <class Values>
@@ -115,6 +128,36 @@ void Quantize(CLI::App* group, Command* chosen) {
   AddThreads(c, &q.threads);
 }
 
+void Allocate(CLI::App* group, Command* chosen) {
+  const auto [c, a] = AddCommand<S4dAllocateCommand>(
+      group, "allocate", "choose a width for each tensor, and write them as a recipe", chosen);
+  AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &a.model);
+  c->add_option("--output", a.output, "recipe file to write, for quantize and qat")
+      ->required()
+      ->type_name("FILE.json");
+  AddRecipe(c, &a.recipe);
+  CLI::Option* budget =
+      c->add_option("--budget-kb", a.budget_kb,
+                    "what flash and RAM together may take at most, in units of 1,000 bytes")
+          ->check(Between(1e-3, 1e9))
+          ->type_name("N");
+  c->add_option("--max-kl", a.max_kl,
+                "the fewest bytes whose mean KL from float is at most that, nats per image")
+      ->check(Between(1e-9, 100.0))
+      ->type_name("X")
+      ->excludes(budget);
+  AddWord(
+      c, "--accounting",
+      "stored: bytes of octet export c, which keeps A and B in 32 bits, C in 16 and states in 8 "
+      "or 16; ideal: each value in its own bits, as in arXiv:2506.12480",
+      {"stored", "ideal"}, &a.accounting);
+  AddImageSet(c, false, &a.images);
+  AddCalibrate(c, &a.calibrate);
+  AddCount(c, "--sample", "images of those that KL is measured on", &a.sample, 1, 1 << 24);
+  AddBits(c, &a.bits);
+  AddThreads(c, &a.threads);
+}
+
 void Qat(CLI::App* group, Command* chosen) {
   const auto [c, q] = AddCommand<S4dQatCommand>(
       group, "qat", "quantization-aware training of a model that is trained", chosen);
@@ -145,12 +188,7 @@ void Sensitivity(CLI::App* group, Command* chosen) {
   AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &s.model);
   AddImages(c, false, &s.images);
   AddCalibrate(c, &s.calibrate);
-  c->add_option("--bits", s.bits, "widths")
-      ->delimiter(',')
-      ->check(Between<int64_t>(2, 16))
-      ->allow_extra_args(false)
-      ->capture_default_str()
-      ->type_name("N,N");
+  AddBits(c, &s.bits);
   c->add_option("--output", s.output, "write the JSON object to this file")->type_name("FILE.json");
   c->add_option("--html", s.html, "write plots to this file")->type_name("FILE.html");
   AddThreads(c, &s.threads);
@@ -164,6 +202,7 @@ void AddS4dCommands(CLI::App* app, Command* chosen) {
   Evaluate(group, chosen);
   Train(group, chosen);
   Quantize(group, chosen);
+  Allocate(group, chosen);
   Qat(group, chosen);
   Sensitivity(group, chosen);
   Recipes(group, chosen);

@@ -93,4 +93,16 @@ Result<S4dPlan> LoadS4dRecipe(const std::string& recipe) {
   return plan;
 }
 
+Json S4dRecipeFile(const std::string& recipe, const S4dPlan& plan) {
+  const Json all = ToJson(plan);
+  Result<S4dPlan> named = Named(recipe);
+  if (!named.ok()) return all;
+  named->widths = plan.widths;
+  if (*named != plan) return all;
+  Json file = Json::MakeObject();
+  file.Set("recipe", recipe);
+  file.Set("widths", *all.Find("widths"));
+  return file;
+}
+
 }  // namespace octet

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/json.h"
 #include "base/status.h"
 #include "quant/s4d/plan.h"
 
@@ -25,6 +26,10 @@ std::span<const S4dRecipe> S4dRecipes();
 // takes, with "recipe" for the name to start from, if any. kNotFound naming the known ones;
 // errors of a file start with its path.
 Result<S4dPlan> LoadS4dRecipe(const std::string& recipe);
+
+// The content of a file that LoadS4dRecipe takes to `plan`: where `recipe` is a name and its plan
+// differs in widths of single tensors alone, {"recipe": NAME, "widths": {...}}, else every member.
+Json S4dRecipeFile(const std::string& recipe, const S4dPlan& plan);
 
 }  // namespace octet
 #endif  // OCTET_QUANT_S4D_RECIPES_H_

@@ -2,6 +2,8 @@
 //  1. Every named plan passes Check; the published ones have the paper's forms, Octet's its own.
 //  2. A file starts from the recipe it names, changes what it says, and is refused by name for
 //     what it cannot say.
+//  3. The file that is written for a plan gives the same plan again, in terms of its recipe where
+//     it has a name.
 #include "quant/s4d/recipes.h"
 
 #include <gmock/gmock.h>
@@ -42,6 +44,19 @@ TEST(S4dRecipes, FilesStartFromANamedOne) {
   want.widths["logits"] = 8;
   EXPECT_EQ(*plan, want);
   EXPECT_EQ(*FromFile("{}"), S4dPlan());
+}
+
+TEST(S4dRecipes, FilesGiveTheSamePlan) {
+  S4dPlan plan = *LoadS4dRecipe("w4a6");
+  plan.widths = {{"layers.0.x", 12}, {"layers.0.A.phase", 7}, {"logits", 3}};
+  const Json named = S4dRecipeFile("w4a6", plan);
+  EXPECT_EQ(named.AsObject().size(), 2u);
+  EXPECT_EQ(named.Find("recipe")->AsString(), "w4a6");
+  EXPECT_EQ(named.Find("widths")->AsObject().size(), 3u);
+  EXPECT_EQ(*FromFile(named.Dump()), plan);
+  EXPECT_EQ(*FromFile(S4dRecipeFile("w8a8", plan).Dump()), plan) << "other than in widths";
+  EXPECT_EQ(*FromFile(S4dRecipeFile("mine.json", plan).Dump()), plan);
+  EXPECT_EQ(S4dRecipeFile("mine.json", plan).Find("recipe"), nullptr);
 }
 
 TEST(S4dRecipes, RefusesWhatItDoesNotKnow) {
