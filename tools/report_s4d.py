@@ -89,6 +89,21 @@ def quantize(args, source, heads, recipe):
         folder, "--limit", 100))
 
 
+def allocate(args, source, heads, base):
+    """`base` with widths chosen within the bytes that it takes itself as C."""
+    sizes = export(args, quantize(args, source, heads, base), heads)["sizes"]
+    budget = sizes["flash, tables: bytes"] + sizes["RAM of a stream: bytes"]
+    folder = pathlib.Path(args.work) / f"p{heads}-{base}-allocated"
+    recipe = pathlib.Path(args.work) / f"widths{heads}-{base}.json"
+
+    def make():
+        octet(args, "s4d", "allocate", source, "--mnist", args.mnist, "--recipe", base,
+              "--budget-kb", budget / 1000, "--output", recipe)
+        octet(args, "s4d", "quantize", source, "--mnist", args.mnist, "--recipe", recipe,
+              "--output", folder, "--limit", 100)
+    return made(folder, make)
+
+
 def qat(args, source, heads, recipe, parameters):
     folder = pathlib.Path(args.work) / f"q{heads}-{recipe}-{parameters}"
     return made(folder, lambda: octet(
@@ -126,7 +141,7 @@ def paper_bytes(heads, plan):
     widths = (32, 32, 32, 32) if plan is None else (
         plan["linears"]["bits"], pole_bits(plan["A"]), plan["x"]["code"]["bits"],
         plan["activations"]["bits"])
-    linears, pole, state, activation = widths
+    linears, pole, state, activation = widths  # of the plan as a whole
     weights = 4 * heads * MODES + heads + heads + 2 * heads * heads + CLASSES * heads
     return (linears * weights + pole * heads * MODES * (2 if plan is None else 1) +
             state * 2 * heads * MODES + activation * 4 * heads + 32 * (3 * heads + CLASSES)) / 8
@@ -160,6 +175,8 @@ def run(args):
                      "paper_bytes": paper_bytes(heads, None), "paper": PAPER.get((heads, "float"))})
         for recipe in RECIPES:
             rows.append(measure(args, quantize(args, source, heads, recipe), heads, recipe, None))
+        rows.append(measure(args, allocate(args, source, heads, "w4a6"), heads, "w4a6, allocated",
+                            None))
         for recipe, parameters in TRAINED:
             folder = qat(args, source, heads, recipe, parameters)
             rows.append(measure(args, folder, heads, recipe, parameters))
@@ -223,7 +240,8 @@ def percent(result):
 def sizes(row):
     if row["recipe"] == "float":
         return "", "", ""
-    saving = f"{100 * (1 - row['paper_bytes'] / row['float_bytes']):.1f} %"
+    saving = ("" if row["plan"]["widths"] else
+              f"{100 * (1 - row['paper_bytes'] / row['float_bytes']):.1f} %")
     if "refused" in row["export"]:
         return saving, "", ""
     s = row["export"]["sizes"]
@@ -239,7 +257,8 @@ with the standard error of that number of images (not of several models). Recipe
 `octet s4d recipes`; `paper-` ones are arXiv:2506.12480's, the others Octet's. *trained*: through the
 quantizers, from the float model, with A as it was quantized (frozen); the number of epochs is in the
 last table. *integers*: the run that `octet export c` writes as C, where the recipe can be exported
-(three roundings of the state cannot). *saving* counts bits as the paper does, without scales, of
+(three roundings of the state cannot). *allocated*: widths by `octet s4d allocate` within the bytes
+that the uniform recipe takes as C. *saving* counts bits as the paper does, without scales, of
 parameters, states and activations, against 32 bits. *flash* and *RAM* are bytes of the tables of the
 exported C and of a stream's context. The paper's accuracies, of its own five models each, are beside
 for orientation.
