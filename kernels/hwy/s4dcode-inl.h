@@ -20,7 +20,7 @@ namespace octet {
 namespace HWY_NAMESPACE {
 namespace {
 
-using M = hn::MFromD<D>;
+using M = hn::Mask<D>;
 
 // How a kernel was asked to round, known when it is compiled.
 template <bool kThreeRoundings, bool kDithered>
