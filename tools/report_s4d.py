@@ -132,7 +132,9 @@ def export(args, folder, heads):
             return {"refused": done.stderr.strip().split(": ", 2)[-1]}
         if done.returncode != 0:
             raise SystemExit(done.stderr)
-    return json.loads((target / "report.json").read_text())
+    report = json.loads((target / "report.json").read_text())
+    del report["source"]  # a path of this machine
+    return report
 
 
 def paper_bytes(heads, plan):
@@ -195,7 +197,8 @@ def sensitivity(args):
         done["model"] = f"{heads} heads"
         kept.write_text(json.dumps(done, indent=1) + "\n")
     for file in (kept, plots):
-        pathlib.Path(args.output + "-sensitivity" + file.suffix).write_text(file.read_text())
+        text = file.read_text().replace(str(work / f"f{heads}"), f"{heads} heads")
+        pathlib.Path(args.output + "-sensitivity" + file.suffix).write_text(text)
     return json.loads(kept.read_text())
 
 
