@@ -279,5 +279,26 @@ class JsonDescriber {
   std::vector<std::pair<std::string, Json>> members_;
 };
 
+// The three whole: an object with every member, members changed by an object, and its schema.
+template <class Part>
+Json MembersToJson(Part part) {
+  JsonWriter writer;
+  Members(part, writer);
+  return std::move(writer.json);
+}
+template <class Part>
+Status MembersFromJson(const Json& j, Part* part) {
+  JsonReader reader(j);
+  Members(*part, reader);
+  return reader.Finish();
+}
+template <class Part>
+Json MembersSchema() {
+  Part part;
+  JsonDescriber describer;
+  Members(part, describer);
+  return describer.Schema();
+}
+
 }  // namespace octet
 #endif  // OCTET_QUANT_JSON_MEMBERS_H_

@@ -183,24 +183,16 @@ bool NeedsCalibration(const QuantPlan& p) {
 }
 
 Json ToJson(const QuantPlan& plan) {
-  QuantPlan copy = plan;
-  JsonWriter writer;
-  Members(copy, writer);
-  return std::move(writer.json);
+  return MembersToJson(plan);
 }
 
 Status ApplyJson(const Json& j, QuantPlan* plan) {
-  JsonReader reader(j);
-  Members(*plan, reader);
-  OCTET_TRY(reader.Finish());
+  OCTET_TRY(MembersFromJson(j, plan));
   return CheckPlan(*plan);
 }
 
 Json PlanSchema() {
-  QuantPlan plan;
-  JsonDescriber describer;
-  Members(plan, describer);
-  return describer.Schema();
+  return MembersSchema<QuantPlan>();
 }
 
 bool ContainsLayer(std::string_view layers, int layer) {

@@ -12,11 +12,11 @@
 #include <gtest/gtest.h>
 
 #include "arch/s4d.h"
-#include "base/rng.h"
 #include "kernels/isa.h"
 #include "quant/s4d/recipes.h"
 #include "quant/s4d/simulate.h"
 #include "quant/s4d/weights.h"
+#include "tests/bright_rows.h"
 #include "train/backprop.h"
 #include "train/s4d_init.h"
 #include "train/training.h"
@@ -25,20 +25,6 @@ namespace octet {
 namespace {
 
 using testing::HasSubstr;
-
-// Images of 4 by 6 pixels with a bright row; the class is which.
-LabeledImages Images(int64_t count) {
-  Rng rng(1);
-  LabeledImages images{count, 4, 6, 1, {}, {}};
-  for (int64_t i = 0; i < count; ++i) {
-    const uint64_t bright = rng.Below(4);
-    for (uint64_t p = 0; p < 24; ++p) {
-      images.pixels.push_back(static_cast<uint8_t>((p / 6 == bright ? 150 : 0) + rng.Below(100)));
-    }
-    images.labels.push_back(static_cast<uint8_t>(bright));
-  }
-  return images;
-}
 
 class Qat : public testing::Test {
  protected:
@@ -74,7 +60,8 @@ class Qat : public testing::Test {
                       graph_, weights_, 50, [&](int64_t i) { return FramesAt(i); }, &pool)};
   }
 
-  LabeledImages images_ = Images(400);
+  // The class is which row is bright.
+  LabeledImages images_ = BrightRows(400, [](uint64_t row) { return row; });
   PixelScale scale_{{0.2f}, {0.3f}};
   Graph graph_;
   WeightMap weights_;

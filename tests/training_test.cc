@@ -13,8 +13,8 @@
 #include <gtest/gtest.h>
 
 #include "arch/s4d.h"
-#include "base/rng.h"
 #include "io/scratch_folder.h"
+#include "tests/bright_rows.h"
 #include "train/checkpoint.h"
 #include "train/s4d_init.h"
 #include "train/training.h"
@@ -23,20 +23,6 @@ namespace octet {
 namespace {
 
 using testing::HasSubstr;
-
-// Images of 4 by 6 pixels with a bright row; the class is whether it lies in the upper half.
-LabeledImages Images(int64_t count) {
-  Rng rng(1);
-  LabeledImages images{count, 4, 6, 1, {}, {}};
-  for (int64_t i = 0; i < count; ++i) {
-    const uint64_t bright = rng.Below(4);
-    for (uint64_t p = 0; p < 24; ++p) {
-      images.pixels.push_back(static_cast<uint8_t>((p / 6 == bright ? 150 : 0) + rng.Below(100)));
-    }
-    images.labels.push_back(bright < 2);
-  }
-  return images;
-}
 
 class Training : public testing::Test {
  protected:
@@ -66,7 +52,8 @@ class Training : public testing::Test {
     return state;
   }
 
-  LabeledImages images_ = Images(300);
+  // The class is whether the bright row lies in the upper half.
+  LabeledImages images_ = BrightRows(300, [](uint64_t row) { return row < 2; });
   Graph graph_;
   ParameterLayout layout_;
   TrainingState start_;

@@ -189,24 +189,16 @@ Status Check(const S4dPlan& plan, const Graph& graph) {
 }
 
 Json ToJson(const S4dPlan& plan) {
-  S4dPlan copy = plan;
-  JsonWriter writer;
-  Members(copy, writer);
-  return std::move(writer.json);
+  return MembersToJson(plan);
 }
 
 Status ApplyJson(const Json& j, S4dPlan* plan) {
-  JsonReader reader(j);
-  Members(*plan, reader);
-  OCTET_TRY(reader.Finish());
+  OCTET_TRY(MembersFromJson(j, plan));
   return Check(*plan);
 }
 
 Json S4dPlanSchema() {
-  S4dPlan plan;
-  JsonDescriber describer;
-  Members(plan, describer);
-  return describer.Schema();
+  return MembersSchema<S4dPlan>();
 }
 
 }  // namespace octet

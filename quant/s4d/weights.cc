@@ -44,18 +44,6 @@ void QuantizeGroups(const S4dCode& plan, int64_t group, std::vector<float>* valu
   }
 }
 
-// [H, 2, N] as kernels have it to [H, N, 2] as weights have it.
-std::vector<float> Pairs(const std::vector<float>& planes, int64_t modes, float factor) {
-  const auto N = static_cast<size_t>(modes);
-  std::vector<float> pairs(planes.size());
-  for (size_t i = 0; i < planes.size() / 2; ++i) {
-    const size_t re = i / N * 2 * N + i % N;
-    pairs[2 * i] = factor * planes[re];
-    pairs[2 * i + 1] = factor * planes[re + N];
-  }
-  return pairs;
-}
-
 void QuantizeA(const S4dPoles& plan, int64_t heads, int64_t modes, std::vector<float>* pairs) {
   if (plan.bits == 0) return;
   if (plan.codec == PoleCodec::kCartesian) {
@@ -85,8 +73,8 @@ Status QuantizeNode(const S4dPlan& plan, const WeightMap& weights, Node* n, Weig
   }
   OCTET_ASSIGN(const DiscreteS4d discrete, Discretize(*n, roles));
   const int64_t H = n->width, N = n->s4d.modes;
-  S4dCoefficients c{Pairs(discrete.A, N, 1), Pairs(discrete.B, N, 1), Pairs(discrete.C, N, 0.5f),
-                    values[5]};
+  S4dCoefficients c{ToPairs(discrete.A, N, 1.0f), ToPairs(discrete.B, N, 1.0f),
+                    ToPairs(discrete.C, N, 0.5f), values[5]};
   QuantizeCoefficients(plan, H, N, &c);
   const std::string C = n->weights[4], prefix = C.substr(0, C.size() - 1), D = n->weights[5];
   n->s4d.discretization = Discretization::kNone;

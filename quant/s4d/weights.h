@@ -31,6 +31,29 @@ void QuantizeCoefficients(const S4dPlan& layer, int64_t heads, int64_t modes, S4
 void QuantizeMatrix(const S4dPlan& plan, std::string_view site, int64_t columns,
                     std::vector<float>* values);
 
+// [H, 2, N] as kernels have complex coefficients to [H, N, 2] as weights have them, and back.
+template <class Real>
+std::vector<float> ToPairs(const std::vector<Real>& planes, int64_t modes, Real factor) {
+  const auto N = static_cast<size_t>(modes);
+  std::vector<float> pairs(planes.size());
+  for (size_t i = 0; i < planes.size() / 2; ++i) {
+    const size_t re = i / N * 2 * N + i % N;
+    pairs[2 * i] = static_cast<float>(factor * planes[re]);
+    pairs[2 * i + 1] = static_cast<float>(factor * planes[re + N]);
+  }
+  return pairs;
+}
+template <class Real>
+void FromPairs(const std::vector<float>& pairs, int64_t modes, Real factor,
+               std::vector<Real>* planes) {
+  const auto N = static_cast<size_t>(modes);
+  for (size_t i = 0; i < planes->size() / 2; ++i) {
+    const size_t re = i / N * 2 * N + i % N;
+    (*planes)[re] = factor * static_cast<Real>(pairs[2 * i]);
+    (*planes)[re + N] = factor * static_cast<Real>(pairs[2 * i + 1]);
+  }
+}
+
 // A graph with weights that executors run as they are.
 struct S4dWeights {
   Graph graph;
