@@ -1,6 +1,7 @@
 #include "base/file.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,6 +46,17 @@ Result<std::string> ReadWholeFile(const std::string& path, int64_t max_bytes) {
   close(fd);
   if (!text.ok()) return text.status().Annotate(path);
   return text;
+}
+
+void ForgetPages(std::span<const std::byte> mapped) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = (reinterpret_cast<uintptr_t>(mapped.data()) + page - 1) / page * page;
+  const auto end = reinterpret_cast<uintptr_t>(mapped.data() + mapped.size()) / page * page;
+  // A failure costs memory, nothing else.
+  if (begin < end) {
+    (void)madvise(reinterpret_cast<void*>(begin), end - begin,
+                  MADV_DONTNEED);  // NOLINT(performance-no-int-to-ptr)
+  }
 }
 
 }  // namespace octet

@@ -1,8 +1,15 @@
 # How folders become libraries and tests. A new .cc or _test.cc file needs no edit here.
 
+# Folders of kernels/ whose instructions this processor family lacks.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  set(octet_foreign_isas "dotprod|i8mm")
+else()
+  set(octet_foreign_isas "avx2|avxvnni|avx512vnni|amx")
+endif()
+
 function(octet_sources out folder)
   file(GLOB_RECURSE files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/${folder}/*.cc)
-  list(FILTER files EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER files EXCLUDE REGEX "_test\\.cc$|/kernels/(${octet_foreign_isas})/")
   set(${out} ${files} PARENT_SCOPE)
 endfunction()
 
@@ -46,7 +53,7 @@ endfunction()
 # Files named *-inl.cc and helpers without an args header are not kernels.
 macro(octet_add_isa isa)
   file(GLOB isa_files CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/kernels/${isa}/*.cc)
-  list(FILTER isa_files EXCLUDE REGEX "_test\\.cc$")
+  list(FILTER isa_files EXCLUDE REGEX "_test\\.cc$|/kernels/(${octet_foreign_isas})/")
   foreach(file ${isa_files})
     set_source_files_properties(${file} PROPERTIES COMPILE_OPTIONS "${ARGN}")
     get_filename_component(stem ${file} NAME_WE)
@@ -63,6 +70,16 @@ macro(octet_kernels folder)
   octet_add_isa(ref)
   octet_add_isa(hwy)
   octet_add_isa(onednn)
+  octet_add_isa(avx2 -mavx2 -mfma)
+  octet_add_isa(avxvnni -mavx2 -mfma -mavxvnni)
+  set(avx512vnni -mavx512f -mavx512bw -mavx512vl -mavx512dq -mavx512vnni)
+  if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+    list(APPEND avx512vnni -Wno-maybe-uninitialized)  # GCC bug 105593, in its own intrinsics
+  endif()
+  octet_add_isa(avx512vnni ${avx512vnni})
+  octet_add_isa(amx ${avx512vnni})
+  octet_add_isa(dotprod -march=armv8.2-a+dotprod)
+  octet_add_isa(i8mm -march=armv8.2-a+dotprod+i8mm)
   file(CONFIGURE OUTPUT ${CMAKE_BINARY_DIR}/generated/kernel_list.inc CONTENT "${kernel_list}")
   target_include_directories(octet_${folder} PRIVATE ${CMAKE_BINARY_DIR}/generated)
 endmacro()

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <set>
 #include <string_view>
 
 #include <fmt/format.h>
@@ -11,8 +13,9 @@
 namespace octet {
 namespace {
 
-// What sizeof(ssm_head) is on every machine: four int32, three int16 and ten int8.
-constexpr int64_t kHeadBytes = 32;
+// What sizeof(ssm_head) is on every machine: four int32, four int16 and twelve int8.
+constexpr int64_t kHeadBytes = 36;
+constexpr int64_t kNormBytes = 9;  // of a head: two int32 and an int8
 
 int64_t CellBytes(const IntegerLayer& l) {
   return l.most_state <= 127 ? 1 : 2;
@@ -60,30 +63,85 @@ std::string HeadsArray(const IntegerLayer& l, const std::string& name) {
   for (const IntegerHead& h : l.heads) {
     text += fmt::format(
         "    {{{{{}, {}, {}, {}}}, {{{}, {}, {}, {}}},\n     {}, {}, {}, {}, {}, {}, {}, {}, "
-        "{}}},\n",
+        "{}, {}, {}, {}}},\n",
         h.from_stream.m, h.from_sum.m, h.from_s.m, h.from_u.m, h.from_stream.shift,
         h.from_sum.shift, h.from_s.shift, h.from_u.shift, h.u_zero, h.y_ssm_zero, h.y_zero, h.u_low,
-        h.u_high, h.y_ssm_low, h.y_ssm_high, h.y_low, h.y_high);
+        h.u_high, h.y_ssm_low, h.y_ssm_high, h.y_low, h.y_high, h.k, h.b_shift, h.near_one ? 1 : 0);
   }
   return text + "};\n";
 }
 
+// The types of its recurrence.
+std::string AdvanceName(const IntegerLayer& l) {
+  return fmt::format("advance_{}_{}_{}_{}{}", l.packed ? "packed" : "plain", 8 * CellBytes(l),
+                     l.wide ? 64 : 32, l.wide || l.y_shift > 0 ? 64 : 32,
+                     l.dithered ? "_dithered" : "");
+}
+
+std::string AdvanceDefinition(const IntegerLayer& l) {
+  return fmt::format("SSM_DEFINE_ADVANCE({}, int{}_t, int{}_t, int{}_t, SSM_{}, {})\n",
+                     AdvanceName(l), 8 * CellBytes(l), l.wide ? 64 : 32,
+                     l.wide || l.y_shift > 0 ? 64 : 32, l.packed ? "PACKED" : "PLAIN",
+                     l.dithered ? 1 : 0);
+}
+
+// Arrays and structure of a norm under a common prefix.
+std::string NormArrays(const IntegerNorm& n, const std::string& prefix) {
+  std::vector<int32_t> m, shift;
+  for (const Requant& f : n.scale) {
+    m.push_back(f.m);
+    shift.push_back(f.shift);
+  }
+  return CArray("int32_t", prefix + "_bias", n.bias) + CArray("int32_t", prefix + "_m", m) +
+         CArray("int8_t", prefix + "_shift", shift) +
+         fmt::format(
+             "static const ssm_norm {0} = {{{0}_bias, {0}_m, {0}_shift, INT64_C({1}), {2}, {3}, "
+             "{4}}};\n",
+             prefix, n.eps, n.mean.m, n.mean.shift, n.sum_shift);
+}
+
+// Mode by mode {A, B, high half of the shift}, {A, B, low half}.
+std::string PackedArray(const IntegerLayer& l, const std::string& name) {
+  std::string text = fmt::format("static const ssm_packed {}[{}] = {{\n", name, l.A.size());
+  const auto per_head = static_cast<size_t>(2 * l.modes);
+  for (size_t i = 0; i < l.A.size(); i += 2) {
+    const IntegerHead& head = l.heads[i / per_head];
+    int shift = 0;
+    while (std::max(std::abs(l.B[i] >> shift), std::abs(l.B[i + 1] >> shift)) > kMostPackedB) {
+      ++shift;
+    }
+    text += fmt::format("    {{{}, {}, {}}}, {{{}, {}, {}}},\n",
+                        l.A[i] - (head.near_one ? 1 << head.k : 0), l.B[i] >> shift, shift / 4,
+                        l.A[i + 1], l.B[i + 1] >> shift, shift % 4);
+  }
+  return text + "};\n";
+}
+
+std::string CoefficientArrays(const IntegerLayer& l, const std::string& prefix) {
+  if (l.packed) return PackedArray(l, prefix + "_packed");
+  return CArray("int32_t", prefix + "_A", l.A) + CArray("int32_t", prefix + "_B", l.B);
+}
+
 std::string LayerInitializer(const IntegerLayer& l, const std::string& p, int64_t state,
                              const std::string& value, const std::string& gate) {
-  const bool narrow = CellBytes(l) == 1;
-  std::string text =
-      fmt::format("    {{\n        .advance = ssm_advance_{}_{}_{},\n", narrow ? 8 : 16,
-                  l.wide ? 64 : 32, l.wide || l.y_shift > 0 ? 64 : 32);
+  std::string text = fmt::format("    {{\n        .advance = {},\n", AdvanceName(l));
+  const std::string coefficients =
+      l.packed ? fmt::format("        .packed = {}_packed,\n", p)
+               : fmt::format("        .A = {0}_A,\n        .B = {0}_B,\n", p);
   text += fmt::format(
-      "        .heads = {0}_heads,\n        .A = {0}_A,\n        .B = {0}_B,\n        .C = {0}_C,\n"
-      "        .gelu = {0}_gelu,\n        .value = {1},\n        .gate = {2},\n"
-      "        .noise_key = UINT64_C({3}),\n        .state = {4},\n        .modes = {5},\n"
-      "        .levels = {6},\n        .most_state = {7},\n        .k = {8},\n"
-      "        .b_shift = {9},\n        .y_shift = {10},\n        .dithered = {11},\n"
-      "        .y_ssm_coded = {12},\n        .own_gelu = {13},\n        .bytes = {14},\n    }},\n",
-      p, value, gate, l.noise_key, state, l.modes, l.levels, l.most_state, l.k, l.b_shift,
-      l.y_shift, l.dithered ? 1 : 0, l.y_ssm_coded ? 1 : 0, std::ssize(l.gelu) == l.levels ? 0 : 1,
-      CellBytes(l));
+      "        .heads = {0}_heads,\n{3}        .C = {0}_C,\n"
+      "        .gelu = {0}_gelu,\n        .value = {1},\n        .gate = {2},\n",
+      p, value, gate, coefficients);
+  if (l.norm) {
+    text += fmt::format("        .normalize = ssm_normalize,\n        .norm = &{0}_norm,\n", p);
+  }
+  text += fmt::format(
+      "        .noise_key = UINT64_C({}),\n        .state = {},\n        .modes = {},\n"
+      "        .levels = {},\n        .most_state = {},\n        .y_shift = {},\n"
+      "        .dithered = {},\n        .y_ssm_coded = {},\n        .own_gelu = {},\n"
+      "        .bytes = {},\n    }},\n",
+      l.noise_key, state, l.modes, l.levels, l.most_state, l.y_shift, l.dithered ? 1 : 0,
+      l.y_ssm_coded ? 1 : 0, std::ssize(l.gelu) == l.levels ? 0 : 1, CellBytes(l));
   return text;
 }
 
@@ -92,20 +150,26 @@ std::string LayersOf(const IntegerS4d& m) {
   std::string arrays, layers = fmt::format("\nstatic const ssm_layer layers[{}] = {{\n",
                                            std::max<size_t>(m.layers.size(), 1));
   int64_t next[3] = {};
+  std::set<std::string> definitions;
   for (size_t i = 0; i < m.layers.size(); ++i) {
     const IntegerLayer& l = m.layers[i];
     const std::string p = fmt::format("layer{}", i);
     std::string value, gate;
+    definitions.insert(AdvanceDefinition(l));
     arrays += fmt::format("\n/* Layer {} */\n", i) + HeadsArray(l, p + "_heads") +
-              CArray("int32_t", p + "_A", l.A) + CArray("int32_t", p + "_B", l.B) +
-              CArray("int16_t", p + "_C", l.C) + CArray("int8_t", p + "_gelu", l.gelu) +
-              LinearArrays(l.value, p + "_value", &value) +
-              LinearArrays(l.gate, p + "_gate", &gate);
+              CoefficientArrays(l, p) + CArray("int16_t", p + "_C", l.C) +
+              CArray("int8_t", p + "_gelu", l.gelu) + LinearArrays(l.value, p + "_value", &value) +
+              LinearArrays(l.gate, p + "_gate", &gate) +
+              (l.norm ? NormArrays(*l.norm, p + "_norm") : "");
     layers += LayerInitializer(l, p, next[CellBytes(l)], value, gate);
     next[CellBytes(l)] += std::ssize(l.A);
   }
   if (m.layers.empty()) layers += "    {0},\n";
-  return arrays + layers + "};\n";
+  std::string forms = "\n";
+  for (const std::string& form : definitions) {
+    forms += form;
+  }
+  return forms + arrays + layers + "};\n";
 }
 
 constexpr const char* kFunctions = R"c(
@@ -199,6 +263,14 @@ std::string Fill(std::string_view text, const std::string& name, const std::stri
 
 }  // namespace
 
+int64_t BytesOfA(const IntegerLayer& l) {
+  return l.packed ? 5 * std::ssize(l.A) / 2 : 4 * std::ssize(l.A);
+}
+
+int64_t BytesOfB(const IntegerLayer& l) {
+  return l.packed ? 3 * std::ssize(l.B) / 2 : 4 * std::ssize(l.B);
+}
+
 CSizes SizesOf(const IntegerS4d& m) {
   CSizes s;
   s.state = 2 * Cells(m, 2) + Cells(m, 1);
@@ -206,12 +278,13 @@ CSizes SizesOf(const IntegerS4d& m) {
   s.scratch = 5 * m.heads;
   s.linears = BytesOf(m.encoder) + BytesOf(m.decoder);
   for (const IntegerLayer& l : m.layers) {
-    s.A += 4 * std::ssize(l.A);
-    s.B += 4 * std::ssize(l.B);
+    s.A += BytesOfA(l);
+    s.B += BytesOfB(l);
     s.C += 2 * std::ssize(l.C);
     s.heads += kHeadBytes * std::ssize(l.heads);
     s.gelu += std::ssize(l.gelu);
     s.linears += BytesOf(l.value) + BytesOf(l.gate);
+    if (l.norm) s.norms += kNormBytes * std::ssize(l.norm->bias);
   }
   return s;
 }
@@ -229,7 +302,7 @@ Status CheckCName(const std::string& name) {
                       });
   if (shaped && std::ranges::find(kWords, name) == kWords.end()) return {};
   return InvalidArgument(fmt::format(
-      "\"{}\" cannot name C code: it takes a to z, 0 to 9 and _, a letter first, up to 32 of them",
+      "\"{}\" cannot name C code: up to 32 of a to z, 0 to 9 and _, a letter first, no word of C",
       name));
 }
 
@@ -243,7 +316,7 @@ std::string CHeaderOf(const IntegerS4d& m, const std::string& name, bool pixels)
       "#ifndef MODEL_{}_H\n#define MODEL_{}_H\n\n#include \"ssm_rt.h\"\n\n"
       "#ifdef __cplusplus\nextern \"C\" {{\n#endif\n\nenum {{\n",
       m.logit_scale, m.frame.scale, m.frame.zero, m.frame.low, m.frame.high, upper, upper);
-  text += fmt::format("  {}_ABI = 1,\n", upper);
+  text += fmt::format("  {}_ABI = 3,\n", upper);
   text += fmt::format("  {}_IN = {}, /* codes of a frame */\n", upper, m.inputs);
   text += fmt::format("  {}_OUT = {}, /* classes */\n", upper, m.classes);
   text += fmt::format("  {}_HEADS = {},\n", upper, m.heads);

@@ -15,11 +15,14 @@ namespace octet {
 struct CSizes {
   int64_t context = 0;  // what a stream keeps between frames
   int64_t scratch = 0;  // arrays on the stack during a step
-  int64_t A = 0, B = 0, C = 0, heads = 0, gelu = 0, linears = 0;  // const data
-  int64_t tables() const { return A + B + C + heads + gelu + linears; }
+  int64_t A = 0, B = 0, C = 0, heads = 0, gelu = 0, linears = 0, norms = 0;  // const data
+  int64_t tables() const { return A + B + C + heads + gelu + linears + norms; }
   int64_t state = 0;  // of the context: the recurrent states alone
 };
 CSizes SizesOf(const IntegerS4d& model);
+// Those of the A and of the B of a layer; packed, of the 64 bits of a mode 40 are of A.
+int64_t BytesOfA(const IntegerLayer& layer);
+int64_t BytesOfB(const IntegerLayer& layer);
 
 // Whether the name may begin C identifiers and file names: [a-z][a-z0-9_]*, up to 32 characters, no
 // word of C. kInvalidArgument otherwise.

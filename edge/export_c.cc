@@ -1,10 +1,14 @@
 #include "edge/export_c.h"
 
+#include <algorithm>
+#include <cmath>
 #include <map>
+#include <span>
 #include <string_view>
 
 #include <fmt/format.h>
 
+#include "base/sha256.h"
 #include "edge/c_source.h"
 #include "edge/c_text.h"
 
@@ -13,9 +17,10 @@ namespace {
 
 // As README.md.in says.
 constexpr int64_t kCodeBytes = 2900;
+constexpr int64_t kNormCodeBytes = 500;
 // Frames of the functions that a step calls, of gcc 12 -O2 on a Cortex-M4; up to 40 less if its
 // layers are narrow.
-constexpr int64_t kFrameBytes = 260;
+constexpr int64_t kFrameBytes = 252;
 
 struct CFile {
   std::string_view name, text;
@@ -80,14 +85,63 @@ std::string RoundingText(const IntegerS4d& m) {
          "run, without a generator to save.";
 }
 
+// Which layers keep A and B in 16 bytes for a mode, and why.
+std::string PlainText(const IntegerS4d& m) {
+  std::string text;
+  for (const IntegerLayer& l : m.layers) {
+    if (!l.packed) text += fmt::format("\n- {}", l.plain_because);
+  }
+  if (text.empty()) return "A and B of a mode, pole and input, take 8 bytes.\n";
+  return "A and B of a mode, pole and input, take 8 bytes, but 16 in the layers of these:\n" +
+         text + "\n";
+}
+
+constexpr const char* kNotMeasured =
+    "accuracy, values that are cut off and distances from float were not measured: no images were "
+    "given";
+
+std::string AccuracyText(const CExport& o) {
+  std::string text = "\n## Accuracy\n\n| | |\n|---|---|\n";
+  for (const auto& [what, value] : o.accuracy) {
+    text += fmt::format("| {} | {:.2f} % |\n", what, 100 * value);
+  }
+  return o.accuracy.empty() ? "" : text;
+}
+
+std::string SitesText(const CExport& o) {
+  if (o.sites.empty()) return "";
+  std::string text = fmt::format(
+      "\n## Tensors\n\nThe integers next to the float model, {}: signal to noise, and how many\n"
+      "values lay beyond their codes and were cut off.\n\n"
+      "| tensor | SQNR | values | cut off |\n|---|---|---|---|\n",
+      o.sites_of);
+  for (const SiteError& e : o.sites) {
+    text += fmt::format("| {} | {:.1f} dB | {} | {} |\n", e.site, e.sqnr(), e.values, e.cut);
+  }
+  return text;
+}
+
+Json SitesJson(const CExport& o) {
+  Json sites = Json::MakeArray();
+  for (const SiteError& e : o.sites) {
+    Json site = Json::MakeObject();
+    site.Set("site", e.site);
+    if (std::isfinite(e.sqnr())) site.Set("sqnr_db", e.sqnr());
+    site.Set("values", e.values);
+    site.Set("cut_off", e.cut);
+    sites.Append(std::move(site));
+  }
+  return sites;
+}
+
 Values ValuesOf(const IntegerS4d& m, const CExport& o) {
-  std::string sizes, accuracy;
+  std::string sizes, measured = AccuracyText(o) + SitesText(o);
   for (const auto& [what, value] : SizeRows(m, o)) {
     sizes += fmt::format("{}| {} | {} |", sizes.empty() ? "" : "\n", what, value);
   }
-  if (!o.accuracy.empty()) accuracy = "\n## Accuracy\n\n| | |\n|---|---|\n";
-  for (const auto& [what, value] : o.accuracy) {
-    accuracy += fmt::format("| {} | {:.2f} % |\n", what, 100 * value);
+  if (measured.empty()) measured = fmt::format("\nIn this export {}.\n", kNotMeasured);
+  if (!o.recipe_sha256.empty()) {
+    measured += fmt::format("\nSHA-256 of the recipe: `{}`\n", o.recipe_sha256);
   }
   return {{"name", o.name},
           {"NAME", CUpper(o.name)},
@@ -95,12 +149,18 @@ Values ValuesOf(const IntegerS4d& m, const CExport& o) {
           {"frames", FramesText(o)},
           {"logit_scale", fmt::format("{:.9g}", m.logit_scale)},
           {"sizes", sizes},
-          {"accuracy", accuracy},
+          {"measured", measured},
           {"sequences", o.sample.empty() ? "9" : "10"},
+          {"plain", PlainText(m)},
           {"rounding", RoundingText(m)}};
 }
 
 }  // namespace
+
+std::string RecipeHash(const S4dPlan& plan) {
+  const std::string text = ToJson(plan).Dump(-1);
+  return Sha256Hex(std::as_bytes(std::span(text)));
+}
 
 StepCost CostOf(const IntegerS4d& m) {
   StepCost cost;
@@ -108,6 +168,7 @@ StepCost CostOf(const IntegerS4d& m) {
   for (const IntegerLayer& l : m.layers) {
     cost.state += 8 * std::ssize(l.heads) * l.modes;
     cost.linears += 2 * l.value.rows * l.value.columns;
+    if (l.norm) cost.norms += 3 * std::ssize(l.heads);
   }
   return cost;
 }
@@ -118,8 +179,11 @@ int64_t InstructionsOf(const IntegerS4d& m) {
   };
   int64_t count = of_linear(m.encoder);
   for (const IntegerLayer& l : m.layers) {
-    const int64_t mode = l.wide ? 111 : l.y_shift != 0 ? 58 : 54;
+    const int64_t plain = l.wide ? 105 : l.y_shift != 0 ? 51 : 47;
+    const int64_t unpacking = !l.packed ? 0 : l.wide ? 23 : l.y_shift != 0 ? 13 : 11;
+    const int64_t mode = plain + unpacking + (l.dithered ? 9 : 0);
     count += std::ssize(l.heads) * (420 + mode * l.modes) + of_linear(l.value) + of_linear(l.gate);
+    if (l.norm) count += 210 + 61 * std::ssize(l.heads);
   }
   return count;
 }
@@ -128,26 +192,32 @@ std::vector<std::pair<std::string, int64_t>> SizeRows(const IntegerS4d& m, const
   const CSizes s = SizesOf(m);
   const StepCost cost = CostOf(m);
   const auto pixels = static_cast<int64_t>(o.pixels.size());
-  return {{"flash, tables: bytes", s.tables() + pixels},
-          {"of them A", s.A},
-          {"of them B", s.B},
-          {"of them C", s.C},
-          {"of them factors of heads", s.heads},
-          {"of them GELU", s.gelu},
-          {"of them linears", s.linears},
-          {"flash, code: about bytes", kCodeBytes},
-          {"RAM of a stream: bytes", s.context},
-          {"of it states", s.state},
-          {"stack of a step on a Cortex-M4: bytes", s.scratch + kFrameBytes},
-          {"multiplications of a frame, recurrence", cost.state},
-          {"multiplications of a frame, linears", cost.linears},
-          {"instructions of a frame on a Cortex-M4: about", InstructionsOf(m)}};
+  std::vector<std::pair<std::string, int64_t>> rows = {
+      {"flash, tables: bytes", s.tables() + pixels},
+      {"of them A", s.A},
+      {"of them B", s.B},
+      {"of them C", s.C},
+      {"of them factors of heads", s.heads},
+      {"of them GELU", s.gelu},
+      {"of them linears", s.linears}};
+  const bool norms = s.norms > 0;
+  if (norms) rows.emplace_back("of them norms", s.norms);
+  rows.insert(rows.end(), {{"flash, code: about bytes", kCodeBytes + (norms ? kNormCodeBytes : 0)},
+                           {"RAM of a stream: bytes", s.context},
+                           {"of it states", s.state},
+                           {"stack of a step on a Cortex-M4: bytes", s.scratch + kFrameBytes},
+                           {"multiplications of a frame, recurrence", cost.state},
+                           {"multiplications of a frame, linears", cost.linears}});
+  if (norms) rows.emplace_back("multiplications of a frame, norms", cost.norms);
+  rows.emplace_back("instructions of a frame on a Cortex-M4: about", InstructionsOf(m));
+  return rows;
 }
 
 Json ReportOf(const IntegerS4d& m, const CExport& o) {
   Json report = Json::MakeObject();
   report.Set("name", o.name);
   if (!o.source.empty()) report.Set("source", o.source);
+  if (!o.recipe_sha256.empty()) report.Set("recipe_sha256", o.recipe_sha256);
   report.Set("inputs", m.inputs);
   report.Set("heads", m.heads);
   report.Set("classes", m.classes);
@@ -157,7 +227,9 @@ Json ReportOf(const IntegerS4d& m, const CExport& o) {
     layer.Set("modes", l.modes);
     layer.Set("state_bytes", l.most_state <= 127 ? 1 : 2);
     layer.Set("sum_bits", l.wide ? 64 : 32);
-    layer.Set("fraction_bits", l.k);
+    layer.Set("fraction_bits", std::ranges::min(l.heads, {}, &IntegerHead::k).k);
+    layer.Set("packed", l.packed);
+    if (!l.packed) layer.Set("plain_because", l.plain_because);
     layer.Set("dithered", l.dithered);
     layers.Append(std::move(layer));
   }
@@ -171,6 +243,11 @@ Json ReportOf(const IntegerS4d& m, const CExport& o) {
     accuracy.Set(what, value);
   }
   if (!o.accuracy.empty()) report.Set("accuracy", std::move(accuracy));
+  if (!o.sites.empty()) {
+    report.Set("sites_of", o.sites_of);
+    report.Set("sites", SitesJson(o));
+  }
+  if (o.accuracy.empty() && o.sites.empty()) report.Set("note", kNotMeasured);
   return report;
 }
 

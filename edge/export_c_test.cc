@@ -179,11 +179,21 @@ TEST_F(ExportTest, GivesTheCodesOfTheRun) {
   // The runtime is the same in every export.
   const std::string first = Export(Lowered(EightBits(8), 0), "runtime");
   ExpectSuccess(fmt::format("cd {} && {} -c ssm_rt.c -o ../rt.o", first, kCompile));
-  size_t sizes = 0;
+  std::vector<std::pair<std::string, IntegerS4d>> models;
   for (const auto& [name, plan] : VariousPlans()) {
+    models.emplace_back(name, Lowered(plan, models.size() % 3));
+  }
+  for (const auto& [log_real, bits] : {std::pair{-8.5f, 8}, {-12.0f, 8}, {-12.0f, 16}}) {
+    const SmallModel circle = MakeCircleModel(VariousSizes()[1], 3, log_real);
+    Result<IntegerS4d> m = LowerS4d(circle.graph, circle.weights, EightBits(bits), circle.ranges);
+    ASSERT_TRUE(m.ok()) << m.status().message();
+    ASSERT_FALSE(m->layers[1].packed);
+    models.emplace_back(fmt::format("poles e^{}, x{}", log_real, bits), *std::move(m));
+  }
+  int count = 0;
+  for (const auto& [name, m] : models) {
     SCOPED_TRACE(name);
-    const IntegerS4d m = Lowered(plan, sizes++ % 3);
-    const std::string at = Export(m, fmt::format("plan{}", sizes));
+    const std::string at = Export(m, fmt::format("model{}", ++count));
     Rng rng(8);
     const std::vector<int8_t> frames = RandomCodes(60 * m.inputs, 2, &rng);
     int64_t small = 0, large = 0;

@@ -15,12 +15,14 @@
 //     re' = clamp((Ar re - Ai im + Br u 2^b_shift + R_re) >> k, -X, X)
 //     im' = clamp((Ai re + Ar im + Bi u 2^b_shift + R_im) >> k, -X, X)
 //   Y  = sum_n Cr re' - Ci im';  where y_shift > 0:  Y = (Y + 2^(y_shift - 1)) >> y_shift
-//   s  = clamp(y_ssm_zero + from_sum(Y), y_ssm_low, y_ssm_high) - y_ssm_zero, or Y without
-//   y_ssm_coded y  = clamp(y_zero + ((from_s(s) + from_u(u) + 2^7) >> 8), y_low, y_high) g[h] =
-//   gelu[h or 0][y + levels / 2]
+//   s  = clamp(y_ssm_zero + from_sum(Y), y_ssm_low, y_ssm_high) - y_ssm_zero
+//   (or Y without y_ssm_coded)
+//   y  = clamp(y_zero + ((from_s(s) + from_u(u) + 2^7) >> 8), y_low, y_high)
+//   g[h] = gelu[h or 0][y + levels / 2]
 // and, when all heads have theirs, the gated linear unit with its two halves of z apart:
 //   r[h] += (value(g)[h] * Sigmoid(gate(g)[h]) + 2^14) >> 15
-// At the end of the step sum[h] += r[h], t += 1. The logits after a step, at one scale for all:
+// and r = Normalize(norm, r) in a layer that ends in a LayerNorm (edge/integer_norm.h). At the end
+// of the step sum[h] += r[h], t += 1. The logits after a step, at one scale for all:
 //   q[h] = clamp(mean_zero + mean(round(sum[h] / t)), mean_low, mean_high),  halves up
 //   logits = decoder(q)
 //
@@ -31,18 +33,25 @@
 //
 // Widths. Lowering proves, with exact integers, that no int32 and no int64 can overflow whatever
 // the frames and however many they are; nothing is checked while frames run. Of the recurrence
-// there are two forms. Narrow: sums in int32, b_shift = 0, k the largest (up to 30) that the proof
-// allows: about 22 for 8-bit states, 15 for 16-bit ones. Wide: sums in int64, k = 30. A layer is
-// narrow if k >= 15 and every pole keeps its distance from the unit circle, | 1 - |A| | >= 2^(4 -
-// k), so that rounding it changes its decay by at most a few percent; with 16-bit states that is
-// 2^-11. Y is int32 if y_shift = 0, else int64.
+// there are two forms: sums in int32 and, wide, in int64. A head has k fraction bits, 15 to 30, in
+// A, and k - b_shift in B. Of the sums, 32 bits leave k about 22 for 8-bit states and 15 for 16-bit
+// ones. Y is int32 if y_shift = 0, else int64.
+//
+// Of what A and B hold there are two forms as well. Packed, a mode takes 8 bytes: A, of which the
+// real part is less 1 in heads that are near_one, is within 20 bits, and B is within 10 bits times
+// a power of two, up to 2^15, of the mode's own. Plain, it takes 16: everything is an int32. A head
+// whose poles are all close to 1 and to the unit circle is near_one, as that leaves more bits to
+// their distance. edge/lower_modes.h says which form a layer has.
 #ifndef OCTET_EDGE_INTEGER_S4D_H_
 #define OCTET_EDGE_INTEGER_S4D_H_
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
+#include <string>
 #include <vector>
 
+#include "edge/integer_norm.h"
 #include "edge/requant.h"
 #include "tensor/codecs/affine.h"
 
@@ -68,6 +77,10 @@ struct IntegerLinear {
   friend bool operator==(const IntegerLinear&, const IntegerLinear&) = default;
 };
 
+// The limits of packed A, and of packed B before its power of two.
+inline constexpr int32_t kMostPackedA = (1 << 19) - 1, kMostPackedB = (1 << 9) - 1;
+inline constexpr int kMostPackedShift = 15;
+
 struct IntegerHead {
   Requant from_stream;  // the stream -> codes of u
   Requant from_sum;     // Y -> codes of y_ssm; unused without y_ssm_coded
@@ -75,16 +88,19 @@ struct IntegerHead {
   Requant from_u;       // D u -> 1/256 of the codes of y
   int32_t u_zero = 0, y_ssm_zero = 0, y_zero = 0;  // 16 bits
   int8_t u_low = 0, u_high = 0, y_ssm_low = 0, y_ssm_high = 0, y_low = 0, y_high = 0;
+  int k = 0;        // fraction bits of A; 15 to 30
+  int b_shift = 0;  // B has so many less
+  bool near_one = false;
   friend bool operator==(const IntegerHead&, const IntegerHead&) = default;
 };
 
 struct IntegerLayer {
   std::vector<IntegerHead> heads;
   int64_t modes = 0;
-  int32_t most_state = 0;  // X: 2^(bits-1) - 1; states are int8 up to 127, else int16
-  bool wide = false;       // sums of the recurrence in int64
-  int k = 0;               // fraction bits of A; 15 to 30
-  int b_shift = 0;         // wide only
+  int32_t most_state = 0;     // X: 2^(bits-1) - 1; states are int8 up to 127, else int16
+  bool wide = false;          // sums of the recurrence in int64
+  bool packed = false;        // A and B in 8 bytes for a mode
+  std::string plain_because;  // why not, else
   int y_shift = 0;
   bool dithered = false;
   uint64_t noise_key = 0;
@@ -94,6 +110,7 @@ struct IntegerLayer {
   int64_t levels = 0;         // 2^bits of y
   std::vector<int8_t> gelu;   // [1 or heads, levels]: from the code of y to that of the next linear
   IntegerLinear value, gate;  // the two halves of z; value at the stream's scale, gate at 2^-12
+  std::optional<IntegerNorm> norm;
   friend bool operator==(const IntegerLayer&, const IntegerLayer&) = default;
 };
 

@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <optional>
 #include <utility>
 
 #include <fmt/format.h>
 
 #include "edge/lower_layer.h"
 #include "edge/lower_linear.h"
+#include "edge/lower_norm.h"
 #include "edge/sites.h"
 #include "kernels/math.h"
 #include "quant/s4d/weights.h"
@@ -20,7 +22,7 @@ namespace {
 constexpr double kStreamLimit = 0x1p29;
 
 struct Block {
-  const Node *s4d, *gelu, *z;
+  const Node *s4d, *gelu, *z, *norm;  // norm may be null
 };
 
 // The nodes of a graph that can be lowered.
@@ -38,9 +40,8 @@ class Walk {
     const Node* n = next_ < graph_.nodes.size() ? &graph_.nodes[next_] : nullptr;
     if (n == nullptr || n->op != op || n->in != inputs) {
       return Unsupported(
-          fmt::format("{}: integers run encoder, S4D blocks without norms, mean and decoder; here "
-                      "is {} in place "
-                      "of {}",
+          fmt::format("{}: integers run encoder, S4D blocks with a LayerNorm after them or none, "
+                      "mean and decoder; here is {} in place of {}",
                       n == nullptr ? "the graph" : n->site,
                       n == nullptr ? "its end" : OpName(n->op), OpName(op)));
     }
@@ -48,7 +49,7 @@ class Walk {
     return n;
   }
   ValueId last() const { return static_cast<ValueId>(next_) - 1; }
-  bool AtMean() const { return next_ < graph_.nodes.size() && graph_.nodes[next_].op == Op::kMean; }
+  bool At(Op op) const { return next_ < graph_.nodes.size() && graph_.nodes[next_].op == op; }
 
  private:
   const Graph& graph_;
@@ -60,7 +61,7 @@ Result<Parts> FindParts(const Graph& graph) {
   Walk walk(graph);
   OCTET_ASSIGN(p.frames, walk.Next(Op::kFrames, {}));
   OCTET_ASSIGN(p.encoder, walk.Next(Op::kLinear, {walk.last()}));
-  while (!walk.AtMean()) {
+  while (!walk.At(Op::kMean)) {
     const ValueId stream = walk.last();
     Block block{};
     OCTET_ASSIGN(block.s4d, walk.Next(Op::kS4d, {stream}));
@@ -68,6 +69,9 @@ Result<Parts> FindParts(const Graph& graph) {
     OCTET_ASSIGN(block.z, walk.Next(Op::kLinear, {walk.last()}));
     OCTET_TRY(walk.Next(Op::kGlu, {walk.last()}).status());
     OCTET_TRY(walk.Next(Op::kAdd, {stream, walk.last()}).status());
+    if (walk.At(Op::kLayerNorm)) {
+      OCTET_ASSIGN(block.norm, walk.Next(Op::kLayerNorm, {walk.last()}));
+    }
     p.blocks.push_back(block);
   }
   OCTET_ASSIGN(p.mean, walk.Next(Op::kMean, {walk.last()}));
@@ -82,6 +86,7 @@ struct LoweredBlock {
   GeluForm form = GeluForm::kExact;
   AffineCode gelu;
   IntegerSums value, gate;
+  std::optional<FloatNorm> norm;
 };
 
 class ModelLowering {
@@ -110,6 +115,9 @@ class ModelLowering {
       AddGelu(b, &l);
       OCTET_ASSIGN(l.value, WithUnit(std::move(b.value), unit));
       OCTET_ASSIGN(l.gate, WithUnit(std::move(b.gate), std::ldexp(1.0, -kGateBits)));
+      if (b.norm) {
+        OCTET_ASSIGN(l.norm, LowerNorm(*b.norm, unit));
+      }
       m.layers.push_back(std::move(l));
     }
     OCTET_TRY(LowerEnd(unit, &m));
@@ -117,14 +125,18 @@ class ModelLowering {
   }
 
  private:
+  Result<std::vector<float>> Floats(const std::string& name) const {
+    OCTET_ASSIGN(const Weight w, weights_.Get(name));
+    return ToF32(w);
+  }
+
   // Half `half` of the rows of a linear, of `halves`.
   Result<IntegerSums> SumsOf(const Node& n, const AffineCode& x, int64_t half, int64_t halves,
                              int32_t low, int32_t high) const {
     OCTET_ASSIGN(const MatrixCodes matrix, CodesOfMatrix(plan_, weights_, n));
     std::vector<float> bias;
     if (!n.weights[1].empty()) {
-      OCTET_ASSIGN(const Weight b, weights_.Get(n.weights[1]));
-      bias = ToF32(b);
+      OCTET_ASSIGN(bias, Floats(n.weights[1]));
     }
     const int64_t rows = matrix.rows / halves;
     return LowerSums(n.site, matrix, bias, half * rows, (half + 1) * rows, x, low, high);
@@ -158,20 +170,32 @@ class ModelLowering {
                high = static_cast<int32_t>(lowered.gelu.high);
     OCTET_ASSIGN(lowered.value, SumsOf(*b.z, lowered.gelu, 0, 2, low, high));
     OCTET_ASSIGN(lowered.gate, SumsOf(*b.z, lowered.gelu, 1, 2, low, high));
+    if (b.norm != nullptr) {
+      FloatNorm& norm = lowered.norm.emplace();
+      norm.site = b.norm->site;
+      norm.eps = b.norm->eps;
+      OCTET_ASSIGN(norm.weight, Floats(b.norm->weights[0]));
+      OCTET_ASSIGN(norm.bias, Floats(b.norm->weights[1]));
+    }
     return lowered;
   }
 
-  // The sigmoid is at most 1, so that a layer adds at most its value.
+  // The sigmoid is at most 1, so that a layer adds at most its value. The stream is largest where a
+  // norm or the mean reads it.
   static double StreamUnit(const IntegerSums& encoder, const std::vector<LoweredBlock>& blocks) {
-    double most = 0;
+    double most = 0, least_unit = 0;
     for (size_t h = 0; h < encoder.bound.size(); ++h) {
       double sum = encoder.Largest(h);
       for (const LoweredBlock& b : blocks) {
         sum += b.value.Largest(h);
+        if (!b.norm) continue;
+        most = std::max(most, sum);
+        sum = b.norm->Largest(h);
+        least_unit = std::max(least_unit, b.norm->LeastUnit());
       }
       most = std::max(most, sum);
     }
-    return most > 0 ? most / kStreamLimit : 1;
+    return most > 0 ? std::max(most / kStreamLimit, least_unit) : std::max(1.0, least_unit);
   }
 
   void AddGelu(const LoweredBlock& b, IntegerLayer* l) const {

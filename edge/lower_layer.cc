@@ -7,6 +7,7 @@
 
 #include <fmt/format.h>
 
+#include "edge/lower_modes.h"
 #include "kernels/ssd_state.h"
 
 namespace octet {
@@ -15,12 +16,6 @@ namespace {
 using Complex = std::complex<double>;
 
 constexpr double kLargestY = 1000;  // of S4dSimulation: y without D u is cut off there
-constexpr int kWideBits = 30;
-
-// A mode in units of codes: x' = A x + b u, Y = Re c x'.
-struct Mode {
-  Complex A, b, c;
-};
 
 class LayerLowering {
  public:
@@ -38,23 +33,24 @@ class LayerLowering {
     l_.dithered = state_.rounding == StateRounding::kStochastic;
     l_.noise_key = l_.dithered ? NoiseKey(state_.seed, f_.node->layer) : 0;
     l_.y_ssm_coded = !f_.y_ssm.empty();
+    modes_.site = site_;
+    modes_.most_state = l_.most_state;
     for (size_t h = 0; h < H_; ++h) {
+      modes_.most_u.push_back(MostU(h));
       for (size_t n = 0; n < N_; ++n) {
-        modes_.push_back(ModeOf(h, n));
+        modes_.modes.push_back(ModeOf(h, n));
       }
     }
-    OCTET_TRY(ChooseForm());
-    OCTET_TRY(RoundRecurrence());
+    OCTET_TRY(LowerModes(modes_, &l_));
     RoundOutputs();
     for (size_t h = 0; h < H_; ++h) {
-      OCTET_ASSIGN(IntegerHead head, LowerHead(h));
-      l_.heads.push_back(head);
+      OCTET_TRY(LowerHead(h, &l_.heads[h]));
     }
     return std::move(l_);
   }
 
  private:
-  Mode ModeOf(size_t h, size_t n) const {
+  FloatMode ModeOf(size_t h, size_t n) const {
     const double sigma = f_.x[h * N_ + n].scale;
     if (sigma == 0) return {};
     const size_t re = h * 2 * N_ + n, im = re + N_;
@@ -72,84 +68,19 @@ class LayerLowering {
     return std::max(std::fabs(v.real()), std::fabs(v.imag()));
   }
 
-  // Chooses k, b_shift and narrow or wide.
-  Status ChooseForm() {
-    double most = 0, nearest = 1;  // of a sum, in codes; of a pole to the unit circle
-    for (size_t i = 0; i < modes_.size(); ++i) {
-      const Mode& m = modes_[i];
-      const auto u = static_cast<double>(MostU(i / N_));
-      most = std::max(most, (std::fabs(m.A.real()) + std::fabs(m.A.imag())) * l_.most_state +
-                                Part(m.b) * u + 1);
-      nearest = std::min(nearest, std::fabs(1 - std::abs(m.A)));
-    }
-    // What rounding adds to a sum is below 2^17: half a unit for each unit of x, x and u.
-    l_.k = std::min(kWideBits, static_cast<int>(std::floor(std::log2((0x1p31 - 0x1p17) / most))));
-    l_.wide = l_.k < 15 || nearest < std::exp2(4 - l_.k);
-    if (!l_.wide) return {};
-    l_.k = kWideBits;
-    for (size_t i = 0; i < modes_.size(); ++i) {
-      OCTET_TRY(ReserveInput(i));
-    }
-    return {};
-  }
-
-  // Raises b_shift until B of mode i fits into an int32.
-  Status ReserveInput(size_t i) {
-    const double b = Part(modes_[i].b), u = static_cast<double>(MostU(i / N_));
-    while (std::ldexp(b, l_.k - l_.b_shift) > 0x1p31 - 1) {
-      if (std::ldexp(u, ++l_.b_shift) >= 0x1p31 || l_.b_shift > kWideBits) {
-        return Overflow(
-            i, fmt::format("one input moves the state by up to {:.4g} of its codes", b * u));
-      }
-    }
-    if (std::ldexp(u, l_.b_shift) < 0x1p31) return {};
-    return Overflow(i, fmt::format("inputs of {} codes times 2^{} exceed 32 bits", u, l_.b_shift));
-  }
-
-  Status Overflow(size_t i, const std::string& why) const {
-    return InvalidArgument(fmt::format("{}, head {}, mode {}: {}", site_, i / N_, i % N_, why));
-  }
-
-  // A and B, and the proof that the sums of no mode overflow.
-  Status RoundRecurrence() {
-    const int64_t limit = l_.wide ? INT64_MAX : INT32_MAX;
-    for (size_t i = 0; i < modes_.size(); ++i) {
-      const int64_t X = l_.most_state, u = MostU(i / N_) << l_.b_shift;
-      const double parts[] = {modes_[i].A.real(), modes_[i].A.imag(), modes_[i].b.real(),
-                              modes_[i].b.imag()};
-      int64_t rounded[4];
-      for (size_t j = 0; j < 4; ++j) {
-        const double v = std::nearbyint(std::ldexp(parts[j], l_.k - (j < 2 ? 0 : l_.b_shift)));
-        if (!(std::fabs(v) <= INT32_MAX)) {
-          return Overflow(i, fmt::format("a coefficient of {:.4g} codes is too large", parts[j]));
-        }
-        rounded[j] = static_cast<int64_t>(v);
-      }
-      const int64_t decay = (std::abs(rounded[0]) + std::abs(rounded[1])) * X;         // < 2^48
-      const int64_t input = std::max(std::abs(rounded[2]), std::abs(rounded[3])) * u;  // < 2^62
-      const int64_t most = decay + input + (int64_t{1} << l_.k);
-      if (most > limit) {
-        return Overflow(i, fmt::format("A x up to {} and B u up to {} exceed {} bits", decay, input,
-                                       l_.wide ? 64 : 32));
-      }
-      l_.A.insert(l_.A.end(), {static_cast<int32_t>(rounded[0]), static_cast<int32_t>(rounded[1])});
-      l_.B.insert(l_.B.end(), {static_cast<int32_t>(rounded[2]), static_cast<int32_t>(rounded[3])});
-    }
-    return {};
-  }
-
   // C, 15 bits and a scale for each head, and how far Y can go.
   void RoundOutputs() {
     int64_t most = 0;
     for (size_t h = 0; h < H_; ++h) {
       double largest = 0;
       for (size_t n = 0; n < N_; ++n) {
-        largest = std::max(largest, Part(modes_[h * N_ + n].c));
+        largest = std::max(largest, Part(modes_.modes[h * N_ + n].c));
       }
       c_unit_.push_back(largest / INT16_MAX);
       int64_t sum = 0;
       for (size_t n = 0; n < N_; ++n) {
-        for (const double part : {modes_[h * N_ + n].c.real(), modes_[h * N_ + n].c.imag()}) {
+        for (const double part :
+             {modes_.modes[h * N_ + n].c.real(), modes_.modes[h * N_ + n].c.imag()}) {
           l_.C.push_back(largest == 0 ? int16_t{0}
                                       : static_cast<int16_t>(std::nearbyint(part / c_unit_[h])));
           sum += std::abs(int64_t{l_.C.back()}) * l_.most_state;
@@ -164,9 +95,9 @@ class LayerLowering {
     }
   }
 
-  Result<IntegerHead> LowerHead(size_t h) const {
+  Status LowerHead(size_t h, IntegerHead* to) const {
     const AffineCode &u = f_.u[h], &y = f_.y[h];
-    IntegerHead head;
+    IntegerHead& head = *to;
     SetCode(u, &head.u_zero, &head.u_low, &head.u_high);
     SetCode(y, &head.y_zero, &head.y_low, &head.y_high);
     const auto requant = [&](const char* what, double factor, double bound) {
@@ -188,7 +119,7 @@ class LayerLowering {
     OCTET_ASSIGN(head.from_s, requant("y", s_unit * fine, most_s));
     OCTET_ASSIGN(head.from_u,
                  requant("y", f_.D[h] * u.scale * fine, static_cast<double>(MostU(h))));
-    return head;
+    return {};
   }
 
   static void SetCode(const AffineCode& code, int32_t* zero, int8_t* low, int8_t* high) {
@@ -212,7 +143,7 @@ class LayerLowering {
   double stream_unit_;
   std::string site_;
   size_t H_, N_;
-  std::vector<Mode> modes_;      // [H, N]
+  FloatModes modes_;
   std::vector<double> c_unit_;   // [H]: what 1 of Y stands for before its shift
   std::vector<int64_t> most_y_;  // [H]: |Y| before its shift
   IntegerLayer l_;

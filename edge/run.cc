@@ -53,37 +53,49 @@ Rounding RoundingOf(const IntegerLayer& l, uint32_t t, size_t h) {
   return {GoldenWord(noise, 0), GoldenWord(noise, 1) - GoldenWord(noise, 0)};
 }
 
+// clamp(v, low, high); counts in *cut where that changes v.
+template <class T>
+T Limit(T v, T low, T high, int64_t* cut) {
+  const T limited = std::clamp(v, low, high);
+  *cut += limited != v ? 1 : 0;
+  return limited;
+}
+
 // Advances the modes of head `h`; Y, shifted. `Sum` is int32_t in narrow layers, so that a
 // sanitizer sees a proof that was wrong.
 template <class Sum>
-int64_t StepState(const IntegerLayer& l, size_t h, int32_t u, Rounding r, int16_t* x) {
+int64_t StepState(const IntegerLayer& l, size_t h, int32_t u, Rounding r, int16_t* x,
+                  int64_t* cut) {
   const auto N = static_cast<size_t>(l.modes);
   const int32_t *A = l.A.data() + h * 2 * N, *B = l.B.data() + h * 2 * N;
   const int16_t* C = l.C.data() + h * 2 * N;
-  const Sum input = static_cast<Sum>(u) * (Sum{1} << l.b_shift);
+  const int k = l.heads[h].k;
+  const Sum input = static_cast<Sum>(u) * (Sum{1} << l.heads[h].b_shift);
   const Sum X = l.most_state;
   int64_t Y = 0;
   for (size_t i = 0; i < 2 * N; i += 2, r.word += r.step) {
     const Sum re = x[i], im = x[i + 1];
-    const Sum R_re = static_cast<Sum>(r.word & 0x7fff) << (l.k - 15);
-    const Sum R_im = static_cast<Sum>(r.word >> 15 & 0x7fff) << (l.k - 15);
+    const Sum R_re = static_cast<Sum>(r.word & 0x7fff) << (k - 15);
+    const Sum R_im = static_cast<Sum>(r.word >> 15 & 0x7fff) << (k - 15);
     const Sum a_re = A[i] * re - A[i + 1] * im + B[i] * input + R_re;
     const Sum a_im = A[i + 1] * re + A[i] * im + B[i + 1] * input + R_im;
-    x[i] = static_cast<int16_t>(std::clamp<Sum>(a_re >> l.k, -X, X));
-    x[i + 1] = static_cast<int16_t>(std::clamp<Sum>(a_im >> l.k, -X, X));
+    x[i] = static_cast<int16_t>(Limit<Sum>(a_re >> k, -X, X, cut));
+    x[i + 1] = static_cast<int16_t>(Limit<Sum>(a_im >> k, -X, X, cut));
     Y += int64_t{C[i]} * x[i] - int64_t{C[i + 1]} * x[i + 1];
   }
   return l.y_shift == 0 ? Y : (Y + (int64_t{1} << (l.y_shift - 1))) >> l.y_shift;
 }
 
-int64_t CodeOfY(const IntegerLayer& l, const IntegerHead& head, int64_t Y, int32_t u) {
-  int64_t s = Y;
-  if (l.y_ssm_coded) {
-    s = std::clamp<int64_t>(head.y_ssm_zero + head.from_sum(Y), head.y_ssm_low, head.y_ssm_high) -
-        head.y_ssm_zero;
-  }
+// Codes of y_ssm less their zero point, or Y.
+int64_t OwnOutput(const IntegerLayer& l, const IntegerHead& head, int64_t Y, int64_t* cut) {
+  if (!l.y_ssm_coded) return Y;
+  return Limit<int64_t>(head.y_ssm_zero + head.from_sum(Y), head.y_ssm_low, head.y_ssm_high, cut) -
+         head.y_ssm_zero;
+}
+
+int64_t CodeOfY(const IntegerHead& head, int64_t s, int32_t u, int64_t* cut) {
   const int64_t fine = head.from_s(s) + head.from_u(u);
-  return std::clamp<int64_t>(head.y_zero + ((fine + 128) >> 8), head.y_low, head.y_high);
+  return Limit<int64_t>(head.y_zero + ((fine + 128) >> 8), head.y_low, head.y_high, cut);
 }
 
 }  // namespace
@@ -127,19 +139,23 @@ void IntegerRun::RunLayer(size_t layer, std::vector<int32_t>* r, IntegerTrace::L
   const auto levels = static_cast<size_t>(l.levels);
   const bool own_tables = l.gelu.size() != levels;
   std::vector<int8_t> g(H);
+  IntegerTrace::Layer unread;
+  auto& cut = (trace != nullptr ? trace : &unread)->cut;
   for (size_t h = 0; h < H; ++h) {
     const IntegerHead& head = l.heads[h];
     const auto u = static_cast<int32_t>(
-        std::clamp<int64_t>(head.u_zero + head.from_stream((*r)[h]), head.u_low, head.u_high) -
+        Limit<int64_t>(head.u_zero + head.from_stream((*r)[h]), head.u_low, head.u_high, &cut.u) -
         head.u_zero);
     int16_t* x = x_[layer].data() + h * per_head;
     const Rounding rounding = RoundingOf(l, frames_, h);
-    const int64_t Y = l.wide ? StepState<int64_t>(l, h, u, rounding, x)
-                             : StepState<int32_t>(l, h, u, rounding, x);
-    const int64_t y = CodeOfY(l, head, Y, u);
+    const int64_t Y = l.wide ? StepState<int64_t>(l, h, u, rounding, x, &cut.x)
+                             : StepState<int32_t>(l, h, u, rounding, x, &cut.x);
+    const int64_t s = OwnOutput(l, head, Y, &cut.y_ssm);
+    const int64_t y = CodeOfY(head, s, u, &cut.y);
     g[h] = l.gelu[(own_tables ? h * levels : 0) + static_cast<size_t>(y + l.levels / 2)];
     if (trace == nullptr) continue;
     trace->u.push_back(u);
+    trace->s.push_back(static_cast<int32_t>(s));
     trace->y.push_back(static_cast<int8_t>(y));
   }
   const int32_t sum = SumOf(g);
@@ -148,6 +164,7 @@ void IntegerRun::RunLayer(size_t layer, std::vector<int32_t>* r, IntegerTrace::L
     (*r)[h] += static_cast<int32_t>((int64_t{value} * Sigmoid(gate) + (1 << 14)) >> 15);
     if (trace != nullptr) trace->gate.push_back(gate);
   }
+  if (l.norm) Normalize(*l.norm, *r);
   if (trace == nullptr) return;
   trace->x = x_[layer];
   trace->g = g;
@@ -172,16 +189,24 @@ Status IntegerRun::Step(std::span<const int8_t> frame, IntegerTrace* trace) {
   return {};
 }
 
-std::vector<int32_t> IntegerRun::Read() const {
-  std::vector<int8_t> q(sum_.size());
-  for (size_t h = 0; h < q.size(); ++h) {
+std::vector<int64_t> IntegerRun::Mean() const {
+  std::vector<int64_t> means;
+  for (const int64_t sum : sum_) {
     int64_t mean = 0;
     if (const int64_t t = frames_; t != 0) {
-      mean = sum_[h] / t - (sum_[h] % t < 0 ? 1 : 0);
-      mean += 2 * (sum_[h] - mean * t) >= t ? 1 : 0;
+      mean = sum / t - (sum % t < 0 ? 1 : 0);
+      mean += 2 * (sum - mean * t) >= t ? 1 : 0;
     }
-    q[h] = static_cast<int8_t>(std::clamp<int64_t>(model_->mean_zero + model_->mean(mean),
-                                                   model_->mean_low, model_->mean_high));
+    means.push_back(model_->mean_zero + model_->mean(mean));
+  }
+  return means;
+}
+
+std::vector<int32_t> IntegerRun::Read() const {
+  std::vector<int8_t> q;
+  for (const int64_t mean : Mean()) {
+    q.push_back(
+        static_cast<int8_t>(std::clamp<int64_t>(mean, model_->mean_low, model_->mean_high)));
   }
   return Multiply(model_->decoder, q);
 }

@@ -19,6 +19,11 @@ struct IntegerTrace {
     std::vector<int8_t> y, g;   // [heads]
     std::vector<int32_t> gate;  // [heads]
     std::vector<int32_t> r;     // [heads], the stream after the layer
+    std::vector<int32_t> s;     // [heads], codes of y_ssm less their zero point, or Y
+    // How many values of u, y_ssm and y, and parts of x, lay beyond their codes and were cut off.
+    struct {
+      int64_t u = 0, x = 0, y_ssm = 0, y = 0;
+    } cut;
   };
   std::vector<int32_t> encoder;  // [heads]
   std::vector<Layer> layers;
@@ -33,6 +38,8 @@ class IntegerRun {
   // Takes in a frame of model.inputs codes; any int8 is allowed. `trace` may be null.
   // kInvalidArgument for a frame of another length, kTooLarge after kMaxFrames frames.
   Status Step(std::span<const int8_t> frame, IntegerTrace* trace = nullptr);
+  // The means [heads] as codes, before their limits.
+  std::vector<int64_t> Mean() const;
   // Logits [classes] after the frames so far; of a zero mean before the first.
   std::vector<int32_t> Read() const;
 

@@ -103,8 +103,8 @@ class Oracle {
     const auto N = static_cast<size_t>(l.modes);
     const Real u = Clamp(p.u_zero + Apply(p.from_stream, r_[h]), p.u_low, p.u_high) - p.u_zero;
     const uint64_t bits = RowNoise(l.noise_key, t_, static_cast<int64_t>(h)).bits;
-    const Real one = std::exp2(static_cast<Real>(l.k));
-    const Real input = u * std::exp2(static_cast<Real>(l.b_shift));
+    const Real one = std::exp2(static_cast<Real>(p.k));
+    const Real input = u * std::exp2(static_cast<Real>(p.b_shift));
     Real Y = 0;
     for (size_t i = h * 2 * N; i < (h + 1) * 2 * N; i += 2) {
       const uint64_t golden = (i / 2 - h * N) * 0x9e3779b9u;
@@ -141,6 +141,54 @@ class Oracle {
     return v < 0 ? 32768 - s : s;
   }
 
+  static Real Root(Real q) {
+    Real y = 35 * 0x1p26L - 5 * Floor(q / 16);
+    for (int i = 0; i < 4; ++i) {
+      const Real product = Floor(Floor(y * y / 0x1p31L) * q / 0x1p31L);
+      y = Floor(y * (3 * 0x1p30L - product) / 0x1p31L);
+    }
+    return y;
+  }
+
+  void Norm(const IntegerNorm& norm) {
+    Real S = 0, largest = 0;
+    for (const Real v : r_) {
+      S += v;
+    }
+    const Real p = Floor(S / std::exp2(static_cast<Real>(norm.sum_shift)));
+    Fits(p, 32);
+    const Real mean = Apply(norm.mean, p);
+    EXPECT_LT(std::fabs(mean - S / static_cast<Real>(r_.size())), 3);
+    for (Real& v : r_) {
+      v -= mean;
+      Fits(v, 32);
+      largest = std::max(largest, v < 0 ? -v - 1 : v);
+    }
+    Real step = 1;
+    while (Floor(largest / step) >= 0x1p23L) {
+      step *= 2;
+    }
+    Real Q = Floor(static_cast<Real>(norm.eps) / (step * step));
+    for (const Real v : r_) {
+      Q += Floor(v / step) * Floor(v / step);
+    }
+    ASSERT_GE(Q, 1);
+    Fits(Q, 64);
+    Real fourth = 1;  // 4^a
+    while (Floor(Q / fourth) >= 0x1p32L) {
+      fourth *= 4;
+    }
+    while (Floor(Q / fourth) < 0x1p30L) {
+      fourth /= 4;
+    }
+    const Real y = Root(Floor(Q / fourth)), unit = 0x1p16L * std::sqrt(fourth);
+    for (size_t h = 0; h < r_.size(); ++h) {
+      const Real n = Floor(Floor(r_[h] / step) * y / unit + 0.5L);
+      EXPECT_LE(std::fabs(n), kMostNormed);
+      r_[h] = norm.bias[h] + Apply(norm.scale[h], n);
+    }
+  }
+
   void Layer(const IntegerLayer& l, std::vector<Real>* x) {
     std::vector<Real> g;
     for (size_t h = 0; h < l.heads.size(); ++h) {
@@ -153,6 +201,7 @@ class Oracle {
       r_[h] += Floor((value[h] * SigmoidOf(gate[h]) + 16384) / 32768);
       EXPECT_LE(std::fabs(r_[h]), 0x1p30);
     }
+    if (l.norm) Norm(*l.norm);
   }
 
   const IntegerS4d& m_;
@@ -167,44 +216,74 @@ IntegerS4d Lowered(const SmallModel& m, const S4dPlan& plan) {
   return *std::move(lowered);
 }
 
-TEST(IntegerRun, IsTheFormulasOfTheHeader) {
-  bool wide = false, narrow = false, shifted_b = false, shifted_y = false;
-  for (const S4dBlockSizes& sizes : VariousSizes()) {
-    const SmallModel small = MakeSmallModel(sizes, 3, sizes.layers == 2);
-    for (const auto& [name, plan] : VariousPlans()) {
-      SCOPED_TRACE(name + ", " + std::to_string(sizes.layers) + " layers");
-      const IntegerS4d model = Lowered(small, plan);
-      for (const IntegerLayer& l : model.layers) {
-        (l.wide ? wide : narrow) = true;
-        shifted_b = shifted_b || l.b_shift > 0;
-        shifted_y = shifted_y || l.y_shift > 0;
-      }
-      IntegerRun run(model);
-      Oracle oracle(model);
-      Rng rng(5);
-      for (int t = 0; t < 60; ++t) {
-        const std::vector<int8_t> frame = RandomCodes(model.inputs, 1 + t % 3, &rng);
-        IntegerTrace trace;
-        ASSERT_TRUE(run.Step(frame, &trace).ok());
-        oracle.Step(frame);
-        for (size_t i = 0; i < model.layers.size(); ++i) {
-          ASSERT_THAT(trace.layers[i].x, testing::ElementsAreArray(oracle.x()[i])) << t;
-          ASSERT_THAT(trace.layers[i].r, testing::ElementsAreArray(oracle.after()[i])) << t;
-        }
-        ASSERT_THAT(run.Read(), testing::ElementsAreArray(oracle.Read())) << t;
+// What layers of the tests below were.
+struct FormsSeen {
+  bool wide = false, narrow = false, packed = false, plain = false, shifted_b = false,
+       near_one = false, shifted_y = false, normed = false;
+
+  void Add(const IntegerS4d& model) {
+    for (const IntegerLayer& l : model.layers) {
+      (l.wide ? wide : narrow) = true;
+      (l.packed ? packed : plain) = true;
+      shifted_y = shifted_y || l.y_shift > 0;
+      normed = normed || l.norm;
+      for (const IntegerHead& head : l.heads) {
+        shifted_b = shifted_b || head.b_shift > 0;
+        near_one = near_one || head.near_one;
       }
     }
   }
-  EXPECT_TRUE(wide && narrow && shifted_b && shifted_y);
+};
+
+void ExpectOracle(const IntegerS4d& model) {
+  IntegerRun run(model);
+  Oracle oracle(model);
+  Rng rng(5);
+  for (int t = 0; t < 60; ++t) {
+    const std::vector<int8_t> frame = RandomCodes(model.inputs, 1 + t % 3, &rng);
+    IntegerTrace trace;
+    ASSERT_TRUE(run.Step(frame, &trace).ok());
+    oracle.Step(frame);
+    for (size_t i = 0; i < model.layers.size(); ++i) {
+      ASSERT_THAT(trace.layers[i].x, testing::ElementsAreArray(oracle.x()[i])) << t;
+      ASSERT_THAT(trace.layers[i].r, testing::ElementsAreArray(oracle.after()[i])) << t;
+    }
+    ASSERT_THAT(run.Read(), testing::ElementsAreArray(oracle.Read())) << t;
+  }
+}
+
+TEST(IntegerRun, IsTheFormulasOfTheHeader) {
+  FormsSeen seen;
+  std::vector<SmallModel> models;
+  for (const S4dBlockSizes& sizes : VariousSizes()) {
+    models.push_back(MakeSmallModel(sizes, 3, sizes.layers == 2));
+  }
+  for (const float log_real : {-8.5f, -12.0f}) {
+    models.push_back(MakeCircleModel(VariousSizes()[1], 3, log_real));
+  }
+  for (size_t i = 0; i < models.size(); ++i) {
+    for (const auto& [name, plan] : VariousPlans()) {
+      SCOPED_TRACE(name + ", model " + std::to_string(i));
+      const IntegerS4d model = Lowered(models[i], plan);
+      seen.Add(model);
+      ExpectOracle(model);
+    }
+  }
+  EXPECT_TRUE(seen.wide && seen.narrow && seen.packed && seen.plain && seen.shifted_b &&
+              seen.near_one && seen.shifted_y && seen.normed);
 }
 
 TEST(IntegerRun, StaysInRange) {
   const SmallModel small = MakeSmallModel(VariousSizes()[1], 4),
-                   slow = MakeSmallModel(VariousSizes()[1], 4, true);
+                   slow = MakeSmallModel(VariousSizes()[1], 4, true),
+                   normed = MakeSmallModel(VariousSizes()[2], 4),
+                   circle = MakeCircleModel(VariousSizes()[1], 4, -8.5f);
   for (const auto& [name, plan] : VariousPlans()) {
     SCOPED_TRACE(name);
-    for (const int period : {1000, 7}) {  // all at one end, and swinging
-      const IntegerS4d model = Lowered(period == 7 ? small : slow, plan);
+    // All at one end, and swinging.
+    for (const SmallModel* of : {&slow, &small, &normed, &circle}) {
+      const int period = of == &slow ? 1000 : of == &circle ? 50 : 7;
+      const IntegerS4d model = Lowered(*of, plan);
       Oracle oracle(model);
       for (int t = 0; t < 1000; ++t) {
         const bool high = t / period % 2 == 0;
@@ -275,7 +354,7 @@ TEST(IntegerRun, RoundsShiftedOutputs) {
   head.u_high = head.y_high = 127;
   l.modes = 1;
   l.most_state = 127;
-  l.k = 20;
+  head.k = 20;
   l.y_shift = 1;
   l.A = {0, 0};
   l.B = {1 << 20, 0};

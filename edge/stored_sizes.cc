@@ -14,8 +14,8 @@ S4dSizes StoredSizes(const IntegerS4d& m) {
     const auto set = [&](const char* what, int64_t bytes) {
       s.tensors[S4dRangeSite(static_cast<int>(i), what)] = bytes;
     };
-    set("A", 4 * std::ssize(l.A));
-    set("B", 4 * std::ssize(l.B));
+    set("A", BytesOfA(l));
+    set("B", BytesOfB(l));
     set("C", 2 * std::ssize(l.C));
     set("x", (l.most_state <= INT8_MAX ? 1 : 2) * std::ssize(l.A));
     set("y", std::ssize(l.gelu));

@@ -35,7 +35,8 @@ TEST(StoredSizes, AddUpToTheExport) {
       const CSizes all = SizesOf(integers);
       EXPECT_EQ(stored.total(), all.tables() + all.context) << p.name;
       EXPECT_EQ(stored.ram, all.context) << p.name;
-      EXPECT_GT(stored.rest, all.heads) << p.name;
+      EXPECT_GT(stored.rest, all.heads + all.norms) << p.name;
+      EXPECT_EQ(all.norms, sizes.norms ? 9 * sizes.d_model * sizes.layers : 0);
       int64_t states = 0;
       for (const auto& [tensor, bytes] : stored.tensors) {
         EXPECT_THAT(S4dTensors(m.graph), Contains(tensor));
@@ -50,9 +51,8 @@ TEST(StoredSizes, AddUpToTheExport) {
   EXPECT_THAT(
       stored.tensors,
       AllOf(Contains(Pair("encoder", 2 * 5)), Contains(Pair("logits", 5 * 4)),
-            Contains(Pair("layers.0.A", 5 * 3 * 2 * 4)), Contains(Pair("layers.1.z", 50)),
-            Contains(Pair("layers.1.B", 5 * 3 * 2 * 4)),
-            Contains(Pair("layers.0.C", 5 * 3 * 2 * 2)),
+            Contains(Pair("layers.0.A", 5 * 3 * 5)), Contains(Pair("layers.1.z", 50)),
+            Contains(Pair("layers.1.B", 5 * 3 * 3)), Contains(Pair("layers.0.C", 5 * 3 * 2 * 2)),
             Contains(Pair("layers.1.x", 5 * 3 * 2 * 2)), Contains(Pair("layers.1.y", 5 * 256))));
 }
 

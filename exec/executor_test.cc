@@ -3,6 +3,8 @@
 //     sites of every chunk; what a tap writes is what later nodes read.
 //  2. Lower refuses a malformed graph and says where; Kernels has an entry for each step that names
 //     the site and two kernels.
+//     An observer of steps is told of each, in order, with its tokens and a time, and changes no
+//     bit; Kernels says which node a step computes or encodes.
 //  3. Program and simulated Interpreter agree bit for bit on a hand-made quantized model, whatever
 //     the format of its state and the code of its X_s; also where a quantized weight meets an input
 //     that is in float, or encoded with more than one scale, and where the embedding, as the tied
@@ -214,6 +216,50 @@ TEST(Kernels, NameEveryStep) {
   EXPECT_EQ(kernels.size(), q.graph.nodes.size() - 1 - 12 + 9);
 }
 
+struct ObservedStep {
+  size_t step;
+  int64_t tokens, nanoseconds;
+};
+
+TEST(Kernels, AreToldToAnObserverStepByStep) {
+  const QuantizedParts q = MakeQuantizedParts();
+  const auto program = *Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
+  const std::vector<StepKernels> kernels = program->Kernels();
+  ThreadPool pool(1);
+  ProgramWorkspace workspace(&pool);
+  const auto run = [&](size_t tokens) {
+    State state(q.graph);
+    std::vector<float> logits(11);
+    const Status s = program->RunForLast(Tokens(tokens), &state, &workspace, logits);
+    EXPECT_TRUE(s.ok()) << s.message();
+    return logits;
+  };
+  const std::vector<float> unobserved = run(7);
+  std::vector<ObservedStep> seen;
+  workspace.Observe([&](size_t step, int64_t tokens, int64_t nanoseconds) {
+    seen.push_back({step, tokens, nanoseconds});
+  });
+  EXPECT_EQ(run(7), unobserved);
+  ASSERT_EQ(seen.size(), kernels.size());
+  int64_t nanoseconds = 0, encodings = 0;
+  for (size_t i = 0; i < seen.size(); ++i) {
+    const StepKernels& k = kernels[i];
+    EXPECT_EQ(seen[i].step, i);
+    // Nothing but the last token reaches what follows the blocks.
+    EXPECT_EQ(seen[i].tokens, k.site.starts_with("layers.") ? 7 : 1) << k.site;
+    EXPECT_EQ(q.graph.nodes[static_cast<size_t>(k.node)].site, k.site);
+    EXPECT_EQ(k.encoding, k.decode.starts_with("quantize/") || k.decode.starts_with("encode/"))
+        << k.site << " " << k.decode;
+    nanoseconds += seen[i].nanoseconds;
+    encodings += k.encoding;
+  }
+  EXPECT_GT(nanoseconds, 0);
+  EXPECT_EQ(encodings, 9);
+  workspace.Observe({});
+  EXPECT_EQ(run(1).size(), unobserved.size());
+  EXPECT_EQ(seen.size(), kernels.size()) << "nobody looks any more";
+}
+
 // Runs both over the same pieces of text, prefill and decode.
 void ExpectSimulationAgrees(const QuantizedParts& q, const std::string& what) {
   const auto lowered = Program::Lower(q.graph, q.weights, {kReferenceOnly, false});
@@ -364,7 +410,9 @@ TEST(Simulation, AgreesWithATableOfCodes) {
     EXPECT_THAT(KernelOfHead(q), testing::AnyOf("", int4 ? "linear/hwy-int4" : "linear/hwy"));
     q.graph.encodings["final_norm"] = {DType::kI8, ScaleSource::kStatic, {0.015625f}};
     ExpectSimulationAgrees(q, "tied head, static codes");
-    EXPECT_THAT(KernelOfHead(q), testing::AnyOf("", "linear/hwy-integer"));
+    EXPECT_THAT(KernelOfHead(q),
+                testing::AnyOf("", "linear/hwy-integer", "linear/avx2", "linear/avxvnni",
+                               "linear/avx512vnni", "linear/dotprod"));
     q.graph.encodings["final_norm"] = {DType::kI8, ScaleSource::kPerToken, {}};
     ExpectSimulationAgrees(q, "tied head, codes per token");
   }

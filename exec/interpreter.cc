@@ -14,6 +14,7 @@
 #include "kernels/linear.h"
 #include "kernels/math.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/softplus.h"
 
 namespace octet {
 namespace {
@@ -127,8 +128,9 @@ class NodeRunner {
         Conv(n, in[0], out->data());
         return {};
       case Op::kSoftplus:
-        SoftplusClamp(n, floats_.find(n.weights[0])->second.data(), in[0], n.width, T_,
-                      out->data());
+        RunKernel(SoftplusArgs{T_, n.width, in[0], n.width,
+                               floats_.find(n.weights[0])->second.data(), n.lo, n.hi, out->data()},
+                  isas_);
         return {};
       case Op::kSsd:
         Ssd(n, in, out->data());

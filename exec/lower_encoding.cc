@@ -25,22 +25,22 @@ class EncodingLowering : private NodeLowering {
     const auto choice = Pick(base, &QuantizeArgs::T, kTokenBlock, kTokenBlock * (base.C + 4));
     const int64_t local_offset = extra_offset_;
     const bool decode_back = c_.uses[static_cast<size_t>(v_)].floats;
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        auto* local = static_cast<std::byte*>(w.scratch) + local_offset;
-        QuantizeArgs a = base;
-        a.T = end - begin;
-        a.scales = per_token ? nullptr : scales->data();
-        a.x = Floats(f, place) + begin * place.stride;
-        a.token_scales = !per_token ? nullptr
-                         : kept ? reinterpret_cast<float*>(f.values + place.token_scales) + begin
-                                : reinterpret_cast<float*>(local);
-        a.codes = reinterpret_cast<int8_t*>(kept ? f.values + place.codes + begin * a.C
-                                                 : local + kTokenBlock * 4);
-        choice.For(f.T).run(a, w);
-        if (decode_back) Decode(a, Floats(f, place) + begin * place.stride);
-      });
-    });
+    PushRows(choice.decode->name, choice.prefill->name,
+             [=](const Frame& f, int64_t begin, int64_t end, const Workspace& w) {
+               auto* local = static_cast<std::byte*>(w.scratch) + local_offset;
+               QuantizeArgs a = base;
+               a.T = end - begin;
+               a.scales = per_token ? nullptr : scales->data();
+               a.x = Floats(f, place) + begin * place.stride;
+               a.token_scales =
+                   !per_token ? nullptr
+                   : kept     ? reinterpret_cast<float*>(f.values + place.token_scales) + begin
+                              : reinterpret_cast<float*>(local);
+               a.codes = reinterpret_cast<int8_t*>(kept ? f.values + place.codes + begin * a.C
+                                                        : local + kTokenBlock * 4);
+               if (decode_back) a.decoded = Floats(f, place) + begin * place.stride;
+               choice.For(f).run(a, w);
+             });
   }
 
  private:
@@ -56,32 +56,25 @@ class EncodingLowering : private NodeLowering {
     base.zeros = e->zeros.empty() ? nullptr : e->zeros.data();
     base.n_scales = static_cast<int64_t>(e->scales.size());
     const auto choice = Pick(base, &EncodeArgs::T, kTokenBlock);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      (void)e;  // owns what base points to
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        EncodeArgs a = base;
-        a.T = end - begin;
-        a.x = a.y = Floats(f, place) + begin * place.stride;
-        choice.For(f.T).run(a, w);
-      });
-    });
-  }
-
-  static void Decode(const QuantizeArgs& a, float* x) {
-    for (int64_t t = 0; t < a.T; ++t) {
-      for (int64_t ch = 0; ch < a.C; ++ch) {
-        const float scale =
-            a.scales == nullptr ? a.token_scales[t] : a.scales[ch * a.n_scales / a.C];
-        x[t * a.x_stride + ch] = scale * static_cast<float>(a.codes[t * a.C + ch]);
-      }
-    }
+    PushRows(choice.decode->name, choice.prefill->name,
+             [=](const Frame& f, int64_t begin, int64_t end, const Workspace& w) {
+               (void)e;  // owns what base points to
+               EncodeArgs a = base;
+               a.T = end - begin;
+               a.x = a.y = Floats(f, place) + begin * place.stride;
+               choice.For(f).run(a, w);
+             });
   }
 };
 
 }  // namespace
 
 void LowerEncoding(ValueId v, LoweringContext* context, std::vector<Step>* steps) {
+  const size_t before = steps->size();
   EncodingLowering(v, context, steps).Run();
+  for (size_t s = before; s < steps->size(); ++s) {
+    (*steps)[s].encoding = true;
+  }
 }
 
 }  // namespace octet

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
-#include <limits>
 #include <memory>
 
 #include <fmt/format.h>
@@ -17,8 +16,8 @@
 #include "kernels/glu.h"
 #include "kernels/hadamard.h"
 #include "kernels/hadamard_shape.h"
-#include "kernels/linear.h"
 #include "kernels/rmsnorm.h"
+#include "kernels/softplus.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
@@ -29,24 +28,6 @@ namespace {
 constexpr int64_t kChannelBlock = 64;
 // Heads that one task of an S4d handles.
 constexpr int64_t kHeadBlock = 8;
-
-// Whether a dot product can take the codes of a site: int8 with one scale for all channels of a
-// token.
-bool HasDotCodes(const Encoding* e) {
-  return e != nullptr && e->quantized() && e->codec == Codec::kUniform &&
-         (e->source == ScaleSource::kPerToken ||
-          (e->source == ScaleSource::kStatic && e->scales.size() == 1));
-}
-
-// Whether node `n` takes the codes of its input `i`, else its values. A quantized weight whose
-// input has no codes for it is multiplied in float.
-bool ReadsCodes(const Graph& graph, const Node& n, size_t i, const WeightMap& weights) {
-  if (n.op == Op::kLinear) {
-    const Node& source = graph.nodes[static_cast<size_t>(n.in[i])];
-    return weights.Find(n.weights[0])->quantized() && HasDotCodes(graph.FindEncoding(source.site));
-  }
-  return n.op == Op::kSsd && n.ssd.int8 && i >= 2;
-}
 
 class Lowering : private NodeLowering {
  public:
@@ -59,7 +40,7 @@ class Lowering : private NodeLowering {
         Norm();
         break;
       case Op::kLinear:
-        OCTET_TRY(Linear());
+        OCTET_TRY(LowerLinear(v_, &c_, steps_));
         break;
       case Op::kCausalConvSilu:
         Conv();
@@ -117,72 +98,16 @@ class Lowering : private NodeLowering {
     base.x_stride = x.stride;
     base.gate_stride = gate.stride;
     const auto choice = Pick(base, &RmsnormArgs::T, kTokenBlock);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        RmsnormArgs a = base;
-        a.weight = weight->empty() ? nullptr : weight->data();
-        a.T = end - begin;
-        a.x = Floats(f, x) + begin * x.stride;
-        a.gate = gated ? Floats(f, gate) + begin * gate.stride : nullptr;
-        a.y = Floats(f, y) + begin * a.C;
-        choice.For(f.T).run(a, w);
-      });
-    });
-  }
-
-  Status Linear() {
-    const Weight* weight = c_.weights.Find(n_.weights[0]);
-    auto keep = std::make_shared<const Weight>(*weight);
-    auto bias = Vector(n_.weights[1]);
-    const Encoding* e = c_.graph.FindEncoding(InNode(0).site);
-    LinearArgs base{};
-    base.N = n_.width;
-    base.K = InNode(0).width;
-    base.n_end = base.N;
-    base.w = {weight->dtype, weight->data, nullptr, 0, nullptr, weight->group};
-    base.bf16_compute = c_.options.bf16_compute;
-    base.x_dtype = DType::kF32;
-    if (weight->quantized()) {
-      base.w.row_scale = weight->row_scale->data();
-      base.w.row_scale_stride = weight->row_scale->size() == 1 ? 0 : 1;
-      base.w.group_scale = weight->group_scale == nullptr ? nullptr : weight->group_scale->data();
-    }
-    const bool codes = ReadsCodes(c_.graph, n_, 0, c_.weights);
-    if (codes) {
-      // Codes reach 127, 4-bit ones 8 times a multiplier of at most 127.
-      const int64_t largest = weight->dtype == DType::kI4 ? 8 * 127 : 127;
-      if (base.K > std::numeric_limits<int32_t>::max() / (127 * largest)) {
-        return Unsupported(fmt::format("{}: integer sums over {} columns could overflow 32 bits",
-                                       n_.weights[0], base.K));
-      }
-      base.x_dtype = DType::kI8;
-    }
-    const bool per_token = codes && e->source == ScaleSource::kPerToken;
-    base.x_scale_stride = per_token ? 1 : 0;
-    auto static_scale =
-        std::make_shared<const FloatVector>(codes && !per_token ? e->scales : FloatVector());
-    const ValuePlace x = In(0), y = v_ == c_.graph.logits ? ValuePlace{} : Place(v_);
-    base.y_stride = base.N;
-    // Enough work per task to pay for its start; a multiple of 16 outputs.
-    const int64_t block = std::clamp<int64_t>(CeilDiv(65536 / base.K, 16) * 16, 64, 512);
-    const auto choice = Pick(base, &LinearArgs::M, c_.piece);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      LinearArgs a = base;
-      a.M = f.T;
-      a.x = codes ? static_cast<const void*>(f.values + x.codes) : Floats(f, x);
-      a.x_scale = per_token ? reinterpret_cast<const float*>(f.values + x.token_scales)
-                            : static_scale->data();
-      a.w.data = keep->data;
-      a.bias = bias->empty() ? nullptr : bias->data();
-      a.y = y.floats < 0 ? f.logits : Floats(f, y);
-      f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
-        LinearArgs part = a;
-        part.n_begin = task * block;
-        part.n_end = std::min(a.N, part.n_begin + block);
-        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
-      });
-    });
-    return {};
+    PushRows(choice.decode->name, choice.prefill->name,
+             [=](const Frame& f, int64_t begin, int64_t end, const Workspace& w) {
+               RmsnormArgs a = base;
+               a.weight = weight->empty() ? nullptr : weight->data();
+               a.T = end - begin;
+               a.x = Floats(f, x) + begin * x.stride;
+               a.gate = gated ? Floats(f, gate) + begin * gate.stride : nullptr;
+               a.y = Floats(f, y) + begin * a.C;
+               choice.For(f).run(a, w);
+             });
   }
 
   void Conv() {
@@ -199,9 +124,12 @@ class Lowering : private NodeLowering {
     const int64_t history_offset = extra_offset_;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       const int64_t keep = base.K - 1;
-      ConvHistory& carried = f.state->conv(layer);
+      const int64_t blocks = f.decode ? 1 : CeilDiv(f.T, kTokenBlock);
       // Every block but the first finds its history in x; the carried one is shifted at the end.
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
+      OverSequences(f, blocks, [&](const Sequence& s, int64_t block, const Workspace& w) {
+        ConvHistory& carried = s.state->conv(layer);
+        const float* rows = Floats(f, x) + s.row * x.stride;
+        const int64_t begin = block * kTokenBlock;
         auto* history =
             reinterpret_cast<float*>(static_cast<std::byte*>(w.scratch) + history_offset);
         for (int64_t j = 0; j < keep; ++j) {
@@ -209,32 +137,33 @@ class Lowering : private NodeLowering {
           if (t < 0) {
             carried.Load(keep + t, history + j * base.C);
           } else {
-            std::copy_n(Floats(f, x) + t * x.stride, base.C, history + j * base.C);
+            std::copy_n(rows + t * x.stride, base.C, history + j * base.C);
           }
         }
         Conv1dArgs a = base;
-        a.T = end - begin;
-        a.x = Floats(f, x) + begin * x.stride;
+        a.T = std::min(s.T, begin + kTokenBlock) - begin;
+        a.x = rows + begin * x.stride;
         a.weight = weight->data();
         a.bias = bias->empty() ? nullptr : bias->data();
         a.history = history;
-        a.y = Floats(f, y) + begin * a.C;
-        choice.For(f.T).run(a, w);
+        a.y = Floats(f, y) + (s.row + begin) * a.C;
+        choice.For(f).run(a, w);
       });
-      carried.Push(Floats(f, x), x.stride, f.T);
+      for (const Sequence& s : f.sequences) {
+        s.state->conv(layer).Push(Floats(f, x) + s.row * x.stride, x.stride, s.T);
+      }
     });
   }
 
   void Softplus() {
     auto bias = Vector(n_.weights[0]);
-    const ValuePlace x = In(0), y = Place(v_);
-    const Node node = n_;
-    Push("softplus", "softplus", [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace&) {
-        SoftplusClamp(node, bias->data(), Floats(f, x) + begin * x.stride, x.stride, end - begin,
-                      Floats(f, y) + begin * node.width);
-      });
-    });
+    SoftplusArgs a{};
+    a.C = n_.width;
+    a.x_stride = In(0).stride;
+    a.bias = bias->data();
+    a.lo = n_.lo;
+    a.hi = n_.hi;
+    PerToken(a, bias);
   }
 
   // Scales of the int8 form, owned by the step; empty where they are made per chunk.
@@ -286,24 +215,23 @@ class Lowering : private NodeLowering {
       SsdArgs a = base;
       a.A = A->data();
       a.D = D->data();
-      a.h = f.state->ssm(layer, f.offset);
       a.scales = int8 ? scales.get() : nullptr;
       const std::byte* b_rows = f.values + (int8 ? B.codes : B.floats);
       const std::byte* c_rows = f.values + (int8 ? C.codes : C.floats);
-      f.pool->For(CeilDiv(a.H, block), [&](int64_t task, int worker) {
-        const Workspace scratch{(*f.scratch)[static_cast<size_t>(worker)].data()};
-        ForEachSsdPart(f.T, a.L, [&](int64_t first, int64_t count) {
+      OverSequences(f, CeilDiv(a.H, block), [&](const Sequence& s, int64_t task, Workspace w) {
+        ForEachSsdPart(s.T, a.L, [&](int64_t first, int64_t count) {
+          const int64_t row = s.row + first;
           SsdArgs part = a;
           part.T = count;
           part.head_begin = task * block;
           part.head_end = std::min(a.H, part.head_begin + block);
-          part.x = Floats(f, x) + first * a.x_stride;
-          part.dt = Floats(f, dt) + first * a.H;
-          part.B = b_rows + first * a.bc_stride * bc_size;
-          part.C = c_rows + first * a.bc_stride * bc_size;
-          part.y = Floats(f, y) + first * a.H * a.P;
-          part.h.position += first;
-          choice.For(count).run(part, scratch);
+          part.x = Floats(f, x) + row * a.x_stride;
+          part.dt = Floats(f, dt) + row * a.H;
+          part.B = b_rows + row * a.bc_stride * bc_size;
+          part.C = c_rows + row * a.bc_stride * bc_size;
+          part.y = Floats(f, y) + row * a.H * a.P;
+          part.h = s.state->ssm(layer, s.offset + first);
+          choice.For(count).run(part, w);
         });
       });
     });
@@ -323,20 +251,21 @@ class Lowering : private NodeLowering {
     const int layer = n_.layer;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       ScanArgs a = base;
-      a.T = f.T;
-      a.x = Floats(f, x);
-      a.dt = Floats(f, dt);
-      a.B = Floats(f, B);
-      a.C = Floats(f, C);
       a.A = A->data();
       a.D = D->data();
-      a.h = f.state->ssm(layer, f.offset);
-      a.y = Floats(f, y);
-      f.pool->For(CeilDiv(a.I, kChannelBlock), [&](int64_t task, int worker) {
+      const int64_t blocks = CeilDiv(a.I, kChannelBlock);
+      OverSequences(f, blocks, [&](const Sequence& s, int64_t task, const Workspace& w) {
         ScanArgs part = a;
+        part.T = s.T;
+        part.x = Floats(f, x) + s.row * x.stride;
+        part.dt = Floats(f, dt) + s.row * dt.stride;
+        part.B = Floats(f, B) + s.row * B.stride;
+        part.C = Floats(f, C) + s.row * C.stride;
+        part.h = s.state->ssm(layer, s.offset);
+        part.y = Floats(f, y) + s.row * a.I;
         part.channel_begin = task * kChannelBlock;
         part.channel_end = std::min(a.I, part.channel_begin + kChannelBlock);
-        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+        choice.For(f).run(part, w);
       });
     });
   }
@@ -348,16 +277,15 @@ class Lowering : private NodeLowering {
     base.y_stride = y.stride;
     base.z_stride = z.stride;
     const auto choice = Pick(base, &GateArgs::T, kTokenBlock);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        GateArgs a = base;
-        a.T = end - begin;
-        a.y = Floats(f, y) + begin * y.stride;
-        a.z = Floats(f, z) + begin * z.stride;
-        a.out = Floats(f, out) + begin * a.C;
-        choice.For(f.T).run(a, w);
-      });
-    });
+    PushRows(choice.decode->name, choice.prefill->name,
+             [=](const Frame& f, int64_t begin, int64_t end, const Workspace& w) {
+               GateArgs a = base;
+               a.T = end - begin;
+               a.y = Floats(f, y) + begin * y.stride;
+               a.z = Floats(f, z) + begin * z.stride;
+               a.out = Floats(f, out) + begin * a.C;
+               choice.For(f).run(a, w);
+             });
   }
 
   Status S4d() {
@@ -379,16 +307,16 @@ class Lowering : private NodeLowering {
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       (void)discrete;  // owns what base points to, as D does
       (void)D;
-      S4dArgs a = base;
-      a.T = f.T;
-      a.u = Floats(f, u);
-      a.x = f.state->ssm(layer, f.offset);
-      a.y = Floats(f, y);
-      f.pool->For(CeilDiv(a.H, kHeadBlock), [&](int64_t task, int worker) {
-        S4dArgs part = a;
+      const int64_t blocks = CeilDiv(base.H, kHeadBlock);
+      OverSequences(f, blocks, [&](const Sequence& s, int64_t task, const Workspace& w) {
+        S4dArgs part = base;
+        part.T = s.T;
+        part.u = Floats(f, u) + s.row * u.stride;
+        part.x = s.state->ssm(layer, s.offset);
+        part.y = Floats(f, y) + s.row * base.H;
         part.head_begin = task * kHeadBlock;
-        part.head_end = std::min(a.H, part.head_begin + kHeadBlock);
-        choice.For(f.T).run(part, Workspace{(*f.scratch)[static_cast<size_t>(worker)].data()});
+        part.head_end = std::min(base.H, part.head_begin + kHeadBlock);
+        choice.For(f).run(part, w);
       });
     });
     return {};
@@ -400,16 +328,15 @@ class Lowering : private NodeLowering {
     const ValuePlace x = In(0), y = Place(v_);
     const int64_t width = n_.width;
     const auto choice = Pick(base, &Args::T, kTokenBlock);
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      (void)owner;
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace& w) {
-        Args a = base;
-        a.T = end - begin;
-        a.x = Floats(f, x) + begin * x.stride;
-        a.y = Floats(f, y) + begin * width;
-        choice.For(f.T).run(a, w);
-      });
-    });
+    PushRows(choice.decode->name, choice.prefill->name,
+             [=](const Frame& f, int64_t begin, int64_t end, const Workspace& w) {
+               (void)owner;
+               Args a = base;
+               a.T = end - begin;
+               a.x = Floats(f, x) + begin * x.stride;
+               a.y = Floats(f, y) + begin * width;
+               choice.For(f).run(a, w);
+             });
   }
 
   void Gelu() {
@@ -439,8 +366,11 @@ class Lowering : private NodeLowering {
     const ValuePlace x = In(0), y = Place(v_);
     const int64_t width = n_.width;
     Push("mean", "mean", [=](const Frame& f) {
-      RunningMean(Floats(f, x), x.stride, f.T, width, f.state->position() + f.offset,
-                  f.state->sum().data(), Floats(f, y));
+      for (const Sequence& s : f.sequences) {
+        RunningMean(Floats(f, x) + s.row * x.stride, x.stride, s.T, width,
+                    s.state->position() + s.offset, s.state->sum().data(),
+                    Floats(f, y) + s.row * width);
+      }
     });
   }
 
@@ -456,27 +386,23 @@ class Lowering : private NodeLowering {
     const ValuePlace from = In(0), to = Place(v_);
     if (!to.copy) return;
     const int64_t offset = n_.offset, width = n_.width;
-    Push("copy", "copy", [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace&) {
-        for (int64_t t = begin; t < end; ++t) {
-          std::copy_n(Floats(f, from) + t * from.stride + offset, width, Floats(f, to) + t * width);
-        }
-      });
+    PushRows("copy", "copy", [=](const Frame& f, int64_t begin, int64_t end, const Workspace&) {
+      for (int64_t t = begin; t < end; ++t) {
+        std::copy_n(Floats(f, from) + t * from.stride + offset, width, Floats(f, to) + t * width);
+      }
     });
   }
 
   void Add() {
     const ValuePlace a = In(0), b = In(1), y = Place(v_);
     const int64_t width = n_.width;
-    Push("add", "add", [=](const Frame& f) {
-      OverTokens(f, [&](int64_t begin, int64_t end, const Workspace&) {
-        const float* left = Floats(f, a) + begin * width;
-        const float* right = Floats(f, b) + begin * width;
-        float* sum = Floats(f, y) + begin * width;
-        for (int64_t i = 0; i < (end - begin) * width; ++i) {
-          sum[i] = left[i] + right[i];
-        }
-      });
+    PushRows("add", "add", [=](const Frame& f, int64_t begin, int64_t end, const Workspace&) {
+      const float* left = Floats(f, a) + begin * width;
+      const float* right = Floats(f, b) + begin * width;
+      float* sum = Floats(f, y) + begin * width;
+      for (int64_t i = 0; i < (end - begin) * width; ++i) {
+        sum[i] = left[i] + right[i];
+      }
     });
   }
 };
@@ -493,6 +419,28 @@ std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights) {
     }
   }
   return uses;
+}
+
+void RunInOrder(std::span<const Step> steps, const Frame& f) {
+  for (size_t i = 0; i < steps.size();) {
+    size_t last = i;
+    while (last < steps.size() && steps[last].rows) {
+      ++last;
+    }
+    if (last == i) {
+      steps[i++].run(f);
+      continue;
+    }
+    const int64_t block = f.decode ? kStreamBlock : kTokenBlock;
+    f.pool->For(CeilDiv(f.T, block), [&](int64_t task, int worker) {
+      const int64_t begin = task * block;
+      const Workspace scratch{(*f.scratch)[static_cast<size_t>(worker)].data()};
+      for (size_t s = i; s < last; ++s) {
+        steps[s].rows(f, begin, std::min(f.T, begin + block), scratch);
+      }
+    });
+    i = last;
+  }
 }
 
 Status LowerNode(ValueId v, LoweringContext* context, std::vector<Step>* steps) {

@@ -9,7 +9,6 @@
 #include "exec/s4d_discretize.h"
 #include "graph/graph.h"
 #include "kernels/layernorm.h"
-#include "kernels/math.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/s4d.h"
 #include "kernels/scan.h"
@@ -109,17 +108,6 @@ void ForEachSsdPart(int64_t T, int64_t chunk_size, const Body& body) {
   if (T > tail) body(0, T - tail);
   for (int64_t t = T - tail; t < T; ++t) {
     body(t, 1);
-  }
-}
-
-// dt = clamp(softplus(dt_in + bias), lo, hi) for T rows of `width` heads; `stride` floats between
-// rows of dt_in, dt contiguous.
-inline void SoftplusClamp(const Node& n, const float* bias, const float* dt_in, int64_t stride,
-                          int64_t T, float* dt) {
-  for (int64_t t = 0; t < T; ++t) {
-    for (int64_t c = 0; c < n.width; ++c) {
-      dt[t * n.width + c] = std::clamp(SoftplusF(dt_in[t * stride + c] + bias[c]), n.lo, n.hi);
-    }
   }
 }
 

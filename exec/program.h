@@ -7,6 +7,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "base/buffer.h"
@@ -24,7 +25,13 @@ namespace octet {
 // Which kernels run one step: names of kernels/table.h.
 struct StepKernels {
   std::string site, decode, prefill;
+  ValueId node;   // of the graph
+  bool encoding;  // it encodes the node's value, else it computes it
 };
+
+// Told after each step, on the thread of the call: its index in Kernels(), the tokens that it ran
+// on, and its wall time.
+using StepObserver = std::function<void(size_t step, int64_t tokens, int64_t nanoseconds)>;
 
 // Memory and threads that one run at a time uses; belongs to a Session.
 class ProgramWorkspace {
@@ -32,6 +39,8 @@ class ProgramWorkspace {
   // `pool` must outlive it.
   explicit ProgramWorkspace(ThreadPool* pool) : pool_(pool) {}
   ThreadPool& pool() { return *pool_; }
+  // Later runs go step by step and tell `observer`; none: they do not look at the clock.
+  void Observe(StepObserver observer) { observer_ = std::move(observer); }
 
  private:
   friend class Program;
@@ -39,6 +48,7 @@ class ProgramWorkspace {
   Buffer values_;  // the values of one piece of tokens
   Buffer logits_;
   std::vector<Buffer> scratch_;  // per worker
+  StepObserver observer_;
 };
 
 // Receives logits of `rows` consecutive positions of the call, the first being `first`;
@@ -74,7 +84,13 @@ class Program {
   // The same, giving only the logits after the last token, [vocab_rows].
   Status RunForLast(std::span<const TokenId> tokens, State* state, ProgramWorkspace* workspace,
                     std::span<float> last_logits) const;
-  // The same two for a graph of frames [T, width of the Frames node], at least one;
+  // The next token of each of several streams at once: the weights are read once for all. Each
+  // stream gets the bits that RunForLast would give it alone. The states are distinct; logits
+  // [streams, vocab_rows]. kInvalidArgument for other sizes or a token outside the vocabulary; no
+  // state has then changed.
+  Status RunEach(std::span<const TokenId> tokens, std::span<State* const> states,
+                 ProgramWorkspace* workspace, std::span<float> logits) const;
+  // The same as the first two for a graph of frames [T, width of the Frames node], at least one;
   // kInvalidArgument for frames that are not whole or not finite. Row t of the logits is of the
   // frames up to t.
   Status RunFrames(std::span<const float> frames, State* state, ProgramWorkspace* workspace,

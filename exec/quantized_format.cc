@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "base/checked.h"
+#include "base/file.h"
 #include "kernels/hadamard_shape.h"
 #include "tensor/codecs/uniform.h"
 
@@ -114,10 +115,12 @@ Status AttachScale(const std::string& name, const WeightMap& stored, Weight* w) 
         fmt::format("tensor {}_scale has {} scales for {} rows", name, scales.size(), w->rows()));
   }
   if (w->dtype == DType::kI8) {
-    const auto* codes = reinterpret_cast<const int8_t*>(w->data);
-    if (std::find(codes, codes + w->count(), int8_t{-128}) != codes + w->count()) {
+    const auto bytes = static_cast<size_t>(w->data_bytes());
+    if (bytes > 0 && std::memchr(w->data, 0x80, bytes) != nullptr) {
       return Corrupt(fmt::format("tensor {} holds the code -128, which is not used", name));
     }
+    // They are read again one by one, or, as an embedding's, a few rows of them.
+    if (w->mapped) ForgetPages({w->data, bytes});
   }
   w->row_scale = std::make_shared<const std::vector<float>>(std::move(scales));
   return {};

@@ -79,19 +79,49 @@ std::vector<bool> Windows(const Graph& graph, const std::vector<ValueUse>& uses)
   return window;
 }
 
+// For each node the last of those that may run together with it.
+std::vector<size_t> GroupEnds(const Graph& graph) {
+  std::vector<size_t> end(graph.nodes.size());
+  for (size_t v = graph.nodes.size(); v-- > 0;) {
+    const bool joins = v + 1 < graph.nodes.size() && TreatsTokensAlone(graph.nodes[v].op) &&
+                       TreatsTokensAlone(graph.nodes[v + 1].op);
+    end[v] = joins ? end[v + 1] : v;
+  }
+  return end;
+}
+
 }  // namespace
+
+bool TreatsTokensAlone(Op op) {
+  switch (op) {
+    case Op::kRmsNorm:
+    case Op::kGatedRmsNorm:
+    case Op::kSoftplus:
+    case Op::kGate:
+    case Op::kHadamard:
+    case Op::kAdd:
+    case Op::kSplit:
+    case Op::kGelu:
+    case Op::kGlu:
+    case Op::kLayerNorm:
+      return true;
+    default:
+      return false;
+  }
+}
 
 ValuePlan PlanValues(const Graph& graph, const std::vector<ValueUse>& uses, int64_t piece) {
   const size_t count = graph.nodes.size();
   const std::vector<bool> window = Windows(graph, uses);
+  const std::vector<size_t> group_end = GroupEnds(graph);
   std::vector<size_t> root(count), last_use(count);
   for (size_t v = 0; v < count; ++v) {
     const Node& n = graph.nodes[v];
     root[v] = window[v] ? root[static_cast<size_t>(n.in[0])] : v;
-    last_use[v] = v;
+    last_use[v] = group_end[v];
     for (const ValueId source : n.in) {
-      last_use[static_cast<size_t>(source)] = v;
-      last_use[root[static_cast<size_t>(source)]] = v;
+      last_use[static_cast<size_t>(source)] = group_end[v];
+      last_use[root[static_cast<size_t>(source)]] = group_end[v];
     }
   }
   ValuePlan plan;

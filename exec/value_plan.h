@@ -30,9 +30,13 @@ struct ValueUse {
   bool codes = false;   // some reader takes int8 codes, which are kept beside the floats
 };
 
-// Assigns memory by liveness: a value's bytes are reused after its last reader. `uses`: by ValueId.
-// A split whose decoded floats would overwrite what another reader of its parent sees gets memory
-// of its own.
+// Whether an operation treats each token for itself. Consecutive ones run together, a block of
+// tokens after the other (Step::rows).
+bool TreatsTokensAlone(Op op);
+
+// Assigns memory by liveness: a value's bytes are reused after its last reader, and after those
+// that run together with it. `uses`: by ValueId. A split whose decoded floats would overwrite what
+// another reader of its parent sees gets memory of its own.
 ValuePlan PlanValues(const Graph& graph, const std::vector<ValueUse>& uses, int64_t piece);
 
 }  // namespace octet

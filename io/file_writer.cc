@@ -1,12 +1,15 @@
 #include "io/file_writer.h"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 
 namespace octet {
@@ -14,6 +17,12 @@ namespace octet {
 Result<FileWriter> FileWriter::Create(const std::string& path) {
   std::string partial = path + ".partial";
   const int fd = open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+  if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
+    std::error_code ignored;
+    const std::filesystem::path parent = std::filesystem::absolute(path, ignored).parent_path();
+    return InvalidArgument(
+        fmt::format("{}: the parent folder {} does not exist", path, parent.string()));
+  }
   if (fd < 0) return IoError(path + ": " + std::strerror(errno));
   return FileWriter(path, std::move(partial), fd);
 }

@@ -11,7 +11,8 @@
 namespace octet {
 
 // Writes to `path` + ".partial", which Commit renames to `path`, replacing what was there, and
-// which the destructor removes if Commit did not succeed. Errors are kIo and start with `path`.
+// which the destructor removes if Commit did not succeed. Errors start with `path` and are kIo, but
+// kInvalidArgument of Create where the folder of `path` does not exist.
 class FileWriter {
  public:
   static Result<FileWriter> Create(const std::string& path);

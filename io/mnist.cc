@@ -40,6 +40,10 @@ Result<Found> Find(const std::string& folder, const std::string& stem, IdxKind k
 }  // namespace
 
 Result<LabeledImages> ReadMnist(const std::string& folder, MnistSplit split) {
+  std::error_code ignored;
+  if (!std::filesystem::is_directory(folder, ignored)) {
+    return NotFound(folder + ": there is no such folder");
+  }
   const std::string name = split == MnistSplit::kTrain ? "train" : "t10k";
   OCTET_ASSIGN(Found labels, Find(folder, name + "-labels", IdxKind::kLabels));
   OCTET_ASSIGN(Found images, Find(folder, name + "-images", IdxKind::kImages));

@@ -82,6 +82,7 @@ TEST(Mnist, RefusesWhatIsMissing) {
     return ReadMnist(path, MnistSplit::kTrain).status();
   };
   EXPECT_EQ(error(folder.At("none")).code(), Code::kNotFound);
+  EXPECT_EQ(error(folder.At("none")).message(), folder.At("none") + ": there is no such folder");
   folder.Write("train-images-idx3-ubyte", TwoImages());
   EXPECT_EQ(error(folder.path()).code(), Code::kNotFound);
   EXPECT_EQ(error(folder.path()).message(),

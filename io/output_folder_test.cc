@@ -160,7 +160,12 @@ TEST(FileWriter, ReplacesOnCommitOnly) {
   EXPECT_TRUE(writer->Commit().ok());
   EXPECT_EQ(ReadBytes(path), "new");
   EXPECT_THAT(scratch.List(), ElementsAre("f"));
-  EXPECT_EQ(FileWriter::Create(scratch.At("none/f")).status().code(), Code::kIo);
+  for (const char* folder : {"none", "f"}) {
+    const std::string parent = scratch.At(folder);
+    const Status orphan = FileWriter::Create(parent + "/x").status();
+    EXPECT_EQ(orphan.code(), Code::kInvalidArgument);
+    EXPECT_EQ(orphan.message(), parent + "/x: the parent folder " + parent + " does not exist");
+  }
 }
 
 }  // namespace

@@ -206,7 +206,7 @@ Result<std::string> HeaderOf(const std::vector<std::pair<std::string, Weight>>& 
 }  // namespace
 
 Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
-                                   const std::shared_ptr<const void>& owner) {
+                                   const std::shared_ptr<const void>& owner, bool mapped) {
   if (file.size() < kPrefix) return Corrupt("not a safetensors file: shorter than 8 bytes");
   uint64_t header_bytes = 0;
   std::memcpy(&header_bytes, file.data(), kPrefix);
@@ -228,6 +228,7 @@ Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
     w.shape = std::move(e.shape);
     w.data = data.data() + e.begin;
     w.owner = owner;
+    w.mapped = mapped;
     const auto element = static_cast<uintptr_t>(BytesOf(e.dtype, 1));
     if (reinterpret_cast<uintptr_t>(w.data) % element != 0) {
       auto aligned = std::make_shared<Buffer>(e.end - e.begin);
@@ -235,6 +236,7 @@ Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
         std::memcpy(aligned->data(), w.data, static_cast<size_t>(e.end - e.begin));
       w.data = aligned->data();
       w.owner = std::move(aligned);
+      w.mapped = false;
     }
     weights.Set(std::move(e.name), std::move(w));
   }
@@ -243,7 +245,7 @@ Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
 
 Result<WeightMap> ReadSafetensors(const std::string& path) {
   OCTET_ASSIGN(const std::shared_ptr<const FileMapping> mapping, FileMapping::Open(path));
-  Result<WeightMap> weights = ParseSafetensors(mapping->bytes(), mapping);
+  Result<WeightMap> weights = ParseSafetensors(mapping->bytes(), mapping, true);
   if (!weights.ok()) return weights.status().Annotate(path);
   return weights;
 }

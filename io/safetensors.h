@@ -19,9 +19,10 @@ namespace octet {
 // kCorrupt, naming the tensor, unless: the header is at most 100 MB and inside the file, is a JSON
 // object without duplicate names, each dtype is known, each shape times its dtype equals the
 // tensor's byte range without overflow, and the ranges cover the data section exactly, without
-// overlap or holes. kUnsupported for a dtype that Octet does not compute with.
+// overlap or holes. kUnsupported for a dtype that Octet does not compute with. `mapped`: see
+// Weight.
 Result<WeightMap> ParseSafetensors(std::span<const std::byte> file,
-                                   const std::shared_ptr<const void>& owner);
+                                   const std::shared_ptr<const void>& owner, bool mapped = false);
 
 // Maps and parses the file; errors start with its path.
 Result<WeightMap> ReadSafetensors(const std::string& path);

@@ -170,7 +170,9 @@ TEST(Safetensors, DataMayBeMisaligned) {
 Weight RandomWeight() {
   const DType dtype = *rc::gen::element(DType::kF32, DType::kF16, DType::kBF16, DType::kI8,
                                         DType::kI4, DType::kU8, DType::kI32, DType::kI64);
-  auto shape = *rc::gen::container<std::vector<int64_t>>(rc::gen::inRange<int64_t>(0, 5));
+  // Few dimensions: the elements of many would not fit in memory.
+  const auto rank = *rc::gen::inRange<size_t>(0, 5);
+  auto shape = *rc::gen::container<std::vector<int64_t>>(rank, rc::gen::inRange<int64_t>(0, 5));
   if (dtype == DType::kI4 && shape.empty()) shape = {3};
   Weight w;
   w.dtype = dtype;
@@ -246,7 +248,7 @@ TEST(Safetensors, WriterRefuses) {
   Weight empty = w;
   empty.data = nullptr;
   EXPECT_EQ(code({{"a", empty}}), Code::kInvalidArgument);
-  EXPECT_EQ(WriteSafetensors(folder.At("none/f"), {{"a", w}}, {}).code(), Code::kIo);
+  EXPECT_EQ(WriteSafetensors(folder.At("none/f"), {{"a", w}}, {}).code(), Code::kInvalidArgument);
   EXPECT_THAT(folder.List(), IsEmpty());
 }
 

@@ -4,41 +4,27 @@
 #include "kernels/gate.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
 
 #include <gtest/gtest.h>
 
-#include "base/rng.h"
 #include "kernels/each_kernel.h"
+#include "kernels/floats_testing.h"
 
 namespace octet {
 namespace {
 
-std::vector<float> Random(int64_t n, float limit, uint64_t seed) {
-  Rng rng(seed);
-  std::vector<float> v(static_cast<size_t>(n));
-  for (float& e : v) {
-    e = rng.Uniform(-limit, limit);
-  }
-  return v;
-}
-
-std::vector<uint32_t> Bits(const std::vector<float>& v) {
-  std::vector<uint32_t> bits;
-  for (const float e : v) {
-    bits.push_back(std::bit_cast<uint32_t>(e));
-  }
-  return bits;
-}
+using testing::Bits;
+using testing::RandomFloats;
 
 TEST(Gate, EveryKernelGivesTheSameBitsCloseToTheFormula) {
   for (const int64_t C : {1, 3, 16, 37, 512}) {
     for (const int64_t T : {1, 5}) {
       const int64_t y_stride = C + 3, z_stride = 2 * C;
-      const std::vector<float> y = Random(T * y_stride, 3, 1), z = Random(T * z_stride, 30, 2);
+      const std::vector<float> y = RandomFloats(T * y_stride, 3, 1),
+                               z = RandomFloats(T * z_stride, 30, 2);
       std::vector<float> out(static_cast<size_t>(T * C));
       const GateArgs a{T, C, y.data(), y_stride, z.data(), z_stride, out.data()};
       std::vector<uint32_t> want;
@@ -62,7 +48,7 @@ TEST(Gate, EveryKernelGivesTheSameBitsCloseToTheFormula) {
 
 TEST(Gate, WorksInPlace) {
   constexpr int64_t kT = 3, kC = 37;
-  const std::vector<float> y = Random(kT * kC, 3, 1), z = Random(kT * kC, 30, 2);
+  const std::vector<float> y = RandomFloats(kT * kC, 3, 1), z = RandomFloats(kT * kC, 30, 2);
   std::vector<float> want(y.size()), inout;
   GateArgs a{kT, kC, y.data(), kC, z.data(), kC, want.data()};
   Kernels<GateArgs>().Pick(a, kReferenceOnly).run(a, {nullptr});

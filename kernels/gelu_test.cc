@@ -7,7 +7,6 @@
 #include "kernels/gelu.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <numbers>
@@ -17,9 +16,12 @@
 
 #include "base/rng.h"
 #include "kernels/each_kernel.h"
+#include "kernels/floats_testing.h"
 
 namespace octet {
 namespace {
+
+using testing::Bits;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -27,14 +29,6 @@ constexpr GeluForm kForms[] = {GeluForm::kExact, GeluForm::kPiecewise};
 
 size_t At(int64_t i) {
   return static_cast<size_t>(i);
-}
-
-std::vector<uint32_t> Bits(const std::vector<float>& v) {
-  std::vector<uint32_t> bits;
-  for (const float e : v) {
-    bits.push_back(std::bit_cast<uint32_t>(e));
-  }
-  return bits;
 }
 
 double Exact(GeluForm form, double x) {

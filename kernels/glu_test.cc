@@ -6,7 +6,6 @@
 #include "kernels/glu.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -15,23 +14,18 @@
 
 #include "base/rng.h"
 #include "kernels/each_kernel.h"
+#include "kernels/floats_testing.h"
 
 namespace octet {
 namespace {
+
+using testing::Bits;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 
 size_t At(int64_t i) {
   return static_cast<size_t>(i);
-}
-
-std::vector<uint32_t> Bits(const std::vector<float>& v) {
-  std::vector<uint32_t> bits;
-  for (const float e : v) {
-    bits.push_back(std::bit_cast<uint32_t>(e));
-  }
-  return bits;
 }
 
 // Random rows with gaps of NaN between them, and room for the result.

@@ -2,7 +2,9 @@
 
 #include <cstdint>
 #include <cstdlib>
+#include <optional>
 
+#include "kernels/cpu.h"
 #include "kernels/hwy/targets.h"
 #include "kernels/kernel.h"
 
@@ -12,25 +14,36 @@ namespace {
 struct Level {
   const char* name;
   int64_t target;  // Highway's; 0 for ref
+  std::optional<CpuFeature> feature;
   IsaMask mask;
 };
 
-// oneDNN chooses its own instruction set and cannot be capped after its first use, so only the
-// levels that equal its widest include it.
+constexpr IsaMask kHwyMask = MaskOf(Isa::kScalar) | MaskOf(Isa::kHwy);
+constexpr IsaMask kAvx2Mask = kHwyMask | MaskOf(Isa::kAvx2);
+constexpr IsaMask kAvx512Mask = kAvx2Mask | MaskOf(Isa::kOneDnn);
+constexpr IsaMask kAvx512VnniMask = kAvx512Mask | MaskOf(Isa::kAvx512Vnni);
+constexpr IsaMask kNeonMask = kHwyMask | MaskOf(Isa::kOneDnn);
+constexpr IsaMask kDotprodMask = kNeonMask | MaskOf(Isa::kDotprod);
+
+// Best first. oneDNN chooses its own instruction set and cannot be capped after its first use, so
+// only the levels of the widest vectors include it.
 constexpr Level kLevels[] = {
-    {"avx512", HWY_AVX3,
-     MaskOf(Isa::kScalar) | MaskOf(Isa::kHwy) | MaskOf(Isa::kOneDnn) | MaskOf(Isa::kAvx2) |
-         MaskOf(Isa::kAvx512Vnni) | MaskOf(Isa::kAmx)},
-    {"avx2", HWY_AVX2, MaskOf(Isa::kScalar) | MaskOf(Isa::kHwy) | MaskOf(Isa::kAvx2)},
-    {"neon", HWY_NEON,
-     MaskOf(Isa::kScalar) | MaskOf(Isa::kHwy) | MaskOf(Isa::kOneDnn) | MaskOf(Isa::kNeon)},
-    {"ref", 0, kReferenceOnly},
+    {"amx", HWY_AVX3, CpuFeature::kAmx, kAvx512VnniMask | MaskOf(Isa::kAmx)},
+    {"avx512vnni", HWY_AVX3, CpuFeature::kAvx512Vnni, kAvx512VnniMask},
+    {"avx512", HWY_AVX3, std::nullopt, kAvx512Mask},
+    {"avxvnni", HWY_AVX2, CpuFeature::kAvxVnni, kAvx2Mask | MaskOf(Isa::kAvxVnni)},
+    {"avx2", HWY_AVX2, std::nullopt, kAvx2Mask},
+    {"i8mm", HWY_NEON, CpuFeature::kI8mm, kDotprodMask | MaskOf(Isa::kI8mm)},
+    {"dotprod", HWY_NEON, CpuFeature::kDotprod, kDotprodMask},
+    {"neon", HWY_NEON, std::nullopt, kNeonMask},
+    {"ref", 0, std::nullopt, kReferenceOnly},
 };
 
 const Level* current = nullptr;  // null: unrestricted
 
 bool Available(const Level& level) {
   static const int64_t detected = hwy::SupportedTargets() & HWY_TARGETS;  // before any restriction
+  if (level.feature.has_value() && !CpuHas(*level.feature)) return false;
   return level.target == 0 || (detected & level.target) != 0;
 }
 
@@ -65,7 +78,8 @@ Status ForceIsa(std::string_view name) {
     return {};
   }
   return InvalidArgument("there is no instruction set named \"" + std::string(name) +
-                         "\"; known are native, avx512, avx2, neon and ref");
+                         "\"; known are native, amx, avx512vnni, avx512, avxvnni, avx2, i8mm, "
+                         "dotprod, neon and ref");
 }
 
 Status ForceIsaFromEnvironment() {

@@ -11,7 +11,17 @@ struct Workspace {
 };
 
 // kHwy kernels are compiled for several ISAs and choose at run time (kernels/isa.h).
-enum class Isa : uint8_t { kScalar, kHwy, kOneDnn, kAvx2, kAvx512Vnni, kAmx, kNeon };
+enum class Isa : uint8_t {
+  kScalar,
+  kHwy,
+  kOneDnn,
+  kAvx2,
+  kAvxVnni,
+  kAvx512Vnni,
+  kAmx,
+  kDotprod,
+  kI8mm
+};
 
 // Kernels are single-threaded; the executor splits work along the begin/end fields of the args.
 template <class Args>

@@ -7,7 +7,6 @@
 #include "kernels/layernorm.h"
 
 #include <algorithm>
-#include <bit>
 #include <cmath>
 #include <limits>
 #include <vector>
@@ -16,23 +15,18 @@
 
 #include "base/rng.h"
 #include "kernels/each_kernel.h"
+#include "kernels/floats_testing.h"
 
 namespace octet {
 namespace {
+
+using testing::Bits;
 
 constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
 constexpr double kEps = 0x1.0p-24;
 
 size_t At(int64_t i) {
   return static_cast<size_t>(i);
-}
-
-std::vector<uint32_t> Bits(const std::vector<float>& v) {
-  std::vector<uint32_t> bits;
-  for (const float e : v) {
-    bits.push_back(std::bit_cast<uint32_t>(e));
-  }
-  return bits;
 }
 
 // Row t of x is center + spread * uniform, with gaps of NaN between rows.

@@ -8,7 +8,11 @@
 
 namespace octet {
 
-// A weight matrix [N, K], row-major, one row per output.
+// How codes lie in memory: row after row as in files, or in the panels of kernels/panels.h, made
+// once where a model is loaded.
+enum class WeightLayout : uint8_t { kRows, kPanels };
+
+// A weight matrix [N, K], row-major but for codes in panels, one row per output.
 //   kF32, kF16, kBF16: value = data.
 //   kI8: value = code * row_scale[n].
 //   kI4: value = (code - 8) * group_scale[n, k / group] * row_scale[n]; rows are ceil(K / 2) bytes.
@@ -17,10 +21,11 @@ namespace octet {
 struct WeightView {
   DType dtype = DType::kF32;
   const void* data = nullptr;
-  const float* row_scale = nullptr;      // [N], or [1] when row_scale_stride is 0
-  int64_t row_scale_stride = 0;          // 0 or 1
-  const uint8_t* group_scale = nullptr;  // kI4: [N, ceil(K / group)]
-  int64_t group = 0;                     // kI4: columns per multiplier, a multiple of 32
+  const float* row_scale = nullptr;           // [N], or [1] when row_scale_stride is 0
+  int64_t row_scale_stride = 0;               // 0 or 1
+  const uint8_t* group_scale = nullptr;       // kI4: [N, ceil(K / group)], or those of the panels
+  int64_t group = 0;                          // kI4: columns per multiplier, a multiple of 32
+  WeightLayout layout = WeightLayout::kRows;  // kPanels: kI8 or kI4 with i8 x
 };
 
 // Accepted combinations: any weights with f32 x; kI8 and kI4 weights with i8 x (codes within

@@ -7,10 +7,13 @@
 // - kI8 and kI4 weights with float inputs: within K + 3 roundings of the double dot product with
 // the
 //   decoded weights; on ref exactly the float product with them.
+// - The same sums from codes in panels (kernels/panels.h), whose every code is where it is said to
+// be.
 // - Only columns [n_begin, n_end) of y are written.
 // - Pick prefers Highway for integers and few tokens, oneDNN for many float tokens.
 #include "kernels/linear.h"
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 #include <set>
@@ -21,147 +24,46 @@
 
 #include "base/rng.h"
 #include "kernels/each_kernel.h"
+#include "kernels/linear_testing.h"
+#include "kernels/panels.h"
 #include "tensor/codecs/uniform.h"
 #include "tensor/dtype.h"
 
 namespace octet {
 namespace {
 
-constexpr float kUntouched = -12345.0f;
-
-struct Shape {
-  int64_t M, N, K, group;
-};
-
-std::vector<float> Random(int64_t n, Rng* rng, float lo, float hi) {
-  std::vector<float> v(static_cast<size_t>(n));
-  for (float& x : v) {
-    x = rng->Uniform(lo, hi);
-  }
-  return v;
+// The kernels over panels that run at a level with M tokens, best first.
+std::vector<std::string> PanelKernels(const std::string& isa, int64_t M) {
+  std::vector<std::string> names;
+  if (isa == "amx" && M >= 16) names.emplace_back("linear/amx");
+  if (isa == "amx" || isa == "avx512vnni") names.emplace_back("linear/avx512vnni");
+  if (isa == "avxvnni") names.emplace_back("linear/avxvnni");
+  if (isa == "amx" || isa.starts_with("avx")) names.emplace_back("linear/avx2");
+  if (isa == "i8mm" && M >= 2) names.emplace_back("linear/i8mm");
+  if (isa == "i8mm" || isa == "dotprod") names.emplace_back("linear/dotprod");
+  names.emplace_back("linear/ref");
+  return names;
 }
 
-// A problem with its oracle. `extreme`: every code at +-127 (or the ends of 4 bits), multiplier
-// 127.
-struct Integer {
-  Integer(DType dtype, const Shape& s, uint64_t seed, bool extreme, bool per_token, bool per_row)
-      : shape(s), groups((s.K + s.group - 1) / s.group) {
-    Rng rng(seed);
-    const bool i4 = dtype == DType::kI4;
-    for (int64_t i = 0; i < s.M * s.K; ++i) {
-      x.push_back(static_cast<int8_t>(extreme ? 127 : static_cast<int>(rng.Below(255)) - 127));
-    }
-    codes.resize(static_cast<size_t>(s.N * s.K));
-    for (int& c : codes) {
-      if (i4) {
-        c = extreme ? -8 : static_cast<int>(rng.Below(16)) - 8;
-      } else {
-        c = extreme ? -127 : static_cast<int>(rng.Below(255)) - 127;
-      }
-    }
-    for (int64_t i = 0; i < s.N * groups; ++i) {
-      multipliers.push_back(static_cast<uint8_t>(extreme ? 127 : 1 + rng.Below(127)));
-    }
-    Pack(i4);
-    for (int64_t t = 0; t < s.M; ++t) {
-      x_scale.push_back(RoundScale(rng.Uniform(0.001f, 0.1f)));
-    }
-    for (int64_t n = 0; n < s.N; ++n) {
-      row_scale.push_back(RoundScale(rng.Uniform(0.0001f, 0.01f)));
-    }
-    bias = Random(s.N, &rng, -1.0f, 1.0f);
-    y.assign(static_cast<size_t>(s.M * (s.N + 3)), kUntouched);
-    args.M = s.M;
-    args.N = args.n_end = s.N;
-    args.K = s.K;
-    args.n_begin = 0;
-    args.x_dtype = DType::kI8;
-    args.x = x.data();
-    args.x_scale = x_scale.data();
-    args.x_scale_stride = per_token ? 1 : 0;
-    args.w = {dtype,
-              packed.data(),
-              row_scale.data(),
-              per_row ? 1 : 0,
-              i4 ? multipliers.data() : nullptr,
-              i4 ? s.group : 0};
-    args.bias = bias.data();
-    args.y = y.data();
-    args.y_stride = s.N + 3;
-  }
-
-  void Pack(bool i4) {
-    const int64_t row_bytes = BytesOf(i4 ? DType::kI4 : DType::kI8, shape.K);
-    packed.assign(static_cast<size_t>(shape.N * row_bytes), 0);
-    for (int64_t n = 0; n < shape.N; ++n) {
-      for (int64_t k = 0; k < shape.K; ++k) {
-        const int code = codes[static_cast<size_t>(n * shape.K + k)];
-        if (i4) {
-          packed[static_cast<size_t>(n * row_bytes + k / 2)] |=
-              static_cast<uint8_t>((code + 8) << (k % 2 * 4));
-        } else {
-          packed[static_cast<size_t>(n * row_bytes + k)] = static_cast<uint8_t>(code);
-        }
-      }
-    }
-  }
-
-  float Expected(int64_t t, int64_t n) const {
-    int64_t acc = 0;
-    for (int64_t k = 0; k < shape.K; ++k) {
-      const int64_t multiplier =
-          args.w.dtype == DType::kI4
-              ? multipliers[static_cast<size_t>(n * groups + k / shape.group)]
-              : 1;
-      acc += multiplier * x[static_cast<size_t>(t * shape.K + k)] *
-             codes[static_cast<size_t>(n * shape.K + k)];
-    }
-    const long double scale =
-        static_cast<long double>(x_scale[static_cast<size_t>(t * args.x_scale_stride)]) *
-        static_cast<long double>(row_scale[static_cast<size_t>(n * args.w.row_scale_stride)]);
-    const float v = static_cast<float>(static_cast<long double>(acc) * scale);
-    return args.bias == nullptr ? v : v + bias[static_cast<size_t>(n)];
-  }
-
-  // Runs every kernel and compares; returns the number of (ISA, kernel) pairs.
-  int Check(int64_t n_begin, int64_t n_end) {
-    args.n_begin = n_begin;
-    args.n_end = n_end;
-    std::vector<float> expected(y.size(), kUntouched);
-    for (int64_t t = 0; t < shape.M; ++t) {
-      for (int64_t n = n_begin; n < n_end; ++n) {
-        expected[static_cast<size_t>(t * args.y_stride + n)] = Expected(t, n);
-      }
-    }
-    return ForEachKernel<LinearArgs>(args, [&](const std::string& name, auto& run) {
-      y.assign(y.size(), kUntouched);
-      run();
-      EXPECT_EQ(y, expected) << name << " " << DTypeName(args.w.dtype) << " M " << shape.M << " N "
-                             << shape.N << " K " << shape.K << " group " << shape.group << " ["
-                             << n_begin << ", " << n_end << ")";
-    });
-  }
-
-  Shape shape;
-  int64_t groups;
-  std::vector<int8_t> x;
-  std::vector<int> codes;
-  std::vector<uint8_t> packed, multipliers;
-  std::vector<float> x_scale, row_scale, bias, y;
-  LinearArgs args;
-};
+// The levels that include oneDNN.
+bool HasOneDnn(const std::string& isa) {
+  return isa == "amx" || isa.starts_with("avx512") || isa == "i8mm" || isa == "dotprod" ||
+         isa == "neon";
+}
 
 TEST(Linear, IntegersAreExact) {
   const int pairs =
       2 * static_cast<int>(AvailableIsas().size()) - 1;  // ref everywhere, hwy but on ref
   uint64_t seed = 100;
   for (const DType dtype : {DType::kI8, DType::kI4}) {
-    for (const int64_t M : {1, 2, 3, 4, 5, 17}) {
-      for (const Shape& s : {Shape{M, 1, 1, 32}, Shape{M, 3, 31, 32}, Shape{M, 16, 64, 32},
-                             Shape{M, 37, 100, 64}, Shape{M, 21, 200, 128}, Shape{M, 40, 256, 128},
-                             Shape{M, 5, 301, 96}, Shape{M, 18, 1100, 128}}) {
+    for (const int64_t M : {1, 2, 3, 4, 5, 6, 17}) {
+      int panel_pairs = 0;
+      for (const std::string& isa : AvailableIsas()) {
+        panel_pairs += static_cast<int>(PanelKernels(isa, M).size());
+      }
+      for (const LinearShape& s : CodeShapes(M)) {
         ++seed;
-        Integer p(dtype, s, seed, false, seed % 2 == 0, seed % 3 != 0);
+        IntegerProblem p(dtype, s, seed, false, seed % 2 == 0, seed % 3 != 0);
         if (seed % 5 == 0) p.args.bias = nullptr;
         EXPECT_EQ(p.Check(0, s.N), pairs);
         if (s.N > 2) {
@@ -169,6 +71,12 @@ TEST(Linear, IntegersAreExact) {
         }
         if (s.N > 20) {
           EXPECT_EQ(p.Check(17, 18), pairs);
+        }
+        p.UsePanels();
+        EXPECT_EQ(p.Check(0, s.N), panel_pairs);
+        if (s.N > 20) {
+          EXPECT_EQ(p.Check(1, s.N - 1), panel_pairs);
+          EXPECT_EQ(p.Check(17, 18), panel_pairs);
         }
       }
     }
@@ -178,19 +86,21 @@ TEST(Linear, IntegersAreExact) {
 TEST(Linear, IntegerExtremesDoNotOverflow) {
   // 64 groups of 128 columns, all at their ends: the largest sum that kernels/linear.h allows.
   for (const int64_t M : {1, 4}) {
-    Integer p4(DType::kI4, {M, 5, 64 * 128, 128}, 7, true, true, true);
-    EXPECT_GE(p4.Check(0, 5), 1);
-    Integer p8(DType::kI8, {M, 5, 64 * 128, 128}, 8, true, true, true);
-    EXPECT_GE(p8.Check(0, 5), 1);
+    for (const DType dtype : {DType::kI4, DType::kI8}) {
+      IntegerProblem p(dtype, {M, 5, 64 * 128, 128}, 7, true, true, true);
+      EXPECT_GE(p.Check(0, 5), 1);
+      p.UsePanels();
+      EXPECT_GE(p.Check(0, 5), 1);
+    }
   }
 }
 
 struct Float {
-  Float(DType dtype, const Shape& s, uint64_t seed) : shape(s) {
+  Float(DType dtype, const LinearShape& s, uint64_t seed) : shape(s) {
     Rng rng(seed);
-    x = Random(s.M * s.K, &rng, -1.0f, 1.0f);
-    w = Random(s.N * s.K, &rng, -1.0f, 1.0f);
-    bias = Random(s.N, &rng, -1.0f, 1.0f);
+    x = RandomFloats(s.M * s.K, &rng, -1.0f, 1.0f);
+    w = RandomFloats(s.N * s.K, &rng, -1.0f, 1.0f);
+    bias = RandomFloats(s.N, &rng, -1.0f, 1.0f);
     for (float& v : w) {
       if (dtype == DType::kBF16) {
         half.push_back(F32ToBF16(v));
@@ -239,7 +149,7 @@ struct Float {
     }
   }
 
-  Shape shape;
+  LinearShape shape;
   std::vector<float> x, w, bias, y;
   std::vector<uint16_t> half;
   LinearArgs args;
@@ -250,8 +160,9 @@ TEST(Linear, FloatsAreCloseToDouble) {
   uint64_t seed = 200;
   for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
     for (const int64_t M : {1, 2, 3, 4, 5, 17}) {
-      for (const Shape& s : {Shape{M, 1, 1, 0}, Shape{M, 3, 31, 0}, Shape{M, 16, 64, 0},
-                             Shape{M, 37, 100, 0}, Shape{M, 150, 256, 0}}) {
+      for (const LinearShape& s :
+           {LinearShape{M, 1, 1, 0}, LinearShape{M, 3, 31, 0}, LinearShape{M, 16, 64, 0},
+            LinearShape{M, 37, 100, 0}, LinearShape{M, 150, 256, 0}}) {
         Float p(dtype, s, ++seed);
         p.args.bf16_compute = seed % 2 == 0;
         if (seed % 5 == 0) p.args.bias = nullptr;
@@ -272,17 +183,17 @@ TEST(Linear, FloatsAreCloseToDouble) {
   if (AvailableIsas().size() > 1) {
     EXPECT_TRUE(seen.count("linear/hwy") == 1);
   }
-  if (AvailableIsas().front() == "avx512") {
+  if (HasOneDnn(AvailableIsas().front())) {
     EXPECT_TRUE(seen.count("linear/onednn") == 1);
   }
 }
 
-// Codes of an Integer problem times float inputs.
-struct WeightOnly : Integer {
-  WeightOnly(DType dtype, const Shape& s, uint64_t seed, bool per_row)
-      : Integer(dtype, s, seed, false, false, per_row) {
+// Codes of an IntegerProblem times float inputs.
+struct WeightOnly : IntegerProblem {
+  WeightOnly(DType dtype, const LinearShape& s, uint64_t seed, bool per_row)
+      : IntegerProblem(dtype, s, seed, false, false, per_row) {
     Rng rng(seed + 1);
-    inputs = Random(s.M * s.K, &rng, -1.0f, 1.0f);
+    inputs = RandomFloats(s.M * s.K, &rng, -1.0f, 1.0f);
     args.x_dtype = DType::kF32;
     args.x = inputs.data();
     args.x_scale = nullptr;
@@ -333,10 +244,11 @@ TEST(Linear, CodesWithFloatInputsAreCloseToDouble) {
   uint64_t seed = 300;
   for (const DType dtype : {DType::kI8, DType::kI4}) {
     for (const int64_t M : {1, 2, 3, 4, 5, 17}) {
-      for (const Shape& s :
-           {Shape{M, 1, 1, 32}, Shape{M, 2, 2, 32}, Shape{M, 3, 31, 32}, Shape{M, 16, 64, 32},
-            Shape{M, 37, 100, 64}, Shape{M, 21, 200, 128}, Shape{M, 5, 301, 96},
-            Shape{M, 150, 257, 128}, Shape{M, 600, 320, 128}}) {
+      for (const LinearShape& s :
+           {LinearShape{M, 1, 1, 32}, LinearShape{M, 2, 2, 32}, LinearShape{M, 3, 31, 32},
+            LinearShape{M, 16, 64, 32}, LinearShape{M, 37, 100, 64}, LinearShape{M, 21, 200, 128},
+            LinearShape{M, 5, 301, 96}, LinearShape{M, 150, 257, 128},
+            LinearShape{M, 600, 320, 128}}) {
         ++seed;
         WeightOnly p(dtype, s, seed, seed % 3 != 0);
         if (seed % 5 == 0) p.args.bias = nullptr;
@@ -355,8 +267,7 @@ TEST(Linear, CodesWithFloatInputsAreCloseToDouble) {
   }
   std::set<std::string> expected = {"i8 linear/ref", "i4 linear/ref"};
   if (AvailableIsas().size() > 1) expected.insert({"i8 linear/hwy", "i4 linear/hwy-int4"});
-  const std::string best = AvailableIsas().front();
-  if (best == "avx512" || best == "neon") {  // the levels that include oneDNN
+  if (HasOneDnn(AvailableIsas().front())) {
     expected.insert({"i8 linear/onednn", "i4 linear/onednn"});
   }
   EXPECT_EQ(seen, expected);
@@ -367,8 +278,18 @@ TEST(Linear, PickPrefersTheFittingKernel) {
   const auto pick = [](const LinearArgs& args) {
     return std::string(Kernels<LinearArgs>().Pick(args, kAllIsas).name);
   };
-  EXPECT_EQ(pick(Integer(DType::kI8, {17, 8, 64, 32}, 1, false, true, true).args),
+  EXPECT_EQ(pick(IntegerProblem(DType::kI8, {17, 8, 64, 32}, 1, false, true, true).args),
             "linear/hwy-integer");
+  for (const std::string& isa : AvailableIsas()) {
+    for (const int64_t M : {1, 17}) {
+      IntegerProblem in_panels(DType::kI4, {M, 8, 64, 32}, 1, false, true, true);
+      in_panels.UsePanels();
+      ASSERT_TRUE(ForceIsa(isa).ok());
+      const std::string name = Kernels<LinearArgs>().Pick(in_panels.args, AllowedIsas()).name;
+      EXPECT_EQ(name, PanelKernels(isa, M).front()) << isa << " M " << M;
+    }
+  }
+  ASSERT_TRUE(ForceIsa("").ok());
   EXPECT_EQ(pick(WeightOnly(DType::kI4, {1, 8, 64, 32}, 1, true).args), "linear/hwy-int4");
   EXPECT_EQ(pick(WeightOnly(DType::kI8, {1, 8, 64, 32}, 1, true).args), "linear/hwy");
   EXPECT_EQ(pick(WeightOnly(DType::kI4, {17, 8, 64, 32}, 1, true).args), "linear/onednn");

@@ -19,6 +19,8 @@ struct QuantizeArgs {
   int64_t n_scales;
   float* token_scales;  // [T] out, or null
   int8_t* codes;        // [T, C] contiguous
+  // Where not null, what the codes stand for: scale * code, [T, C] with x_stride; may equal x.
+  float* decoded = nullptr;
 };
 
 }  // namespace octet

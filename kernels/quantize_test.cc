@@ -1,5 +1,6 @@
 // Contracts:
 // - Every kernel on every instruction set gives the codes, and per-token scales, of quantize/ref.
+// - Decoded values are scale * code; they may replace x.
 // - A code is the nearest multiple of the scale (double oracle; ties to even), within [-127, 127];
 //   a per-token scale has 12 significant bits and the largest value uses a code of 126 or 127.
 #include "kernels/quantize.h"
@@ -125,6 +126,31 @@ TEST(Quantize, EveryKernelHasTheReferenceCodes) {
       EXPECT_EQ(q.token_scales, scales) << name << " C " << p.C;
     });
     EXPECT_GE(count, 2 * static_cast<int>(AvailableIsas().size()) - 1);
+  }
+}
+
+TEST(Quantize, DecodedValuesReplaceX) {
+  for (const Problem& p : kProblems) {
+    Quantize q(p, 44);
+    const std::vector<float> x = q.x;
+    q.args.decoded = q.x.data();
+    ForEachKernel<QuantizeArgs>(q.args, [&](const std::string& name, auto& run) {
+      q.x = x;
+      run();
+      for (int64_t t = 0; t < p.T; ++t) {
+        for (int64_t c = 0; c < p.C + p.x_pad; ++c) {
+          const auto at = static_cast<size_t>(t * (p.C + p.x_pad) + c);
+          if (c >= p.C) {
+            EXPECT_EQ(q.x[at], x[at]) << name << " wrote beside the row";
+            continue;
+          }
+          const float scale = p.n_scales > 0 ? q.scales[static_cast<size_t>(c * p.n_scales / p.C)]
+                                             : q.token_scales[static_cast<size_t>(t)];
+          const auto code = static_cast<float>(q.codes[static_cast<size_t>(t * p.C + c)]);
+          EXPECT_EQ(q.x[at], scale * code) << name << " C " << p.C << " scales " << p.n_scales;
+        }
+      }
+    });
   }
 }
 

@@ -25,6 +25,7 @@
 
 #include "base/rng.h"
 #include "kernels/each_kernel.h"
+#include "kernels/floats_testing.h"
 #include "kernels/ssd_state.h"
 #include "kernels/state_testing.h"
 

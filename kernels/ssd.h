@@ -2,6 +2,9 @@
 #ifndef OCTET_KERNELS_SSD_H_
 #define OCTET_KERNELS_SSD_H_
 
+#include <array>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 
 #include "tensor/codec.h"
@@ -76,6 +79,28 @@ enum class StatePassing : uint8_t {
   kFloat,
 };
 
+// The stages below, by the names of state-spaces/mamba: ChunkCumsum, ChunkState, StatePassing,
+// BMMChunk and ChunkScan.
+enum class SsdStage : uint8_t { kCumsum, kLocalState, kPassing, kScore, kScan };
+inline constexpr int kSsdStages = 5;
+
+// Adds up where the time of calls goes.
+class SsdClock {
+ public:
+  void Start() { last_ = std::chrono::steady_clock::now(); }
+  // What has passed since Start or the last Lap belongs to `stage`.
+  void Lap(SsdStage stage) {
+    const auto now = std::chrono::steady_clock::now();
+    seconds_[static_cast<size_t>(stage)] += std::chrono::duration<double>(now - last_).count();
+    last_ = now;
+  }
+  const std::array<double, kSsdStages>& seconds() const { return seconds_; }
+
+ private:
+  std::chrono::steady_clock::time_point last_;
+  std::array<double, kSsdStages> seconds_ = {};
+};
+
 // h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t^T,   y_t = C_t h_t + D x_t, in chunks of L tokens:
 //
 //   1  a_k = sum_{j <= k} dt_j A          sequential fp32 sum, restarted in each chunk
@@ -125,6 +150,7 @@ struct SsdArgs {
   const SsdTap* tap;           // null, or (float form, T > 1) called at inner sites
   const float* gate_q7_scale;  // tap only: [H, P]; stage 3 as kGateQ7 on values code * scale
   bool full_score;             // tap only: compute CB above the diagonal too
+  SsdClock* clock = nullptr;   // null, or told by the vector kernels of T > 1 where time goes
 };
 
 }  // namespace octet

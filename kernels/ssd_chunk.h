@@ -87,10 +87,16 @@ inline HeadRange HeadsOfGroup(const SsdArgs& args, int64_t g) {
   return {std::max(args.head_begin, g * per_group), std::min(args.head_end, (g + 1) * per_group)};
 }
 
+// A stage has ended.
+inline void Lap(const SsdArgs& args, SsdStage stage) {
+  if (args.clock != nullptr) args.clock->Lap(stage);
+}
+
 // Calls chunk(t0, len, g, heads) for each chunk in order, and in it for each group with heads to
 // compute.
 template <class F>
 void ForEachChunk(const SsdArgs& args, F chunk) {
+  if (args.clock != nullptr) args.clock->Start();
   for (int64_t t0 = 0; t0 < args.T; t0 += args.L) {
     const int64_t len = std::min(args.L, args.T - t0);
     for (int64_t g = 0; g < args.G; ++g) {

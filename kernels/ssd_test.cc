@@ -9,8 +9,11 @@
 // 6. Decays that underflow, steep cumulative sums and tiny states give finite results.
 // 7. One kind of kernel accepts each problem; integer gates need static scales.
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <cstdint>
+#include <iterator>
+#include <limits>
 #include <string>
 #include <utility>
 #include <vector>
@@ -308,6 +311,42 @@ TEST_P(SsdPerIsa, StepAndInt8KernelsGiveTheSameBits) {
         EXPECT_TRUE(problem.Output() == expected) << kernel->name << " " << shape.Name();
       }
       problem.Reset();
+    }
+  }
+}
+
+// States whose scale is made at each store, as vectors round them a block of rows at a time: any
+// number of channels, and rows whose largest value is zero, tiny, or not finite.
+TEST_P(SsdPerIsa, StepsOfPlainCodesGiveTheSameBits) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  const float inputs[] = {0.0f, 1e-12f, -1e-30f, kInf, 3e38f, std::nanf(""), -1.5f};
+  for (const int64_t P : {1, 3, 4, 7, 16, 23, 64}) {
+    for (const int64_t N : {16, 48, 128}) {
+      SsdShape shape;
+      shape.P = P;
+      shape.N = N;
+      shape.state = *ParseStateFormat("i8");
+      shape.seed = static_cast<uint64_t>(P * N);
+      SsdProblem problem(shape);
+      (*problem.mutable_A())[1] = -1e5f;  // the second head forgets its state
+      for (int64_t i = 0; i < shape.H * P; i += 3) {
+        *problem.mutable_x(0, i) = inputs[static_cast<size_t>(i) % std::size(inputs)];
+      }
+      for (const SsdArgs& args : Forms(&problem)) {
+        const auto run = [&](const Kernel<SsdArgs>& kernel) {
+          problem.Reset();
+          RunSsd(kernel, args);
+          SsdOutput out = problem.Output();
+          for (uint32_t& y : out.y) {  // which NaN is up to the order of operands
+            if (std::isnan(std::bit_cast<float>(y))) y = 0x7fc00000u;
+          }
+          return out;
+        };
+        const SsdOutput expected = run(*SsdKernel("ssd_step/ref"));
+        for (const auto* kernel : Allowed(args)) {
+          EXPECT_TRUE(run(*kernel) == expected) << kernel->name << " P=" << P << " N=" << N;
+        }
+      }
     }
   }
 }

@@ -3,11 +3,11 @@
 #define OCTET_KERNELS_STATE_TESTING_H_
 
 #include <algorithm>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
+#include "kernels/floats_testing.h"
 #include "kernels/ssd_state.h"
 
 namespace octet::testing {
@@ -74,14 +74,6 @@ class StateMemory {
   std::vector<uint8_t> residuals_;
   StateScales fixed_;
 };
-
-inline std::vector<uint32_t> Bits(const std::vector<float>& values) {
-  std::vector<uint32_t> bits;
-  for (const float v : values) {
-    bits.push_back(std::bit_cast<uint32_t>(v));
-  }
-  return bits;
-}
 
 // What a kernel with a recurrent state leaves, bit for bit.
 struct Output {

@@ -11,6 +11,7 @@
 #include "kernels/layernorm.h"
 #include "kernels/linear.h"
 #include "kernels/lineargrad.h"
+#include "kernels/peak.h"
 #include "kernels/quantize.h"
 #include "kernels/rmsnorm.h"
 #include "kernels/s4d.h"
@@ -18,6 +19,7 @@
 #include "kernels/s4dcodegrad.h"
 #include "kernels/s4dgrad.h"
 #include "kernels/scan.h"
+#include "kernels/softplus.h"
 #include "kernels/ssd.h"
 
 namespace octet {
@@ -65,6 +67,7 @@ OCTET_OP(HadamardArgs)
 OCTET_OP(LayernormArgs)
 OCTET_OP(LinearArgs)
 OCTET_OP(LineargradArgs)
+OCTET_OP(PeakArgs)
 OCTET_OP(QuantizeArgs)
 OCTET_OP(RmsnormArgs)
 OCTET_OP(S4dArgs)
@@ -72,6 +75,7 @@ OCTET_OP(S4dcodeArgs)
 OCTET_OP(S4dcodegradArgs)
 OCTET_OP(S4dgradArgs)
 OCTET_OP(ScanArgs)
+OCTET_OP(SoftplusArgs)
 OCTET_OP(SsdArgs)
 #undef OCTET_OP
 

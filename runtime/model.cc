@@ -35,7 +35,7 @@ Result<Architecture> Restore(const Json& config, const Json& quantization,
   if (method == nullptr || *method != Json("octet")) {
     return Unsupported(
         "config.json: quantization_config was not written by Octet (quant_method must "
-        "be \"octet\")");
+        "be \"octet\" or, of S4D, \"octet-s4d\")");
   }
   const Json* description = quantization.Find("graph");
   if (description == nullptr) return Corrupt("config.json: quantization_config: graph is missing");

@@ -7,6 +7,8 @@
 //  4. LoadFloatCheckpoint refuses quantized folders.
 //  5. Session: restoring a copy of the state continues with the same bits, for every format of the
 //     state, in float and in int8; an error changes nothing.
+//  6. Session::FeedEach: every session gets the bits of being fed alone, wherever in its text it
+//     is, for every format of the state; what cannot be fed together is refused unchanged.
 #include "runtime/model.h"
 
 #include <fmt/format.h>
@@ -263,6 +265,80 @@ TEST(Session, RestoreIsExactForEveryStateFormat) {
       EXPECT_TRUE(session.state() == saved) << "an error changes nothing";
     }
   }
+}
+
+// `count` sessions, the i-th after its first i tokens.
+std::vector<std::unique_ptr<Session>> Sessions(const std::shared_ptr<const Model>& model,
+                                               const std::shared_ptr<ThreadPool>& pool, int count) {
+  std::vector<std::unique_ptr<Session>> sessions;
+  for (int i = 0; i < count; ++i) {
+    sessions.push_back(std::make_unique<Session>(model, pool));
+    std::vector<TokenId> ids;
+    for (TokenId t = 0; t < i; ++t) {
+      ids.push_back((t * t + i) % 11);
+    }
+    if (!ids.empty()) Feed(sessions.back().get(), ids);
+  }
+  return sessions;
+}
+
+std::vector<Session*> Pointers(const std::vector<std::unique_ptr<Session>>& sessions) {
+  std::vector<Session*> pointers;
+  for (const auto& s : sessions) {
+    pointers.push_back(s.get());
+  }
+  return pointers;
+}
+
+TEST(Session, FedTogetherEachGetsTheBitsOfBeingFedAlone) {
+  for (const bool int8 : {false, true}) {
+    for (const std::string& state : StateFormatNames()) {
+      QuantizedParts q = MakeQuantizedParts();
+      if (!int8) q = {MakeBlocks(QuantizedSizes()), MakeBlockWeights(QuantizedSizes(), 5)};
+      SetState(state, &q.graph);
+      const auto model = *Model::Create(q.graph, q.weights, Json(), std::nullopt, {});
+      const auto pool = std::make_shared<ThreadPool>(2);
+      const int count = state == "f32" ? 70 : 5;  // more than a step takes, and few
+      const auto together = Sessions(model, pool, count), alone = Sessions(model, pool, count);
+      std::vector<float> logits(static_cast<size_t>(count) * 11), last(11);
+      for (TokenId step = 0; step < 3; ++step) {
+        std::vector<TokenId> ids;
+        for (TokenId i = 0; i < count; ++i) {
+          ids.push_back((3 * i + step) % 11);
+        }
+        ASSERT_TRUE(Session::FeedEach(Pointers(together), ids, logits).ok());
+        for (size_t i = 0; i < ids.size(); ++i) {
+          ASSERT_TRUE(alone[i]->Feed({&ids[i], 1}, last).ok());
+          EXPECT_TRUE(std::ranges::equal(last, std::span(logits).subspan(i * 11, 11)))
+              << state << (int8 ? " int8" : " float") << " session " << i;
+          EXPECT_TRUE(together[i]->state() == alone[i]->state());
+        }
+      }
+    }
+  }
+}
+
+TEST(Session, WhatCannotBeFedTogetherIsRefused) {
+  const QuantizedParts q = MakeQuantizedParts();
+  const auto model = *Model::Create(q.graph, q.weights, Json(), std::nullopt, {});
+  const auto other = *Model::Create(q.graph, q.weights, Json(), std::nullopt, {});
+  const auto pool = std::make_shared<ThreadPool>(1);
+  Session a(model, pool), b(model, pool), c(other, pool);
+  const State before = a.state();
+  std::vector<float> logits(22);
+  const std::vector<TokenId> ids = {1, 2};
+  EXPECT_TRUE(Session::FeedEach({}, {}, {}).code() == Code::kInvalidArgument);
+  for (const std::vector<Session*>& sessions :
+       {std::vector<Session*>{&a, &a}, {&a, &c}, {&a}, {&a, &b, &c}}) {
+    EXPECT_EQ(Session::FeedEach(sessions, ids, logits).code(), Code::kInvalidArgument);
+  }
+  const std::vector<Session*> both = {&a, &b};
+  EXPECT_EQ(Session::FeedEach(both, std::vector<TokenId>{1, 11}, logits).code(),
+            Code::kInvalidArgument);
+  EXPECT_EQ(Session::FeedEach(both, ids, std::span(logits).first(21)).code(),
+            Code::kInvalidArgument);
+  EXPECT_TRUE(a.state() == before);
+  EXPECT_TRUE(b.state() == before);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <utility>
 
 #include "base/parallel.h"
 #include "base/status.h"
@@ -27,9 +28,19 @@ class Session {
   // The same, giving the logits of every position through `sink`.
   Status FeedAll(std::span<const TokenId> tokens, const LogitsSink& sink);
 
-  // The same two for a model of frames, [T, width of a frame].
+  // The next token of each of several sessions of one model at once, which reads its weights once;
+  // logits [sessions, vocab_rows]. Each session gets the bits that Feed would give it. It runs in
+  // the first one's memory and threads. kInvalidArgument for sessions that are of different models
+  // or not distinct, for a wrong number of tokens or logits, or as Feed; nothing has changed then.
+  static Status FeedEach(std::span<Session* const> sessions, std::span<const TokenId> tokens,
+                         std::span<float> logits);
+
+  // As the first two for a model of frames, [T, width of a frame].
   Status FeedFrames(std::span<const float> frames, std::span<float> last_logits);
   Status FeedAllFrames(std::span<const float> frames, const LogitsSink& sink);
+
+  // Later calls tell `observer` of the program's steps (ProgramWorkspace::Observe).
+  void Observe(StepObserver observer) { workspace_.Observe(std::move(observer)); }
 
   // Everything the stream remembers. A copy is a snapshot; see Restore.
   const State& state() const { return state_; }
@@ -39,6 +50,7 @@ class Session {
   void Reset() { state_ = State(model_->graph()); }
 
   const Model& model() const { return *model_; }
+  const std::shared_ptr<const Model>& shared_model() const { return model_; }
 
  private:
   std::shared_ptr<const Model> model_;

@@ -21,6 +21,8 @@ struct Weight {
   std::vector<int64_t> shape;
   const std::byte* data = nullptr;    // data_bytes() bytes; kI4 pads each row to whole bytes
   std::shared_ptr<const void> owner;  // keeps `data` alive: a file mapping or a buffer
+  // `data` lies in a mapped file, which can be read again: see ForgetPages (base/file.h).
+  bool mapped = false;
   // Set for kI8 and kI4, see kernels/linear.h: [1] or [rows]; 12 significant bits each.
   std::shared_ptr<const std::vector<float>> row_scale;
   // Set for kI4: [rows, ceil(columns / group)], 1..127.

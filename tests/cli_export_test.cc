@@ -8,6 +8,7 @@
 namespace octet {
 namespace {
 
+using testing::AllOf;
 using testing::HasSubstr;
 
 class CliExportTest : public CliTest {
@@ -43,9 +44,18 @@ TEST_F(CliExportTest, BuildsAndPassesItsOwnTest) {
   const Json report = OctetJson({"export", "c", Quantize("w4a6", mnist), "--output", out, "--name",
                                  "tiny", "--length", "16", "--mnist", mnist, "--sample"});
   EXPECT_EQ(report.Find("schema")->AsString(), "octet.export.c/1");
-  EXPECT_EQ(report.Find("accuracy")->AsObject().size(), 2u);
+  EXPECT_EQ(report.Find("accuracy")->AsObject().size(), 3u);
+  EXPECT_EQ(report.Find("sites_of")->AsString(), "5 test images");
+  const Json& frames = report.Find("sites")->AsArray()[0];
+  EXPECT_EQ(frames.Find("site")->AsString(), "frames");
+  EXPECT_EQ(frames.Find("values")->AsInt(), 5 * 16);
+  EXPECT_GT(*frames.Find("sqnr_db")->AsNumber(), 20);
+  EXPECT_EQ(report.Find("recipe_sha256")->AsString().size(), 64u);
+  EXPECT_EQ(report.Find("note"), nullptr);
   EXPECT_GT(report.Find("sizes")->Find("RAM of a stream: bytes")->AsInt(), 0);
-  EXPECT_THAT(ReadAll(out + "/README.md"), HasSubstr("integers, 5 test images"));
+  EXPECT_THAT(ReadAll(out + "/README.md"),
+              AllOf(HasSubstr("integers, 5 test images"), HasSubstr("| layers.0.x | "),
+                    HasSubstr("the float model, 5 test images")));
   EXPECT_THAT(ReadAll(out + "/model_tiny.h"), HasSubstr("tiny_pixel[256]"));
   EXPECT_THAT(ReadAll(out + "/model_tiny_golden.c"), HasSubstr("given[16]"));
   if (Execute({"/usr/bin/env", "cc", "--version"}).exit_code != 0) {
@@ -60,6 +70,8 @@ TEST_F(CliExportTest, BuildsAndPassesItsOwnTest) {
 TEST_F(CliExportTest, TheExampleIsWhatTheProgramWrites) {
   const std::string out = PathOf("c");
   OctetJson({"export", "c", "models/digits-s4d-16h-w4a6", "--output", out, "--name", "digits"});
+  EXPECT_THAT(ReadAll(out + "/README.md"), HasSubstr("no images were given"));
+  EXPECT_THAT(ReadAll(out + "/report.json"), HasSubstr("no images were given"));
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator("examples/digits")) {
     const std::string name = entry.path().filename().string();

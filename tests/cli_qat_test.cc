@@ -145,6 +145,12 @@ TEST_F(CliQat, RefusesInOneSentence) {
   EXPECT_THAT(Refused(Quantize(PathOf("bad.json"), "q")),
               AllOf(HasSubstr("bad.json"), HasSubstr("unknown member bits")));
   EXPECT_THAT(Refused(Quantize("w5", "q")), HasSubstr("recipe w5 is unknown"));
+  WriteAll(PathOf("bad.json"), R"({"recipe": "w4a6", "x": {"rounding": "feedback"}})");
+  std::vector<std::string> untrainable = Qat("frozen", "q");
+  untrainable.erase(untrainable.begin());
+  untrainable[6] = PathOf("bad.json");
+  EXPECT_THAT(Refused(untrainable), AllOf(HasSubstr("octet: " + PathOf("bad.json") + ": x: "),
+                                          HasSubstr("trained with")));
   OctetJson(Quantize("w8a8", "q"));
   std::vector<std::string> again = Quantize("w8a8", "again");
   again[2] = PathOf("q");

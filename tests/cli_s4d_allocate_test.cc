@@ -1,6 +1,6 @@
 // Contracts of `octet s4d allocate`: the recipe file that it writes is loaded verbatim by quantize
 // and qat; bytes are those that `octet export c` reports, within the budget; mistakes are one
-// sentence, exit code 2 and no file; test images are not looked at.
+// sentence, exit code 2 and no file; test images need not be there.
 #include <algorithm>
 
 #include <gmock/gmock.h>
@@ -19,9 +19,10 @@ constexpr const char* kModel = "tests/golden/s4d_none";
 
 class CliAllocate : public CliTest {
  protected:
-  // A folder of 20 training images with various pixels and of test images that have one value.
+  // A folder of 20 training images with various pixels and, unless left out, of test images.
   std::string MakeMnist() const {
     const std::string folder = PathOf("mnist");
+    std::filesystem::remove_all(folder);
     std::filesystem::create_directory(folder);
     constexpr uint32_t kCount = 20;
     std::string pixels;
@@ -35,7 +36,7 @@ class CliAllocate : public CliTest {
                MakeIdx(kIdxLabels, {kCount}, std::string(kCount, 1)));
     };
     write("train", pixels);
-    write("t10k", std::string(pixels.size(), static_cast<char>(test_pixel_)));
+    if (test_images_) write("t10k", std::string(pixels.size(), '\0'));
     return folder;
   }
 
@@ -54,7 +55,7 @@ class CliAllocate : public CliTest {
     return o.err;
   }
 
-  uint8_t test_pixel_ = 0;
+  bool test_images_ = true;
 };
 
 TEST_F(CliAllocate, WritesARecipeThatOthersLoad) {
@@ -91,9 +92,9 @@ TEST_F(CliAllocate, WritesARecipeThatOthersLoad) {
       *Json::Parse(ReadAll(trained + "/config.json"))->Find("quantization_config")->Find("plan"),
       ToJson(plan));
   std::filesystem::remove(map);
-  test_pixel_ = 99;
+  test_images_ = false;
   OctetJson(Allocate({"--recipe", "w4a6", "--budget-kb", "5.5", "--threads", "1"}));
-  EXPECT_EQ(ReadAll(map), bytes) << "other test images, another number of threads";
+  EXPECT_EQ(ReadAll(map), bytes) << "no test images, another number of threads";
 }
 
 TEST_F(CliAllocate, KeepsALargestKl) {
@@ -128,7 +129,11 @@ TEST_F(CliAllocate, RefusesInOneSentence) {
   EXPECT_THAT(Error(Allocate({"--max-kl", "1", "--recipe", "paper-w8a8"})),
               AllOf(HasSubstr("--accounting ideal"), HasSubstr("rounded three times")));
   EXPECT_THAT(Error(Allocate({"--max-kl", "1", "--bits", "1,4"})), HasSubstr("--bits"));
+  EXPECT_THAT(Error(Allocate({"--max-kl", "1", "--bits", "8,4,8"})),
+              HasSubstr("--bits: 8 is named twice"));
   std::vector<std::string> args = Allocate({"--max-kl", "1"});
+  args[10] = PathOf("none/map.json");
+  EXPECT_THAT(Error(args), HasSubstr(PathOf("none") + " does not exist"));
   args[10] = PathOf("map.txt");
   EXPECT_THAT(Error(args), HasSubstr("must end with .json"));
   EXPECT_EQ(Entries(), std::vector<std::string>{"mnist"});

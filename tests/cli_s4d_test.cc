@@ -107,6 +107,15 @@ TEST_F(CliS4dTest, Errors) {
   EXPECT_THAT(error({"s4d", "evaluate", kModel, "--mnist", PathOf("none")}), HasSubstr("none"));
   EXPECT_THAT(error({"s4d", "evaluate", kBooks, "--mnist", mnist}), HasSubstr("reads text"));
   EXPECT_THAT(error({"s4d"}), HasSubstr("octet s4d --help"));
+  EXPECT_THAT(error({"s4d", "sensitivity", kModel, "--mnist", mnist, "--bits", "8,4,8"}),
+              HasSubstr("--bits: 8 is named twice"));
+  const std::string orphan = PathOf("none/r"), no_parent = PathOf("none") + " does not exist";
+  EXPECT_THAT(error({"s4d", "evaluate", kModel, "--mnist", mnist, "--items", orphan}),
+              HasSubstr(no_parent));
+  EXPECT_THAT(error({"s4d", "sensitivity", kModel, "--mnist", mnist, "--html", orphan}),
+              HasSubstr(no_parent));
+  EXPECT_THAT(error({"sensitivity", kBooks, "--text", "LICENSE", "--html", orphan}),
+              HasSubstr(no_parent));
   const std::string own = PathOf("own"), report = PathOf("r");
   std::filesystem::copy("tests/golden/s4d_none", own);
   const auto reports = [&](const std::string& json, const std::string& html) {

@@ -8,34 +8,14 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
-#include <sstream>
 
 #include <fmt/format.h>
 
+#include "tests/cli_output.h"
 #include "tests/cli_program.h"
 
 namespace octet {
 namespace {
-
-double Number(const Json& object, const std::string& key) {
-  const Json* value = object.Find(key);
-  EXPECT_TRUE(value != nullptr && value->is_number()) << key << " in " << object.Dump(-1);
-  return value != nullptr && value->is_number() ? *value->AsNumber() : -1;
-}
-
-std::string Text(const Json& object, const std::string& key) {
-  const Json* value = object.Find(key);
-  EXPECT_TRUE(value != nullptr && value->is_string()) << key << " in " << object.Dump(-1);
-  return value != nullptr && value->is_string() ? value->AsString() : "";
-}
-
-// Lines of at most 80 columns.
-void ExpectNarrow(const std::string& text) {
-  std::istringstream lines(text);
-  for (std::string line; std::getline(lines, line);) {
-    EXPECT_LE(line.size(), 80u) << line;
-  }
-}
 
 TEST_F(CliTest, HelpAndVersion) {
   const Outcome version = Octet({"--version"});
@@ -350,44 +330,6 @@ TEST_F(CliTest, InspectCountsSitesByTheSourceOfTheirScales) {
   EXPECT_EQ(Number(per_token, "static_int8_sites"), 0);
   EXPECT_EQ(Number(per_token, "per_token_int8_sites"), 8 * 2) << "in each block u and y";
   EXPECT_EQ(Number(per_token, "per_chunk_int8_sites"), 0);
-}
-
-TEST_F(CliTest, BenchMeasuresModelsInOneRun) {
-  std::vector<std::string> args = {"bench",    kBooks, "--prefill", "32",
-                                   "--decode", "4",    "--repeats", "2"};
-  const Json one = OctetJson(args);
-  EXPECT_EQ(Text(one, "schema"), "octet.bench/1");
-  EXPECT_GT(Number(one, "prefill_tokens_per_s"), 0);
-  EXPECT_GT(Number(one, "decode_tokens_per_s"), 0);
-  EXPECT_GT(Number(one, "peak_rss_bytes"), 4e6);
-  args.insert(args.begin() + 1, "tests/golden/mamba2_g1");
-  const Json two = OctetJson(args);
-  EXPECT_EQ(two.Find("models")->AsArray().size(), 2u);
-  args.emplace_back("--explain");
-  const Outcome text = Octet(args);
-  EXPECT_EQ(text.exit_code, 0) << text.err;
-  for (const char* part : {"pp32", "tg4", "layers.0.zxbcdt", "\nmamba2_g1  ", "repeats"}) {
-    EXPECT_NE(text.out.find(part), std::string::npos) << part << " in\n" << text.out;
-  }
-  const Json explained = OctetJson(args);
-  const Json::Array& kernels = explained.Find("kernels")->AsArray();
-  ASSERT_EQ(kernels.size(), 2u);
-  EXPECT_EQ(Text(kernels[1], "model"), kBooks);
-  EXPECT_EQ(Text(kernels[1].Find("steps")->AsArray()[0], "site"), "layers.0.u_norm");
-  EXPECT_NE(Text(kernels[1].Find("steps")->AsArray()[0], "decode"), "");
-}
-
-TEST_F(CliTest, BenchNamesModelsApart) {
-  for (const char* name : {"a", "b"}) {
-    std::filesystem::create_directories(folder_ / name / "m");
-    std::filesystem::copy("tests/golden/mamba2_g1", folder_ / name / "m");
-  }
-  const std::string a = PathOf("a/m"), b = PathOf("b/m/");
-  const Outcome o = Octet({"bench", a, b, "--prefill", "0", "--decode", "1", "--repeats", "1"});
-  for (const char* part : {"\na/m  ", "\nb/m  ", "of 1 repeat."}) {
-    EXPECT_NE(o.out.find(part), std::string::npos) << part << " in\n" << o.out << o.err;
-  }
-  EXPECT_EQ(Octet({"bench", a, a, "--prefill", "0", "--decode", "1"}).exit_code, 0);
 }
 
 TEST_F(CliTest, AFullStandardOutputIsAnError) {

@@ -223,7 +223,7 @@ std::vector<Case> AllCases() {
   }
   cases.push_back({"quamba", "i8s", 1, "generation=q1", Arch::kMamba});
   cases.push_back({"quamba", "i8s", 1, "alpha=auto", Arch::kMamba});
-  for (const char* end : {"embedding=i8", "embedding=i4", "head=i8", "head=i4"}) {
+  for (const char* end : {"embedding=i8", "embedding=i4", "head=i8", "head=i4", "head=i8a8"}) {
     cases.push_back({"quamba2-w4a8", "i8s", 2, end});
     cases.push_back({"quamba2-w4a16", "f32", 1, end, Arch::kMamba});
   }

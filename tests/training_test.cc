@@ -2,9 +2,9 @@
 //  1. Loss falls and accuracy rises on a task that a few steps can learn.
 //  2. Parameters, moments and reports have the same bits for any number of threads.
 //  3. A run that is stopped after any step and goes on from its checkpoint ends with the bits of
-//  one
-//     that was not; another order of images gives other bits.
-//  4. A loss, gradient or coefficient that is not finite ends the run with the state before it.
+//     one that was not; another order of images gives other bits.
+//  4. A loss, gradient, parameter or coefficient that is not finite ends the run with the state
+//     before it, so that none is ever saved; so do logits of the images for validation.
 //  5. A checkpoint of another run, or a damaged one, is refused in one sentence.
 #include <cmath>
 #include <filesystem>
@@ -113,21 +113,36 @@ TEST_F(Training, GoesOnWithTheBitsOfNeverHavingStopped) {
 }
 
 TEST_F(Training, StopsAtWhatIsNotFinite) {
-  options_.lr = 1e30;
-  TrainingState last = start_, state = start_;
+  TrainingState state = start_;
+  int64_t saves = 0;
   TrainingCallbacks callbacks;
-  callbacks.save = [&](const TrainingState& s) -> Status {
-    last = s;
+  callbacks.save = [&](const TrainingState&) -> Status {
+    ++saves;
     return {};
   };
-  const Status s = Go(options_, &state, callbacks);
-  EXPECT_EQ(s.code(), Code::kInvalidArgument);
-  EXPECT_THAT(s.message(), testing::MatchesRegex("epoch 1, step 2: .*finite.*"));
-  EXPECT_TRUE(state == last);
+  const auto error = [&] {
+    state = start_;
+    const Status s = Go(options_, &state, callbacks);
+    EXPECT_EQ(s.code(), Code::kInvalidArgument);
+    EXPECT_EQ(saves, 0) << "what is saved can be gone on with";
+    return s.message();
+  };
+  options_.lr = 1e30;
+  EXPECT_THAT(error(), testing::MatchesRegex("epoch 1, step 1: .*no finite discrete form"));
+  EXPECT_TRUE(state == start_);
+  // The layer stays finite, its logits do not.
+  for (const Parameter& p : layout_.all()) {
+    if (p.name.starts_with("s4_layers.0.kernel.")) options_.frozen.push_back(p.name);
+  }
+  options_.batch = 200;
+  EXPECT_EQ(error(), "epoch 1: logits of images for validation are not finite");
+  options_.lr = 1e38;
+  start_.mean[static_cast<size_t>(layout_.Begin("decoder.bias"))] = 1e30f;
+  EXPECT_EQ(error(), "epoch 1, step 1: Adam's step of decoder.bias is not finite");
+  EXPECT_TRUE(state == start_);
   options_.lr = 0.01;
   start_.parameters[static_cast<size_t>(layout_.Begin("decoder.bias"))] = NAN;
-  state = start_;
-  EXPECT_EQ(Go(options_, &state).message(), "epoch 1, step 1: the loss is not finite");
+  EXPECT_EQ(error(), "epoch 1, step 1: the loss is not finite");
   EXPECT_EQ(state.step, 0);
 }
 

@@ -31,16 +31,21 @@ void RoundAll(const S4dSiteCodes& codes, std::vector<Real>* values, Held* held) 
 
 }  // namespace
 
-template <class Real>
-Result<FakeQuant<Real>> FakeQuant<Real>::Create(const Graph& graph, const S4dQuantization& q) {
-  if (q.plan.activations.dynamic || q.plan.x.dynamic) {
+Status CheckTrainable(const S4dPlan& plan) {
+  if (plan.activations.dynamic || plan.x.dynamic) {
     return Unsupported("codes whose scales are made at run time cannot be trained with");
   }
-  if (q.plan.x.rounding == StateRounding::kFeedback ||
-      (q.plan.x.rounding == StateRounding::kStochastic && !q.plan.x.shared_noise)) {
+  if (plan.x.rounding == StateRounding::kFeedback ||
+      (plan.x.rounding == StateRounding::kStochastic && !plan.x.shared_noise)) {
     return Unsupported(
         "x: states with error feedback, or noise that modes do not share, cannot be trained with");
   }
+  return {};
+}
+
+template <class Real>
+Result<FakeQuant<Real>> FakeQuant<Real>::Create(const Graph& graph, const S4dQuantization& q) {
+  OCTET_TRY(CheckTrainable(q.plan));
   OCTET_ASSIGN(S4dModelCodes codes, CodesOf(graph, q.plan, q.ranges));
   return FakeQuant(q.plan, std::move(codes));
 }

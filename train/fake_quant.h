@@ -31,6 +31,10 @@ struct S4dPlanes {
   std::vector<Real> D;        // [H]
 };
 
+// kUnsupported for scales that are made at run time, and for states with error feedback or a random
+// number for each mode.
+Status CheckTrainable(const S4dPlan& plan);
+
 // The forward pass is that of S4dSimulation. Immutable and thread-safe.
 template <class Real>
 class FakeQuant {
@@ -41,8 +45,7 @@ class FakeQuant {
     Held held_u, held_ssm;
   };
 
-  // kInvalidArgument as CodesOf; kUnsupported for scales that are made at run time, and for states
-  // with error feedback or a random number for each mode.
+  // Errors of CheckTrainable and CodesOf.
   static Result<FakeQuant> Create(const Graph& graph, const S4dQuantization& q);
 
   // Its plan, where a GELU is piecewise.

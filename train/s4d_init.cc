@@ -49,7 +49,7 @@ class Init {
   Rng rng_;
 };
 
-void InitLayer(const S4dSizes& s, int64_t i, Init* init) {
+void InitLayer(const S4dShape& s, int64_t i, Init* init) {
   const int64_t H = s.d_model, N = s.modes;
   const std::string layer = fmt::format("s4_layers.{}.", i), kernel = layer + "kernel.";
   Floats A_imag, ones;
@@ -74,13 +74,13 @@ void InitLayer(const S4dSizes& s, int64_t i, Init* init) {
 
 }  // namespace
 
-WeightMap InitS4d(const S4dSizes& sizes, uint64_t seed) {
+WeightMap InitS4d(const S4dShape& shape, uint64_t seed) {
   Init init(seed);
-  init.Linear("encoder", sizes.d_model, sizes.d_input);
-  for (int64_t i = 0; i < sizes.layers; ++i) {
-    InitLayer(sizes, i, &init);
+  init.Linear("encoder", shape.d_model, shape.d_input);
+  for (int64_t i = 0; i < shape.layers; ++i) {
+    InitLayer(shape, i, &init);
   }
-  init.Linear("decoder", sizes.classes, sizes.d_model);
+  init.Linear("decoder", shape.classes, shape.d_model);
   return std::move(init.weights);
 }
 

@@ -8,7 +8,7 @@
 
 namespace octet {
 
-struct S4dSizes {
+struct S4dShape {
   int64_t d_input = 1, d_model = 64, layers = 1, modes = 32, classes = 10;
   bool norms = false;
 };
@@ -17,7 +17,7 @@ struct S4dSizes {
 // normal, log_dt uniform in [log 0.001, log 0.1]; matrices and biases uniform in +-1 /
 // sqrt(inputs), norms the identity. Names and shapes are those of arch/s4d.h; real_transform is
 // "exp".
-WeightMap InitS4d(const S4dSizes& sizes, uint64_t seed);
+WeightMap InitS4d(const S4dShape& shape, uint64_t seed);
 
 }  // namespace octet
 #endif  // OCTET_TRAIN_S4D_INIT_H_

@@ -68,6 +68,7 @@ class Trainer {
         saved_(Clock::now()) {}
 
   Status Run() {
+    OCTET_TRY(backprop_.SetParameters(state_.parameters));
     while (std::ssize(state_.epochs) < options_.epochs) {
       OCTET_TRY(RunEpoch());
     }
@@ -97,8 +98,8 @@ class Trainer {
     return Save();
   }
 
+  // From and to a state whose parameters `backprop_` has and can run with.
   Status RunStep(int64_t epoch, std::span<const int64_t> batch) {
-    OCTET_TRY(backprop_.SetParameters(state_.parameters));
     const std::vector<double> losses = RunBatch(batch);
     double loss = 0;
     for (const double l : losses) {
@@ -113,7 +114,8 @@ class Trainer {
       sum[i] *= share;
     }
     std::vector<double> gradient = backprop_.Chain(sum);
-    OCTET_TRY(CheckFinite(loss, gradient));
+    if (!std::isfinite(loss)) return InvalidArgument("the loss is not finite");
+    OCTET_TRY(CheckFinite(gradient, "the gradient"));
     for (const std::string& name : options_.frozen) {
       const auto begin = gradient.begin() + layout_.Begin(name);
       std::fill_n(begin, layout_.At(layout_.Begin(name)).count, 0.0);
@@ -121,7 +123,13 @@ class Trainer {
     const int64_t step = epoch * steps_ + state_.step, total = options_.epochs * steps_;
     const double phase = static_cast<double>(step) / static_cast<double>(total);
     const double lr = options_.lr * 0.5 * (1 + std::cos(std::numbers::pi * phase));
-    StepOfAdam(gradient, step, lr, &state_);
+    TrainingState next = state_;
+    StepOfAdam(gradient, step, lr, &next);
+    for (const auto* values : {&next.parameters, &next.mean, &next.square}) {
+      OCTET_TRY(CheckFinite(*values, "Adam's step"));
+    }
+    OCTET_TRY(backprop_.SetParameters(next.parameters));
+    state_ = std::move(next);
     state_.loss += loss;
     ++state_.step;
     return {};
@@ -155,22 +163,22 @@ class Trainer {
     return losses;
   }
 
-  Status CheckFinite(double loss, const std::vector<double>& gradient) const {
-    if (!std::isfinite(loss)) return InvalidArgument("the loss is not finite");
-    for (size_t i = 0; i < gradient.size(); ++i) {
-      if (std::isfinite(gradient[i])) continue;
-      return InvalidArgument(fmt::format("the gradient of {} is not finite",
-                                         layout_.At(static_cast<int64_t>(i)).name));
+  template <class Value>
+  Status CheckFinite(const std::vector<Value>& values, const char* what) const {
+    for (size_t i = 0; i < values.size(); ++i) {
+      if (std::isfinite(values[i])) continue;
+      return InvalidArgument(
+          fmt::format("{} of {} is not finite", what, layout_.At(static_cast<int64_t>(i)).name));
     }
     return {};
   }
 
   Status EndEpoch(int64_t epoch) {
-    const Status finite = backprop_.SetParameters(state_.parameters);
-    if (!finite.ok()) return finite.Annotate(fmt::format("the end of epoch {}", epoch + 1));
     EpochReport report;
     report.loss = state_.loss / static_cast<double>(images_);
-    report.accuracy = Validate();
+    OCTET_ASSIGN(const int64_t correct, Validate(epoch));
+    report.accuracy =
+        static_cast<double>(correct) / static_cast<double>(std::max<int64_t>(1, data_.validation));
     const auto best = static_cast<size_t>(std::max<int64_t>(0, state_.best_epoch));
     if (state_.best_epoch < 0 || report.accuracy > state_.epochs[best].accuracy) {
       state_.best = state_.parameters;
@@ -182,9 +190,10 @@ class Trainer {
     return {};
   }
 
-  // Share of the images for validation that are classified as their label says.
-  double Validate() {
-    std::vector<uint8_t> correct(static_cast<size_t>(data_.validation));
+  // How many of the images for validation are classified as their label says.
+  Result<int64_t> Validate(int64_t epoch) {
+    enum Outcome : uint8_t { kWrong, kCorrect, kNotFinite };
+    std::vector<Outcome> outcomes(static_cast<size_t>(data_.validation));
     pool_.For(CeilDiv(data_.validation, kImagesPerTask), [&](int64_t task, int worker) {
       auto& ws = workspaces_[static_cast<size_t>(worker)];
       const int64_t end = std::min(data_.validation, (task + 1) * kImagesPerTask);
@@ -192,11 +201,18 @@ class Trainer {
         backprop_.Forward(FramesOf(data_.images, images_ + i, data_.scale), &ws);
         const auto guess = std::ranges::max_element(ws.logits) - ws.logits.begin();
         const uint8_t label = data_.images.labels[static_cast<size_t>(images_ + i)];
-        correct[static_cast<size_t>(i)] = guess == label;
+        const bool finite =
+            std::ranges::all_of(ws.logits, [](float v) { return std::isfinite(v); });
+        outcomes[static_cast<size_t>(i)] = !finite          ? kNotFinite
+                                           : guess == label ? kCorrect
+                                                            : kWrong;
       }
     });
-    const int64_t sum = std::accumulate(correct.begin(), correct.end(), int64_t{0});
-    return static_cast<double>(sum) / static_cast<double>(std::max<int64_t>(1, data_.validation));
+    if (std::ranges::count(outcomes, kNotFinite) > 0) {
+      return InvalidArgument(
+          fmt::format("epoch {}: logits of images for validation are not finite", epoch + 1));
+    }
+    return std::ranges::count(outcomes, kCorrect);
   }
 
   void Progress(const std::string& what, int64_t done) const {

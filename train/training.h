@@ -73,9 +73,10 @@ struct TrainingCallbacks {
 
 // Adam (Kingma & Ba 2015; 0.9, 0.999, 1e-8) on the mean cross entropy of each batch, until
 // options.epochs are done. kUnsupported for a graph that Backprop refuses, or a quantization;
-// kInvalidArgument for a frozen tensor that there is not, or naming epoch and step, and `state` as
-// before that step, when the loss, a gradient or a coefficient is not finite. Bits depend neither
-// on the number of threads nor on how often the run was interrupted.
+// kInvalidArgument for a frozen tensor that there is not; naming epoch and step, and `state` as
+// before that step, when the loss, a gradient, or a parameter or coefficient that would come of
+// them is not finite; naming the epoch when logits of an image for validation are not finite. Bits
+// depend neither on the number of threads nor on how often the run was interrupted.
 Status Train(const Graph& graph, const ParameterLayout& layout, const TrainingData& data,
              const TrainingOptions& options, const TrainingCallbacks& callbacks,
              TrainingState* state);

@@ -1,42 +1,21 @@
-#include <filesystem>
-#include <map>
+#include <algorithm>
 
 #include <fmt/format.h>
 
+#include "apps/cli/bench_report.h"
+#include "apps/cli/bench_ssd.h"
+#include "apps/cli/bench_subjects.h"
 #include "apps/cli/commands.h"
+#include "apps/cli/roofline_svg.h"
 #include "apps/cli/shared.h"
 #include "eval/bench.h"
-#include "kernels/isa.h"
 
 namespace octet::cli {
 namespace {
 
-// The last components of the folders, as few as tell them apart.
-std::vector<std::string> Names(const std::vector<std::string>& folders) {
-  std::vector<std::filesystem::path> rest, names(folders.size());
-  for (const std::string& f : folders) {
-    const std::filesystem::path path = std::filesystem::path(f).lexically_normal();
-    rest.push_back(path.has_filename() ? path : path.parent_path());
-  }
-  for (bool longer = true; longer;) {
-    std::map<std::filesystem::path, int64_t> uses;
-    for (const auto& name : names) {
-      ++uses[name];
-    }
-    longer = false;
-    for (size_t i = 0; i < rest.size(); ++i) {
-      if (!rest[i].has_filename() || (uses[names[i]] == 1 && !names[i].empty())) continue;
-      names[i] = names[i].empty() ? rest[i].filename() : rest[i].filename() / names[i];
-      rest[i] = rest[i].parent_path();
-      longer = true;
-    }
-  }
-  return {names.begin(), names.end()};
-}
-
-Json ToJson(const std::string& folder, const Program& program) {
+Json KernelsJson(const BenchContestant& contestant) {
   Json steps = Json::MakeArray();
-  for (const StepKernels& s : program.Kernels()) {
+  for (const StepKernels& s : contestant.subject.model->program().Kernels()) {
     Json step = Json::MakeObject();
     step.Set("site", s.site);
     step.Set("decode", s.decode);
@@ -44,106 +23,71 @@ Json ToJson(const std::string& folder, const Program& program) {
     steps.Append(std::move(step));
   }
   Json j = Json::MakeObject();
-  j.Set("model", folder);
+  j.Set("model", contestant.folder);
+  j.Set("isa", contestant.isa);
   j.Set("steps", std::move(steps));
   return j;
 }
 
-std::string ToText(const std::string& name, const Program& program) {
+std::string KernelsText(const BenchContestant& contestant) {
   Table table({"site", "for decode", "for prefill"}, Table::Align::kLeft);
-  for (const StepKernels& s : program.Kernels()) {
+  for (const StepKernels& s : contestant.subject.model->program().Kernels()) {
     table.Add({s.site, s.decode, s.prefill});
   }
-  return fmt::format("{}: kernels\n{}\n", name, table.Text());
+  return fmt::format("{}: kernels on {}\n{}\n", contestant.name, contestant.isa, table.Text());
 }
 
-Json ToJson(const Spread& s) {
-  Json j = Json::MakeObject();
-  j.Set("median", s.median);
-  j.Set("min", s.min);
-  j.Set("max", s.max);
-  return j;
+// Before minutes of work.
+Status CheckRoofline(const BenchCommand& c) {
+  if (c.roofline.empty()) return {};
+  const size_t all = c.models.size() * std::max<size_t>(1, c.isas.size()) * c.threads.size();
+  if (all != 1 || !c.recipes.empty() || c.prefill.size() != 1) {
+    return InvalidArgument(
+        "--roofline plots one model on one instruction set, one number of threads and one prompt");
+  }
+  return ProbeReports(c.models.front(), std::vector<std::string>{c.roofline});
 }
 
-// Medians as plain members; of a single model also beside "models", for scripts.
-Json ToJson(const BenchCommand& c, const BenchReport& report) {
-  Json models = Json::MakeArray();
-  for (size_t i = 0; i < report.rows.size(); ++i) {
-    const BenchRow& row = report.rows[i];
-    Json m = Json::MakeObject();
-    m.Set("model", c.models[i]);
-    m.Set("prefill_tokens_per_s", row.prefill_tokens_per_s.median);
-    m.Set("decode_tokens_per_s", row.decode_tokens_per_s.median);
-    m.Set("prefill_spread", ToJson(row.prefill_tokens_per_s));
-    m.Set("decode_spread", ToJson(row.decode_tokens_per_s));
-    m.Set("state_bytes", row.state_bytes);
-    models.Append(std::move(m));
+Status WriteRoofline(const BenchCommand& c, const BenchContestant& contestant,
+                     const BenchReport& report) {
+  std::vector<const BenchRow*> rows;
+  for (const BenchRow& row : report.rows) {
+    if (row.stages) rows.push_back(&row);
   }
-  Json j = Json::MakeObject();
-  if (report.rows.size() == 1) {
-    for (const char* key : {"prefill_tokens_per_s", "decode_tokens_per_s"}) {
-      j.Set(key, *models.AsArray()[0].Find(key));
-    }
-  }
-  j.Set("peak_rss_bytes", report.peak_rss_bytes);
-  j.Set("load_average", report.load_average);
-  j.Set("cpu_share", report.cpu_share);
-  j.Set("isa", CurrentIsa());
-  j.Set("threads", c.threads);
-  j.Set("prefill", c.prefill);
-  j.Set("decode", c.decode);
-  j.Set("repeats", c.repeats);
-  j.Set("models", std::move(models));
-  return j;
-}
-
-std::string ToText(const BenchCommand& c, const BenchReport& report) {
-  Table table({"model", "test", "threads", "tokens/s", "min", "max"});
-  const auto add = [&](const std::string& model, const std::string& test, const Spread& s) {
-    table.Add({model, test, fmt::format("{}", c.threads), fmt::format("{:.1f}", s.median),
-               fmt::format("{:.1f}", s.min), fmt::format("{:.1f}", s.max)});
-  };
-  const std::vector<std::string> names = Names(c.models);
-  for (size_t i = 0; i < report.rows.size(); ++i) {
-    const std::string& name = names[i];
-    if (c.prefill > 0) {
-      add(name, fmt::format("pp{}", c.prefill), report.rows[i].prefill_tokens_per_s);
-    }
-    if (c.decode > 0) {
-      add(name, fmt::format("tg{}", c.decode), report.rows[i].decode_tokens_per_s);
-    }
-  }
-  return table.Text() + fmt::format(
-                            "\nMedian, slowest and fastest of {}.\n"
-                            "pp: a prompt in one call, tg: one token at a time.\n"
-                            "Instruction set {}, peak memory {}, load average {:.2f},\n"
-                            "CPU share {:.0f} %\n",
-                            FormatNumber(c.repeats, "repeat"), CurrentIsa(),
-                            FormatBytes(report.peak_rss_bytes), report.load_average,
-                            100 * report.cpu_share);
+  const std::string title = fmt::format("{} on {}, {}", contestant.name, contestant.isa,
+                                        FormatNumber(c.threads.front(), "thread"));
+  return WriteTextFile(c.roofline, RooflineSvg(title, report.roofs.front(), rows));
 }
 
 }  // namespace
 
 Status Run(const BenchCommand& c) {
-  std::vector<std::shared_ptr<const Model>> models;
-  for (const std::string& folder : c.models) {
-    OCTET_ASSIGN(models.emplace_back(), LoadModel(folder, c.chunk_size, c.bf16));
-  }
-  const std::vector<std::string> names = Names(c.models);
+  if (!c.ssd.empty()) return RunBenchSsd(c);
+  OCTET_TRY(CheckRoofline(c));
+  OCTET_ASSIGN(const BenchField field, MakeBenchField(c));
   Json kernels = Json::MakeArray();
-  for (size_t i = 0; c.explain && i < models.size(); ++i) {
-    kernels.Append(ToJson(c.models[i], models[i]->program()));
-    if (!c.json) Print(ToText(names[i], models[i]->program()));
+  std::vector<BenchSubject> subjects;
+  for (const BenchContestant& contestant : field.contestants) {
+    subjects.push_back(contestant.subject);
+    if (!c.explain) continue;
+    kernels.Append(KernelsJson(contestant));
+    if (!c.json) Print(KernelsText(contestant));
   }
+  BenchOptions options;
+  options.prefill = c.prefill;
+  options.decode = c.decode;
+  options.batch = c.batch;
+  options.repeats = c.repeats;
+  options.threads = c.threads;
+  options.stages = c.stages || !c.roofline.empty();
   ProgressBar bar;
-  OCTET_ASSIGN(const BenchReport report,
-               Bench(models, {c.prefill, c.decode, c.repeats, c.threads, 0}, bar.Callback()));
+  OCTET_ASSIGN(const BenchReport report, Bench(subjects, options, bar.Callback()));
+  if (!c.roofline.empty()) OCTET_TRY(WriteRoofline(c, field.contestants.front(), report));
   if (!c.json) {
-    Print(ToText(c, report));
+    Print(BenchText(c, field, report));
     return {};
   }
-  Json j = ToJson(c, report);
+  Json j = BenchJson(c, field, report);
   if (c.explain) j.Set("kernels", std::move(kernels));
   PrintJson("bench", std::move(j));
   return {};

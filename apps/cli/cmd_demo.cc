@@ -33,7 +33,8 @@ struct Row {
   std::shared_ptr<const Model> model;
   int64_t bytes_on_disk = 0;
   CompareReport quality;  // against float
-  BenchRow speed;
+  int64_t state_bytes = 0;
+  double prefill = 0, decode = 0;  // tokens per second
 };
 
 int64_t WeightFileBytes(const std::string& folder) {
@@ -92,13 +93,15 @@ Status MeasureQuality(int threads, ProgressBar* bar, std::span<Row> rows) {
 
 Status MeasureSpeed(ProgressBar* bar, std::span<Row> rows) {
   PrintStep("Measuring speed, the models in turn");
-  std::vector<std::shared_ptr<const Model>> models;
+  std::vector<BenchSubject> subjects;
   for (const Row& row : rows) {
-    models.push_back(row.model);
+    subjects.push_back({row.model, ""});
   }
-  OCTET_ASSIGN(const BenchReport report, Bench(models, BenchOptions{}, bar->Callback()));
+  OCTET_ASSIGN(const BenchReport report, Bench(subjects, BenchOptions{}, bar->Callback()));
   for (size_t i = 0; i < rows.size(); ++i) {
-    rows[i].speed = report.rows[i];
+    rows[i].state_bytes = report.state_bytes[i];
+    rows[i].prefill = report.Find(i, BenchTest::kPrefill)->tokens_per_s.median;
+    rows[i].decode = report.Find(i, BenchTest::kDecode)->tokens_per_s.median;
   }
   return {};
 }
@@ -111,12 +114,12 @@ std::string TableText(std::span<const Row> rows, bool mamba2) {
   for (const Row& r : rows) {
     const std::string column[] = {r.name,
                                   FormatBytes(r.bytes_on_disk),
-                                  FormatBytes(r.speed.state_bytes),
+                                  FormatBytes(r.state_bytes),
                                   fmt::format("{:.4f}", r.quality.perplexity_ratio.value),
                                   fmt::format("{:.5f}", r.quality.kl_mean.value),
                                   FormatPercent(r.quality.top1_agreement),
-                                  fmt::format("{:.0f}", r.speed.prefill_tokens_per_s.median),
-                                  fmt::format("{:.0f}", r.speed.decode_tokens_per_s.median)};
+                                  fmt::format("{:.0f}", r.prefill),
+                                  fmt::format("{:.0f}", r.decode)};
     for (size_t i = 0; i < lines.size(); ++i) {
       lines[i].push_back(column[i]);
     }
@@ -147,12 +150,12 @@ Json ToJson(std::span<const Row> rows) {
     Json j = Json::MakeObject();
     j.Set("name", r.name);
     j.Set("bytes_on_disk", r.bytes_on_disk);
-    j.Set("state_bytes", r.speed.state_bytes);
+    j.Set("state_bytes", r.state_bytes);
     j.Set("perplexity_ratio", r.quality.perplexity_ratio.value);
     j.Set("kl_mean", r.quality.kl_mean.value);
     j.Set("top1_agreement", r.quality.top1_agreement);
-    j.Set("prefill_tokens_per_s", r.speed.prefill_tokens_per_s.median);
-    j.Set("decode_tokens_per_s", r.speed.decode_tokens_per_s.median);
+    j.Set("prefill_tokens_per_s", r.prefill);
+    j.Set("decode_tokens_per_s", r.decode);
     array.Append(std::move(j));
   }
   Json j = Json::MakeObject();

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -22,19 +23,34 @@ std::vector<int8_t> PixelCodes(const IntegerS4d& model, const PixelScale& scale)
   return FrameCodesOf(model, FramesOf(bytes, 0, scale));
 }
 
-// The accuracies of the simulation and of the integers, and the sample.
+// Images that tensors are compared on.
+constexpr int64_t kComparedImages = 16;
+
+// The accuracies of the float model, the simulation and the integers, the distances of tensors, and
+// the sample.
 Status Measure(const ExportCCommand& c, const S4dModel& model, const IntegerS4d& integers,
                const PixelScale& scale, CExport* options) {
   OCTET_ASSIGN(const LabeledImages images, ReadMnist(c.mnist, MnistSplit::kTest));
   const ClassifyOptions classify{scale, c.limit, c.threads};
   ProgressBar bar;
+  S4dModel unquantized = model;
+  unquantized.quantization.reset();
+  OCTET_ASSIGN(const ClassifyReport in_float,
+               ClassifyS4d(unquantized, images, classify, bar.Callback()));
   OCTET_ASSIGN(const ClassifyReport simulated,
                ClassifyS4d(model, images, classify, bar.Callback()));
   OCTET_ASSIGN(const ClassifyReport report,
                ClassifyIntegers(model, images, classify, bar.Callback()));
   const std::string of = FormatNumber(report.images, "test image");
-  options->accuracy = {{"simulated, " + of, simulated.accuracy()},
+  options->accuracy = {{"float, " + of, in_float.accuracy()},
+                       {"simulated, " + of, simulated.accuracy()},
                        {"integers, " + of, report.accuracy()}};
+  const int64_t compared = std::min(kComparedImages, report.images);
+  options->sites_of = FormatNumber(compared, "test image");
+  OCTET_ASSIGN(options->sites,
+               MeasureSites(model.checkpoint.graph, model.checkpoint.weights,
+                            model.quantization->plan, model.quantization->ranges, integers,
+                            compared, [&](int64_t i) { return FramesOf(images, i, scale); }));
   if (c.sample) options->sample = FrameCodesOf(integers, FramesOf(images, 0, scale));
   return {};
 }
@@ -51,6 +67,7 @@ Status Run(const ExportCCommand& c) {
   options.name = c.name;
   options.length = c.length;
   options.source = c.model;
+  options.recipe_sha256 = RecipeHash(model.quantization->plan);
   OCTET_ASSIGN(const PixelScale scale, ScaleOf(c.model, {}));
   if (integers->inputs == 1) {
     if (Status s = CheckScale(scale, 1); !s.ok()) return s.Annotate(c.model);

@@ -280,9 +280,7 @@ Status Run(const InspectCommand& c) {
   AppendText(j, "", false, &text);
   if (c.graph) text.append("\n").append(ToText(s.graph));
   Print(text);
-  for (const std::string& w : s.warnings) {
-    PrintWarning(c.path + ": " + w);
-  }
+  PrintWarnings(c.path, s.warnings);
   return {};
 }
 

@@ -19,6 +19,7 @@ Status CheckCommand(const S4dAllocateCommand& c) {
   if (!(c.budget_kb > 0 || c.max_kl > 0)) {
     return InvalidArgument("octet s4d allocate needs --budget-kb or --max-kl");
   }
+  OCTET_TRY(CheckDistinct(c.bits));
   if (c.output.ends_with(".json")) return {};
   return InvalidArgument(c.output + ": the name of a recipe file must end with .json");
 }
@@ -163,13 +164,12 @@ Status Run(const S4dAllocateCommand& c) {
   OCTET_TRY(CheckCommand(c));
   const std::string reports[] = {c.output};
   OCTET_TRY(ProbeReports(c.model, reports));
-  OCTET_ASSIGN(const S4dPlan base, LoadS4dRecipe(c.recipe));
   OCTET_ASSIGN(const FloatCheckpoint model, LoadFloatS4dModel(c.model));
-  const Status fits = Check(base, model.graph);
-  if (!fits.ok()) return fits.Annotate(c.recipe);
-  OCTET_ASSIGN(const ImageSplit split, LoadSplit(c.images, c.calibrate, "allocate"));
+  OCTET_ASSIGN(const S4dPlan base, LoadS4dRecipe(c.recipe, model.graph));
+  OCTET_ASSIGN(const LabeledImages images,
+               LoadCalibrationImages(c.images, c.calibrate, "allocate"));
   ProgressBar bar;
-  const Result<Found> found = Search(c, base, model, split.calibration, bar.Callback());
+  const Result<Found> found = Search(c, base, model, images, bar.Callback());
   if (!found.ok()) return found.status().Annotate(c.model);
   const Json recipe = S4dRecipeFile(c.recipe, found->allocation.plan);
   OCTET_TRY(WriteTextFile(c.output, recipe.Dump(2) + "\n"));

@@ -9,6 +9,7 @@
 #include "io/output_folder.h"
 #include "quant/s4d/recipes.h"
 #include "quant/s4d/weights.h"
+#include "train/fake_quant.h"
 
 namespace octet::cli {
 namespace {
@@ -43,38 +44,29 @@ Result<Json> Describe(const S4dQatCommand& c, const Trained& t, const ParameterL
   run.Set("recipe", c.recipe);
   run.Set("quantization", ToJson(q));
   run.Set("parameters", c.parameters);
-  run.Set("epochs", c.epochs);
-  run.Set("batch", c.batch);
-  run.Set("lr", c.lr);
-  run.Set("seed", fmt::format("{}", c.seed));
   run.Set("distill", c.distill);
   run.Set("temperature", c.temperature);
   const std::vector<float> start = layout.Gather(t.weights);
   run.Set("start_sha256", Sha256Hex(std::as_bytes(std::span(start))));
-  DescribeImages(images, &run);
+  Describe(c.training, images, &run);
   return run;
 }
 
 }  // namespace
 
 Status Run(const S4dQatCommand& c) {
-  OCTET_TRY(OutputFolder::Create(c.output).status());
-  OCTET_ASSIGN(const S4dPlan plan, LoadS4dRecipe(c.recipe));
+  OCTET_TRY(OutputFolder::Create(c.training.output).status());
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatS4dModel(c.model));
-  const Status fits = Check(plan, source.graph);
-  if (!fits.ok()) return fits.Annotate(c.recipe);
-  OCTET_ASSIGN(const LabeledImages images, LoadTrainingImages(c.mnist, c.limit));
+  OCTET_ASSIGN(const S4dPlan plan, LoadS4dRecipe(c.recipe, source.graph));
+  if (Status s = CheckTrainable(plan); !s.ok()) return s.Annotate(c.recipe);
+  OCTET_ASSIGN(const LabeledImages images, LoadTrainingImages(c.training));
   OCTET_ASSIGN(const PixelScale scale, ScaleOf(c.model, {}));
   S4dQuantization quantization{plan, {}};
-  OCTET_ASSIGN(quantization.ranges, Calibrate(source, images, c.calibrate, scale, c.threads));
+  OCTET_ASSIGN(quantization.ranges,
+               Calibrate(source, images, c.calibrate, scale, c.training.threads));
   OCTET_ASSIGN(Trained t, Parameterise(c, source));
   OCTET_ASSIGN(const ParameterLayout layout, ParameterLayout::Of(t.graph, t.weights));
-  TrainingOptions options;
-  options.epochs = c.epochs;
-  options.batch = c.batch;
-  options.lr = c.lr;
-  options.seed = c.seed;
-  options.threads = c.threads;
+  TrainingOptions options = OptionsOf(c.training);
   options.frozen = t.frozen;
   options.quantization = &quantization;
   options.teacher_share = c.distill;
@@ -83,15 +75,15 @@ Status Run(const S4dQatCommand& c) {
   std::vector<float> teacher;
   if (c.distill > 0) {
     ProgressBar bar;
-    OCTET_ASSIGN(teacher, TeacherLogits(t.graph, layout, layout.Gather(t.weights), data, c.threads,
-                                        bar.Callback()));
+    OCTET_ASSIGN(teacher, TeacherLogits(t.graph, layout, layout.Gather(t.weights), data,
+                                        c.training.threads, bar.Callback()));
     data.teacher = teacher;
   }
   OCTET_ASSIGN(Json run, Describe(c, t, layout, quantization, scale, images));
   Json config = t.config;
   SetScale(scale, &config);
   const TrainingJob job{"s4d.qat",
-                        c.output,
+                        c.training.output,
                         std::move(config),
                         std::move(run),
                         {"recipe", "parameters", "epochs", "batch", "lr", "seed", "distill",

@@ -11,10 +11,8 @@ namespace octet::cli {
 
 Status Run(const S4dQuantizeCommand& c) {
   OCTET_TRY(OutputFolder::Create(c.output).status());
-  OCTET_ASSIGN(const S4dPlan plan, LoadS4dRecipe(c.recipe));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatS4dModel(c.model));
-  const Status fits = Check(plan, source.graph);
-  if (!fits.ok()) return fits.Annotate(c.recipe);
+  OCTET_ASSIGN(const S4dPlan plan, LoadS4dRecipe(c.recipe, source.graph));
   OCTET_ASSIGN(const ImageSplit split, LoadSplit(c.images, c.calibrate, "quantize"));
   OCTET_ASSIGN(const PixelScale scale, ScaleOf(c.model, c.images));
   S4dModel model{source, S4dQuantization{plan, {}}};

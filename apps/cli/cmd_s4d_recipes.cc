@@ -18,7 +18,7 @@ Status Run(const S4dRecipesCommand& c) {
     return {};
   }
   Json recipes = Json::MakeArray();
-  Table table({"recipe", "what it is"});
+  Table table({"recipe", "what it is"}, Table::Align::kLeft);
   for (const S4dRecipe& r : S4dRecipes()) {
     Json j = Json::MakeObject();
     j.Set("name", r.name);
@@ -34,8 +34,8 @@ Status Run(const S4dRecipesCommand& c) {
     return {};
   }
   Print(table.Text() +
-        "\nA name followed by nothing else prints its plan; a file NAME.json with\n"
-        "{\"recipe\": NAME, ...} changes it (--schema).\n");
+        "\nWith a name of these, or a file, the command prints its plan. A file FILE.json with\n"
+        "{\"recipe\": NAME, ...} changes a plan (--schema).\n");
   return {};
 }
 

@@ -88,6 +88,7 @@ std::string ToText(const S4dSensitivity& s) {
 }  // namespace
 
 Status Run(const S4dSensitivityCommand& c) {
+  OCTET_TRY(CheckDistinct(c.bits));
   const std::string reports[] = {c.html, c.output};
   OCTET_TRY(ProbeReports(c.model, reports));
   OCTET_ASSIGN(const FloatCheckpoint model, LoadFloatS4dModel(c.model));

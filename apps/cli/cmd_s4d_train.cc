@@ -1,4 +1,4 @@
-#include <fmt/format.h>
+#include <utility>
 
 #include "apps/cli/commands.h"
 #include "apps/cli/s4d_training.h"
@@ -28,42 +28,27 @@ Json ModelConfig(const S4dTrainCommand& c) {
   return config;
 }
 
-// Everything that determines the result.
-Json Describe(const S4dTrainCommand& c, const LabeledImages& images) {
-  Json run = ModelConfig(c);
-  run.Set("epochs", c.epochs);
-  run.Set("batch", c.batch);
-  run.Set("lr", c.lr);
-  run.Set("seed", fmt::format("{}", c.seed));
-  DescribeImages(images, &run);
-  return run;
-}
-
 }  // namespace
 
 Status Run(const S4dTrainCommand& c) {
-  OCTET_TRY(OutputFolder::Create(c.output).status());
-  OCTET_ASSIGN(const LabeledImages images, LoadTrainingImages(c.mnist, c.limit));
+  OCTET_TRY(OutputFolder::Create(c.training.output).status());
+  OCTET_ASSIGN(const LabeledImages images, LoadTrainingImages(c.training));
   const WeightMap start =
-      InitS4d({1, c.d_model, c.layers, c.modes, kClasses, c.norm != "none"}, c.seed);
+      InitS4d({1, c.d_model, c.layers, c.modes, kClasses, c.norm != "none"}, c.training.seed);
   OCTET_ASSIGN(const Architecture model, BuildArchitecture(ModelConfig(c), start));
   OCTET_ASSIGN(const ParameterLayout layout, ParameterLayout::Of(model.graph, model.weights));
-  TrainingOptions options;
-  options.epochs = c.epochs;
-  options.batch = c.batch;
-  options.lr = c.lr;
-  options.seed = c.seed;
-  options.threads = c.threads;
+  Json run = ModelConfig(c);
+  Describe(c.training, images, &run);
   const PixelScale scale{{static_cast<float>(c.mean)}, {static_cast<float>(c.std)}};
   const TrainingJob job{"s4d.train",
-                        c.output,
+                        c.training.output,
                         ModelConfig(c),
-                        Describe(c, images),
+                        std::move(run),
                         {"epochs", "batch", "lr", "seed", "images", "images_sha256"},
                         model.graph,
                         layout,
                         {images, scale, images.count / kValidationShare},
-                        options,
+                        OptionsOf(c.training),
                         c.json};
   return RunTraining(job, layout.Gather(model.weights));
 }

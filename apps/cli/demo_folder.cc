@@ -28,10 +28,14 @@ Result<TemporaryFolder> CreateDemoFolder(const std::string& path) {
     OCTET_TRY(OutputFolder::Create(path).status());
     return TemporaryFolder::CreateAt(path);
   }
+  return CreateSystemTemporaryFolder("demo");
+}
+
+Result<TemporaryFolder> CreateSystemTemporaryFolder(const std::string& what) {
   std::error_code error;
   const fs::path base = fs::temp_directory_path(error);
   if (error) return IoError("the folder for temporary files: " + error.message());
-  return TemporaryFolder::Create((base / fmt::format("octet-demo-{}", getpid())).string());
+  return TemporaryFolder::Create((base / fmt::format("octet-{}-{}", what, getpid())).string());
 }
 
 Result<std::string> FindDemoModel() {

@@ -13,6 +13,9 @@ namespace octet::cli {
 // new folder among the temporary ones of the system when it is "".
 Result<TemporaryFolder> CreateDemoFolder(const std::string& path);
 
+// A new folder "octet-<what>-N" among the temporary ones of the system.
+Result<TemporaryFolder> CreateSystemTemporaryFolder(const std::string& what);
+
 // models/books-mamba2-5m under the current folder or under a parent of the program's; kNotFound
 // otherwise.
 Result<std::string> FindDemoModel();

@@ -8,6 +8,12 @@ void AddModel(CLI::App* c, const char* name, const char* help, std::string* valu
   c->add_option(name, *value, help)->required()->type_name("");
 }
 
+void AddOutputFolder(CLI::App* c, std::string* folder) {
+  c->add_option("--output", *folder, "folder to write; must not exist or be empty")
+      ->required()
+      ->type_name("DIR");
+}
+
 void AddCount(CLI::App* c, const char* name, const char* help, int64_t* value, int64_t low,
               int64_t high) {
   c->add_option(name, *value, help)

@@ -41,6 +41,8 @@ CLI::Validator Between(T low, T high) {
 }
 
 void AddModel(CLI::App* c, const char* name, const char* help, std::string* value);
+// --output: a folder.
+void AddOutputFolder(CLI::App* c, std::string* folder);
 
 // An integer, and a number, from `low` to `high`.
 void AddCount(CLI::App* c, const char* name, const char* help, int64_t* value, int64_t low,

@@ -12,6 +12,7 @@
 #include "apps/cli/options_s4d.h"
 #include "apps/cli/suggest.h"
 #include "apps/cli/term.h"
+#include "base/parallel.h"
 #include "base/version.h"
 #include "tensor/state_format.h"
 
@@ -102,9 +103,7 @@ class Parser {
                   "--budget-mb or --max-kl")
         ->required()
         ->type_name("NAME");
-    c->add_option("--output", q.output, "folder to write; must not exist or be empty")
-        ->required()
-        ->type_name("DIR");
+    AddOutputFolder(c, &q.output);
     c->add_option("--calibration", q.calibration,
                   "text to calibrate on (plain or .jsonl), or self: the model writes it")
         ->capture_default_str()
@@ -253,8 +252,12 @@ class Parser {
     const auto [c, b] = AddCommand<BenchCommand>(
         &app_, "bench", "measure the speed of models, interleaved", &chosen_);
     c->add_option("MODEL", b.models, "model folders")->required()->type_name("");
-    AddCount(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, 0, kBenchTokens);
+    AddList(c, "--prefill", "tokens of the prompt; 0: skip", &b.prefill, int64_t{0}, kBenchTokens)
+        ->type_name("N,N");
     AddCount(c, "--decode", "tokens fed one by one; 0: skip", &b.decode, 0, kBenchTokens);
+    AddList(c, "--batch", "streams that decode together, a token of each at a time", &b.batch,
+            int64_t{2}, int64_t{1024})
+        ->type_name("N,N");
     c->add_option("--repeats", b.repeats, "measurements of each")
         ->check(Between(1, 100000))
         ->capture_default_str()
@@ -262,7 +265,40 @@ class Parser {
     AddChunkSize(c, &b.chunk_size);
     c->add_flag("--bf16", b.bf16, "prefill bf16 weights with bf16 products where the CPU has them");
     c->add_flag("--explain", b.explain, "print the kernel of every step");
-    AddThreads(c, &b.threads, "threads of each model");
+    c->add_flag("--stages", b.stages,
+                "also where the time goes, beside the roofs of this machine, measured in the same "
+                "run");
+    c->add_option("--roofline", b.roofline, "write a plot of the stages and the roofs to this file")
+        ->type_name("FILE.svg");
+    AddList(c, "--ssd",
+            "instead, the SSD of a layer alone on prompts of so many tokens: its stages in floats "
+            "and in codes",
+            &b.ssd, int64_t{2}, kBenchTokens)
+        ->type_name("N,N");
+    c->add_option("--isa", b.isas,
+                  "instruction sets, each in turn in every repeat; default: the best, or OCTET_ISA")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("NAME,NAME");
+    c->add_option("--recipes", b.recipes,
+                  "quantize the float MODEL by these into a temporary folder and measure them too")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("NAME,NAME");
+    b.threads = {AvailableThreads()};
+    AddList(c, "--threads", "threads of each model, each in turn", &b.threads, 1, 1024)
+        ->type_name("N,N");
+  }
+
+  // Numbers from `low` to `high`; what *values holds is the default.
+  template <class T>
+  static CLI::Option* AddList(CLI::App* c, const char* name, const char* help,
+                              std::vector<T>* values, T low, T high) {
+    return c->add_option(name, *values, help)
+        ->delimiter(',')
+        ->check(Between(low, high))
+        ->allow_extra_args(false)
+        ->capture_default_str();
   }
 
   void Demo() {

@@ -97,12 +97,19 @@ struct RecipesCommand {
 
 struct BenchCommand {
   std::vector<std::string> models;
-  int64_t prefill = 512, decode = 64;
+  std::vector<std::string> recipes;  // measure these of the float model as well
+  std::vector<std::string> isas;     // empty: the one in force
+  std::vector<int64_t> prefill = {512};
+  int64_t decode = 64;
+  std::vector<int64_t> batch;  // streams that decode together
+  std::vector<int64_t> ssd;    // not empty: only the SSD, on prompts of so many tokens
   int repeats = 5;
   int64_t chunk_size = 0;
   bool bf16 = false;
   bool explain = false;
-  int threads = 1;
+  bool stages = false;
+  std::string roofline;  // "": do not write
+  std::vector<int> threads;
   bool json = false;
 };
 
@@ -143,17 +150,22 @@ struct S4dEvaluateCommand {
   bool json = false;
 };
 
-struct S4dTrainCommand {
-  std::string mnist;   // folder of idx files
-  std::string output;  // folder to write
-  int64_t d_model = 64, layers = 1, modes = 32;
-  std::string norm = "none", gelu = "exact";  // as in config.json
-  double mean = 0.1307, std = 0.3081;         // of the pixels / 255
+// What both commands that train S4D classifiers are told.
+struct TrainingFlags {
+  std::string mnist = "";   // folder of idx files
+  std::string output = "";  // folder to write
   int64_t epochs = 20, batch = 128;
   double lr = 0.01;
   uint64_t seed = 0;
   int64_t limit = 0;  // first images of the training split; 0: all
   int threads = 1;
+};
+
+struct S4dTrainCommand {
+  TrainingFlags training;
+  int64_t d_model = 64, layers = 1, modes = 32;
+  std::string norm = "none", gelu = "exact";  // as in config.json
+  double mean = 0.1307, std = 0.3081;         // of the pixels / 255
   bool json = false;
 };
 
@@ -190,16 +202,12 @@ struct S4dAllocateCommand {
 };
 
 struct S4dQatCommand {
-  std::string model, mnist, output;
+  std::string model;
+  TrainingFlags training = {.epochs = 10, .lr = 0.001};
   std::string recipe = "w4a6";        // a name, or a .json file
   std::string parameters = "frozen";  // or discrete, continuous
   int64_t calibrate = 512;
-  int64_t epochs = 10, batch = 128;
-  double lr = 0.001;
   double distill = 0, temperature = 2;  // share of the teacher; of its softmax
-  uint64_t seed = 0;
-  int64_t limit = 0;  // first images of the training split; 0: all
-  int threads = 1;
   bool json = false;
 };
 

@@ -11,16 +11,15 @@ void ExportC(CLI::App* group, Command* chosen) {
   const auto [c, e] = AddCommand<ExportCCommand>(
       group, "c", "C99 in integers, for microcontrollers, of a quantized S4D classifier", chosen);
   AddModel(c, "MODEL", "quantized S4D model folder", &e.model);
-  c->add_option("--output", e.output, "folder to write; must not exist or be empty")
-      ->required()
-      ->type_name("DIR");
+  AddOutputFolder(c, &e.output);
   c->add_option("--name", e.name, "begins the names of files and functions")
       ->capture_default_str()
       ->type_name("NAME");
   AddCount(c, "--length", "frames of a usual sequence; test vectors go on for ten of them",
            &e.length, 1, 1000000);
   CLI::Option* mnist =
-      c->add_option("--mnist", e.mnist, "folder of idx files, for the accuracy in the report")
+      c->add_option("--mnist", e.mnist,
+                    "folder of idx files, to measure accuracy and tensors for the report")
           ->type_name("DIR");
   c->add_flag("--sample", e.sample, "the first test image among the test vectors")->needs(mnist);
   AddCount(c, "--limit", "with --mnist: first test images only; 0: all", &e.limit, 0);

@@ -15,11 +15,17 @@ void AddChannels(CLI::App* c, const char* name, const char* help, std::vector<fl
   c->add_option(name, *v, help)->delimiter(',')->allow_extra_args(false)->type_name("X,X,X");
 }
 
-void AddImageSet(CLI::App* c, bool train, ImageFlags* i) {
-  CLI::Option* mnist = c->add_option("--mnist", i->mnist,
-                                     "folder of idx files, plain or .gz, such as "
-                                     "t10k-images-idx3-ubyte.gz")
-                           ->type_name("DIR");
+// What of MNIST a command reads.
+constexpr const char* kTrainImages =
+    "folder of MNIST's idx files, plain or .gz: train-images-idx3-ubyte.gz and its labels";
+constexpr const char* kOneSplit =
+    "folder of MNIST's idx files, plain or .gz: t10k-images-idx3-ubyte.gz and its labels or, with "
+    "--train, train-images-idx3-ubyte.gz and its";
+constexpr const char* kBothSplits =
+    "folder of MNIST's four idx files, plain or .gz, such as train-images-idx3-ubyte.gz";
+
+void AddImageSet(CLI::App* c, const char* mnist_help, bool train, ImageFlags* i) {
+  CLI::Option* mnist = c->add_option("--mnist", i->mnist, mnist_help)->type_name("DIR");
   CLI::Option* cifar = c->add_option("--cifar10", i->cifar10,
                                      "file of CIFAR-10's binary version, such as test_batch.bin")
                            ->type_name("FILE")
@@ -34,7 +40,7 @@ void AddImageSet(CLI::App* c, bool train, ImageFlags* i) {
 }
 
 void AddImages(CLI::App* c, bool train, ImageFlags* i) {
-  AddImageSet(c, train, i);
+  AddImageSet(c, train ? kOneSplit : kBothSplits, train, i);
   AddCount(c, "--limit", "first images only; 0: all", &i->limit, 0);
 }
 
@@ -49,16 +55,9 @@ void Evaluate(CLI::App* group, Command* chosen) {
   AddThreads(c, &e.threads);
 }
 
-void AddOutput(CLI::App* c, std::string* output) {
-  c->add_option("--output", *output, "folder to write; must not exist or be empty")
-      ->required()
-      ->type_name("DIR");
-}
-
 void AddTrainingImages(CLI::App* c, std::string* folder) {
   c->add_option("--mnist", *folder,
-                "folder of idx files, plain or .gz, such as train-images-idx3-ubyte.gz; the last "
-                "sixth of the images is for validation")
+                std::string(kTrainImages) + "; the last sixth of the images is for validation")
       ->required()
       ->type_name("DIR");
 }
@@ -83,8 +82,7 @@ void AddBits(CLI::App* c, std::vector<int64_t>* bits) {
       ->type_name("N,N");
 }
 
-template <class Values>
-void AddSteps(CLI::App* c, Values* t) {
+void AddSteps(CLI::App* c, TrainingFlags* t) {
   AddCount(c, "--epochs", "passes over the images", &t->epochs, 1, 100000);
   AddCount(c, "--batch", "images of a step", &t->batch, 1, 1 << 20);
   AddNumber(c, "--lr", "learning rate of Adam at the start; it falls to 0 by a cosine", &t->lr,
@@ -102,8 +100,8 @@ void AddSteps(CLI::App* c, Values* t) {
 void Train(CLI::App* group, Command* chosen) {
   const auto [c, t] = AddCommand<S4dTrainCommand>(
       group, "train", "train a classifier of images, pixel by pixel", chosen);
-  AddTrainingImages(c, &t.mnist);
-  AddOutput(c, &t.output);
+  AddTrainingImages(c, &t.training.mnist);
+  AddOutputFolder(c, &t.training.output);
   AddCount(c, "--d-model", "channels", &t.d_model, 1, 4096);
   AddCount(c, "--layers", "S4D layers", &t.layers, 1, 64);
   AddCount(c, "--modes", "complex modes of a channel, half of the papers' d_state", &t.modes, 1,
@@ -114,14 +112,14 @@ void Train(CLI::App* group, Command* chosen) {
           &t.gelu);
   AddNumber(c, "--mean", "of the pixels / 255", &t.mean, -1e6, 1e6);
   AddNumber(c, "--std", "deviation of the pixels / 255", &t.std, 1e-6, 1e6);
-  AddSteps(c, &t);
+  AddSteps(c, &t.training);
 }
 
 void Quantize(CLI::App* group, Command* chosen) {
   const auto [c, q] = AddCommand<S4dQuantizeCommand>(
       group, "quantize", "quantize without training, and measure", chosen);
   AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &q.model);
-  AddOutput(c, &q.output);
+  AddOutputFolder(c, &q.output);
   AddRecipe(c, &q.recipe);
   AddImages(c, false, &q.images);
   AddCalibrate(c, &q.calibrate);
@@ -148,10 +146,10 @@ void Allocate(CLI::App* group, Command* chosen) {
       ->excludes(budget);
   AddWord(
       c, "--accounting",
-      "stored: bytes of octet export c, which keeps A and B in 32 bits, C in 16 and states in 8 "
-      "or 16; ideal: each value in its own bits, as in arXiv:2506.12480",
+      "stored: bytes of octet export c, which keeps A, B and C of a mode in 12 bytes and states in "
+      "8 or 16 bits; ideal: each value in its own bits, as in arXiv:2506.12480",
       {"stored", "ideal"}, &a.accounting);
-  AddImageSet(c, false, &a.images);
+  AddImageSet(c, kTrainImages, false, &a.images);
   AddCalibrate(c, &a.calibrate);
   AddCount(c, "--sample", "images of those that KL is measured on", &a.sample, 1, 1 << 24);
   AddBits(c, &a.bits);
@@ -162,8 +160,8 @@ void Qat(CLI::App* group, Command* chosen) {
   const auto [c, q] = AddCommand<S4dQatCommand>(
       group, "qat", "quantization-aware training of a model that is trained", chosen);
   AddModel(c, "MODEL", "float model folder, or a .pth or .pt checkpoint", &q.model);
-  AddTrainingImages(c, &q.mnist);
-  AddOutput(c, &q.output);
+  AddTrainingImages(c, &q.training.mnist);
+  AddOutputFolder(c, &q.training.output);
   AddRecipe(c, &q.recipe);
   AddWord(c, "--parameters",
           "what is trained of the layers: poles and steps; discrete A, B, C; or those without A",
@@ -171,7 +169,7 @@ void Qat(CLI::App* group, Command* chosen) {
   AddNumber(c, "--distill", "share of the float model's answers in the loss", &q.distill, 0, 1);
   AddNumber(c, "--temperature", "of the softmax that is distilled", &q.temperature, 0.01, 1000);
   AddCalibrate(c, &q.calibrate);
-  AddSteps(c, &q);
+  AddSteps(c, &q.training);
 }
 
 void Recipes(CLI::App* group, Command* chosen) {

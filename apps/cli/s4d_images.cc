@@ -49,7 +49,7 @@ Result<ImageSplit> LoadSplit(const ImageFlags& flags, int64_t calibrate, const c
   ImageSplit split;
   OCTET_ASSIGN(split.measured, LoadImages(flags, MnistSplit::kTest, command));
   if (!flags.mnist.empty()) {
-    OCTET_ASSIGN(split.calibration, ReadMnist(flags.mnist, MnistSplit::kTrain));
+    OCTET_ASSIGN(split.calibration, LoadImages(flags, MnistSplit::kTrain, command));
     return split;
   }
   const LabeledImages images = std::move(split.measured);
@@ -61,6 +61,13 @@ Result<ImageSplit> LoadSplit(const ImageFlags& flags, int64_t calibrate, const c
   split.measured = Slice(images, 0, kept);
   split.calibration = Slice(images, kept, calibrate);
   return split;
+}
+
+Result<LabeledImages> LoadCalibrationImages(const ImageFlags& flags, int64_t calibrate,
+                                            const char* command) {
+  if (!flags.mnist.empty()) return LoadImages(flags, MnistSplit::kTrain, command);
+  OCTET_ASSIGN(ImageSplit split, LoadSplit(flags, calibrate, command));
+  return std::move(split.calibration);
 }
 
 Result<PixelScale> ScaleOf(const std::string& model, const ImageFlags& flags) {

@@ -22,6 +22,9 @@ struct ImageSplit {
   LabeledImages calibration, measured;
 };
 Result<ImageSplit> LoadSplit(const ImageFlags& flags, int64_t calibrate, const char* command);
+// Those that calibrate alone; MNIST needs no test images for it.
+Result<LabeledImages> LoadCalibrationImages(const ImageFlags& flags, int64_t calibrate,
+                                            const char* command);
 
 // --mean and --std; by default what config.json of the folder `model` says ("pixel_mean" and
 // "pixel_std", a number for each channel), else what the checkpoints of state-spaces/s4 were

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <set>
 
+#include "apps/cli/shared.h"
 #include "edge/lower.h"
 #include "edge/run.h"
 #include "io/output_folder.h"
@@ -14,9 +15,7 @@ namespace octet::cli {
 Result<S4dModel> LoadS4dModel(const std::string& path) {
   S4dModel model;
   OCTET_ASSIGN(model.checkpoint, LoadS4dCheckpoint(path));
-  for (const std::string& warning : model.checkpoint.warnings) {
-    PrintWarning(path + ": " + warning);
-  }
+  PrintWarnings(path, model.checkpoint.warnings);
   const Json* j = model.checkpoint.config.Find("quantization_config");
   if (j == nullptr) return model;
   Result<S4dQuantization> q = ParseS4dQuantization(*j, model.checkpoint.graph);

@@ -81,17 +81,31 @@ void Report(const TrainingJob& job, const TrainingState& state) {
 
 }  // namespace
 
-Result<LabeledImages> LoadTrainingImages(const std::string& folder, int64_t limit) {
-  OCTET_ASSIGN(LabeledImages images, ReadMnist(folder, MnistSplit::kTrain));
-  if (limit > 0 && limit < images.count) images = Slice(images, 0, limit);
+Result<LabeledImages> LoadTrainingImages(const TrainingFlags& flags) {
+  OCTET_ASSIGN(LabeledImages images, ReadMnist(flags.mnist, MnistSplit::kTrain));
+  if (flags.limit > 0 && flags.limit < images.count) images = Slice(images, 0, flags.limit);
   if (images.count < kValidationShare) {
-    return InvalidArgument(fmt::format("{}: {} are too few to train and validate with", folder,
+    return InvalidArgument(fmt::format("{}: {} are too few to train and validate with", flags.mnist,
                                        FormatNumber(images.count, "image")));
   }
   return images;
 }
 
-void DescribeImages(const LabeledImages& images, Json* run) {
+TrainingOptions OptionsOf(const TrainingFlags& flags) {
+  TrainingOptions options;
+  options.epochs = flags.epochs;
+  options.batch = flags.batch;
+  options.lr = flags.lr;
+  options.seed = flags.seed;
+  options.threads = flags.threads;
+  return options;
+}
+
+void Describe(const TrainingFlags& flags, const LabeledImages& images, Json* run) {
+  run->Set("epochs", flags.epochs);
+  run->Set("batch", flags.batch);
+  run->Set("lr", flags.lr);
+  run->Set("seed", fmt::format("{}", flags.seed));
   Sha256 hash;
   hash.Update(std::as_bytes(std::span(images.pixels)));
   hash.Update(std::as_bytes(std::span(images.labels)));

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "apps/cli/options.h"
 #include "base/json.h"
 #include "base/status.h"
 #include "io/labeled_images.h"
@@ -15,11 +16,13 @@ namespace octet::cli {
 // MNIST's 60,000 images for training are 50,000 and 10,000 for validation.
 inline constexpr int64_t kValidationShare = 6;
 
-// The training split of the idx files in `folder`, or its first `limit` images.
-Result<LabeledImages> LoadTrainingImages(const std::string& folder, int64_t limit);
+// The training split, or its first images.
+Result<LabeledImages> LoadTrainingImages(const TrainingFlags& flags);
+TrainingOptions OptionsOf(const TrainingFlags& flags);
 
-// Sets "images" and "images_sha256".
-void DescribeImages(const LabeledImages& images, Json* run);
+// Sets what of the flags and the images determines the result: "epochs", "batch", "lr", "seed",
+// "images" and "images_sha256".
+void Describe(const TrainingFlags& flags, const LabeledImages& images, Json* run);
 
 struct TrainingJob {
   const char* schema;             // of --json: "s4d.train"

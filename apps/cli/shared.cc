@@ -20,18 +20,26 @@ constexpr size_t kCheckTokens = 4096;  // more says little that these do not
 constexpr int64_t kFewTokens = 512;
 constexpr int64_t kFewCheckTokens = 64;
 
-void PrintWarningsOf(const std::string& folder, const std::vector<std::string>& warnings) {
-  for (const std::string& w : warnings) {
-    PrintWarning(fmt::format("{}: {}", folder, w));
-  }
-}
-
 Status CheckReadsText(const std::string& folder, const Graph& graph) {
   if (graph.nodes[0].op == Op::kEmbedding) return {};
   return InvalidArgument(folder + ": the model reads frames of numbers, not text; see octet s4d");
 }
 
 }  // namespace
+
+void PrintWarnings(const std::string& model, const std::vector<std::string>& warnings) {
+  for (const std::string& w : warnings) {
+    PrintWarning(fmt::format("{}: {}", model, w));
+  }
+}
+
+Status CheckDistinct(std::span<const int64_t> bits) {
+  std::set<int64_t> seen;
+  for (const int64_t b : bits) {
+    if (!seen.insert(b).second) return InvalidArgument(fmt::format("--bits: {} is named twice", b));
+  }
+  return {};
+}
 
 Status ProbeFile(const std::string& path) {
   std::error_code error;
@@ -72,7 +80,7 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
   options.bf16_compute = bf16_compute;
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, options));
   OCTET_TRY(CheckReadsText(folder, model->graph()));
-  PrintWarningsOf(folder, model->warnings());
+  PrintWarnings(folder, model->warnings());
   return model;
 }
 
@@ -80,7 +88,7 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
                                                const FloatCheckpoint& source) {
   OCTET_TRY(CheckReadsText(folder, source.graph));
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, source, {}));
-  PrintWarningsOf(folder, model->warnings());
+  PrintWarnings(folder, model->warnings());
   return model;
 }
 

@@ -21,6 +21,9 @@
 
 namespace octet::cli {
 
+// Warnings about the model at that path.
+void PrintWarnings(const std::string& model, const std::vector<std::string>& warnings);
+
 // Model::Load with the flag of that name (0: not given); prints the model's warnings.
 Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_t chunk_size,
                                                bool bf16_compute = false);
@@ -75,6 +78,9 @@ Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckp
 // the tokenizer files of `source_folder`. Nothing is left at `output` or beside it on an error.
 Status WriteModelFolder(const QuantizedModel& model, const FloatCheckpoint& source,
                         const std::string& source_folder, const std::string& output);
+
+// kInvalidArgument where --bits names a width twice.
+Status CheckDistinct(std::span<const int64_t> bits);
 
 // What WriteTextFile would refuse, said before minutes of work.
 Status ProbeFile(const std::string& path);

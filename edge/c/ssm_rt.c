@@ -2,12 +2,6 @@
 
 #include <string.h>
 
-/* C99 leaves right shifts of negative integers to the compiler: the only place that relies on them.
- * Left shifts are of non-negative integers alone. */
-#define SSM_SHIFT(v, n) ((v) >> (n))
-typedef char ssm_shift_is_arithmetic[SSM_SHIFT(-5, 1) == -3 ? 1 : -1];
-typedef char ssm_long_shift_is_arithmetic[SSM_SHIFT(INT64_C(-5), 1) == -3 ? 1 : -1];
-
 static int32_t requant(int32_t v, int32_t m, int32_t shift) {
   const int64_t product = SSM_SHIFT((int64_t)v * m, 30 - shift);
   return (int32_t)SSM_SHIFT(product + 1, 1);
@@ -60,43 +54,6 @@ static void multiply(const ssm_linear* l, const int8_t* x, int32_t* out) {
   }
 }
 
-/* One recurrence for all widths: Cell of a state, Sum of the recurrence, Out of Y. */
-#define SSM_DEFINE_ADVANCE(name, Cell, Sum, Out)                                               \
-  int32_t name(const ssm_layer* l, size_t head, int32_t u, uint32_t word, uint32_t golden,     \
-               void* states) {                                                                 \
-    const size_t count = 2u * (size_t)l->modes;                                                \
-    const int32_t* A = l->A + head * count;                                                    \
-    const int32_t* B = l->B + head * count;                                                    \
-    const int16_t* C = l->C + head * count;                                                    \
-    Cell* x = (Cell*)states;                                                                   \
-    const Sum input = (Sum)u * ((Sum)1 << l->b_shift);                                         \
-    const Sum most = l->most_state;                                                            \
-    Out Y = 0;                                                                                 \
-    size_t i;                                                                                  \
-    const int up = l->k - 15;                                                                  \
-    for (i = 0; i < count; i += 2, word += golden) {                                           \
-      const Sum re = x[i], im = x[i + 1];                                                      \
-      const int32_t round_re = (int32_t)(word & 0x7fffu) << up;                                \
-      const int32_t round_im = (int32_t)(word >> 15 & 0x7fffu) << up;                          \
-      Sum a = SSM_SHIFT(A[i] * re - A[i + 1] * im + B[i] * input + round_re, l->k);            \
-      Sum b = SSM_SHIFT(A[i + 1] * re + A[i] * im + B[i + 1] * input + round_im, l->k);        \
-      a = a < -most ? -most : a > most ? most : a;                                             \
-      b = b < -most ? -most : b > most ? most : b;                                             \
-      x[i] = (Cell)a;                                                                          \
-      x[i + 1] = (Cell)b;                                                                      \
-      Y += (Out)C[i] * x[i] - (Out)C[i + 1] * x[i + 1];                                        \
-    }                                                                                          \
-    if (l->y_shift != 0) Y = SSM_SHIFT(Y + (Out)((Out)1 << (l->y_shift - 1)), l->y_shift);     \
-    return (int32_t)Y;                                                                         \
-  }
-
-SSM_DEFINE_ADVANCE(ssm_advance_8_32_32, int8_t, int32_t, int32_t)
-SSM_DEFINE_ADVANCE(ssm_advance_8_32_64, int8_t, int32_t, int64_t)
-SSM_DEFINE_ADVANCE(ssm_advance_8_64_64, int8_t, int64_t, int64_t)
-SSM_DEFINE_ADVANCE(ssm_advance_16_32_32, int16_t, int32_t, int32_t)
-SSM_DEFINE_ADVANCE(ssm_advance_16_32_64, int16_t, int32_t, int64_t)
-SSM_DEFINE_ADVANCE(ssm_advance_16_64_64, int16_t, int64_t, int64_t)
-
 /* The finalizer of SplitMix64 (Steele et al. 2014). */
 static uint64_t mix(uint64_t z) {
   z += UINT64_C(0x9e3779b97f4a7c15);
@@ -148,6 +105,54 @@ static int32_t output_of(const ssm_layer* l, const ssm_head* p, int32_t Y, int32
   return clamp(p->y_zero + SSM_SHIFT(fine + 128, 8), p->y_low, p->y_high);
 }
 
+/* 2^46 / sqrt(q) for 2^30 <= q < 2^32, by Newton's method. */
+static uint32_t reciprocal_root(uint32_t q) {
+  uint32_t y = 2348810240u - 5u * (q >> 4);
+  int i;
+  for (i = 0; i < 4; ++i) {
+    const uint32_t square = (uint32_t)((uint64_t)y * y >> 31);
+    const uint32_t product = (uint32_t)((uint64_t)square * q >> 31);
+    y = (uint32_t)((uint64_t)y * (3221225472u - product) >> 31);
+  }
+  return y;
+}
+
+void ssm_normalize(const ssm_norm* norm, size_t heads, int32_t* r) {
+  int64_t sum = 0;
+  uint64_t squares;
+  uint32_t magnitudes = 0, y;
+  int32_t mean;
+  int cut = 0, shift = 32;
+  size_t h;
+  for (h = 0; h < heads; ++h) {
+    sum += r[h];
+  }
+  mean = requant((int32_t)SSM_SHIFT(sum, norm->sum_shift), norm->mean_m, norm->mean_shift);
+  for (h = 0; h < heads; ++h) {
+    r[h] -= mean;
+    magnitudes |= (uint32_t)(r[h] < 0 ? -1 - r[h] : r[h]);
+  }
+  while (magnitudes >> cut > 0x7fffffu) {
+    ++cut;
+  }
+  squares = (uint64_t)norm->eps >> 2 * cut;
+  for (h = 0; h < heads; ++h) {
+    const int32_t v = SSM_SHIFT(r[h], cut);
+    squares += (uint64_t)((int64_t)v * v);
+  }
+  /* Never 0: eps where nothing is cut off, else one of the squares. */
+  while (squares < UINT64_C(1) << 62) {
+    squares <<= 2;
+    --shift;
+  }
+  y = reciprocal_root((uint32_t)(squares >> 32));
+  for (h = 0; h < heads; ++h) {
+    const int64_t product = SSM_SHIFT(r[h], cut) * (int64_t)y;
+    const int32_t v = (int32_t)SSM_SHIFT(product + (INT64_C(1) << (shift - 1)), shift);
+    r[h] = norm->bias[h] + requant(v, norm->m[h], norm->shift[h]);
+  }
+}
+
 static void* states_of(const ssm_layer* l, const ssm_state* state, size_t head) {
   const size_t at = l->state + head * 2u * l->modes;
   return l->bytes == 1 ? (void*)(state->x8 + at) : (void*)(state->x16 + at);
@@ -155,21 +160,17 @@ static void* states_of(const ssm_layer* l, const ssm_state* state, size_t head) 
 
 static void run_layer(const ssm_layer* l, size_t heads, const ssm_state* state, int32_t* r,
                       int8_t* g) {
-  const uint64_t step_key = mix(l->noise_key + *state->frames);
-  const uint32_t golden = l->dithered ? 0x9e3779b9u : 0u;
+  const uint64_t step_key = l->dithered ? mix(l->noise_key + *state->frames) : 0;
   int32_t sum;
   size_t h;
   for (h = 0; h < heads; ++h) {
     const ssm_head* p = &l->heads[h];
     const int8_t* table = l->gelu + (l->own_gelu ? h * l->levels : 0);
     int32_t u = p->u_zero + requant(r[h], p->m[SSM_FROM_STREAM], p->shift[SSM_FROM_STREAM]);
-    uint32_t word = 0x4000u | 0x4000u << 15; /* half a code */
+    const uint32_t word = l->dithered ? (uint32_t)mix(step_key + h) : 0;
     int32_t y;
     u = clamp(u, p->u_low, p->u_high) - p->u_zero;
-    if (l->dithered) {
-      word = (uint32_t)mix(step_key + h);
-    }
-    y = output_of(l, p, l->advance(l, h, u, word, golden, states_of(l, state, h)), u);
+    y = output_of(l, p, l->advance(l, h, u, word, states_of(l, state, h)), u);
     g[h] = table[y + l->levels / 2];
   }
   sum = sum_of(g, heads);
@@ -177,6 +178,7 @@ static void run_layer(const ssm_layer* l, size_t heads, const ssm_state* state, 
     const int64_t value = row_of(&l->value, h, g, sum);
     r[h] += (int32_t)SSM_SHIFT(value * sigmoid(row_of(&l->gate, h, g, sum)) + 16384, 15);
   }
+  if (l->normalize != NULL) l->normalize(l->norm, heads, r);
 }
 
 /* FNV-1a over whole numbers. */

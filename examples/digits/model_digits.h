@@ -10,13 +10,13 @@ extern "C" {
 #endif
 
 enum {
-  DIGITS_ABI = 1,
+  DIGITS_ABI = 3,
   DIGITS_IN = 1, /* codes of a frame */
   DIGITS_OUT = 10, /* classes */
   DIGITS_HEADS = 16,
   DIGITS_STATE_BYTES = 1160, /* of a context */
   DIGITS_SCRATCH_BYTES = 80, /* arrays on the stack of a step */
-  DIGITS_FLASH_BYTES = 13022 /* tables, without code */
+  DIGITS_FLASH_BYTES = 8990 /* tables, without code */
 };
 
 /* A stream: copy it to save it, copy it back to restore it. Align it as int64_t. */

@@ -367,6 +367,7 @@ void Run(const LinearArgs& a, const Workspace& w) {
 
 const char* WhyNot(const LinearArgs& a) {
   if (a.x_dtype != DType::kI8) return "float inputs";
+  if (a.w.layout == WeightLayout::kPanels) return "codes in panels";
   return HwyUnavailable();
 }
 

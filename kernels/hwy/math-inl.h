@@ -64,6 +64,22 @@ HWY_INLINE V SigmoidV(DF df, V x) {
   return hn::Div(one, hn::Add(one, ExpV(df, hn::Neg(x))));
 }
 
+// SoftplusF of each lane.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE V SoftplusV(DF df, V x) {
+  const V two = hn::Set(df, 2.0f);
+  const V e = ExpV(df, hn::Neg(hn::Abs(x)));
+  const V s = hn::Div(e, hn::Add(two, e));
+  const V z = hn::Mul(s, s);
+  V p = hn::Set(df, 1.4087328631e-01f);
+  p = hn::MulAdd(p, z, hn::Set(df, 1.3980709418e-01f));
+  p = hn::MulAdd(p, z, hn::Set(df, 2.0012426862e-01f));
+  p = hn::MulAdd(p, z, hn::Set(df, 3.3333157968e-01f));
+  p = hn::MulAdd(p, z, hn::Set(df, 1.0f));
+  const V positive = hn::IfThenElseZero(hn::Gt(x, hn::Zero(df)), x);
+  return hn::Add(positive, hn::Mul(s, hn::Mul(two, p)));
+}
+
 // Of a normal distribution beyond a, 0 <= a <= 14: 1 - Phi(a) = e q with e = e^(-a^2 / 2).
 template <class DF, class V = hn::VFromD<DF>>
 HWY_INLINE void NormalTailV(DF df, V a, V* e, V* q) {
@@ -184,19 +200,29 @@ class Lanes16 {
   hn::VFromD<D> sum_[kVectors];
 };
 
+// The nearest integer of each lane, halves to even, for |x| < 2^21: 1.5 * 2^23 has a last place of
+// 1, and adding it leaves the integer in the low bits. Fewer operations than a conversion, which
+// has to mind values that do not fit.
+template <class DF, class V = hn::VFromD<DF>>
+HWY_INLINE hn::VFromD<hn::RebindToSigned<DF>> NearestV(DF df, V x) {
+  const hn::RebindToSigned<DF> di;
+  const auto bits = hn::BitCast(di, hn::Add(x, hn::Set(df, 0x1.8p23f)));
+  return hn::Sub(bits, hn::Set(di, 0x4b400000));
+}
+
 // QuantizeI8 of each lane, as int32 codes within [-127, 127].
 template <class DF, class V = hn::VFromD<DF>>
 HWY_INLINE hn::VFromD<hn::RebindToSigned<DF>> QuantizeV(DF df, V x, V inverse_scale) {
-  const V code = hn::Round(hn::Mul(x, inverse_scale));
-  const V clamped = hn::Min(hn::Max(code, hn::Set(df, -127.0f)), hn::Set(df, 127.0f));
-  return hn::ConvertTo(hn::RebindToSigned<DF>(), clamped);
+  const V code = hn::Mul(x, inverse_scale);
+  return NearestV(df, hn::Min(hn::Max(code, hn::Set(df, -127.0f)), hn::Set(df, 127.0f)));
 }
 
 // Stores int32 codes within [-127, 127] as int8.
 template <class DF, class VI>
 HWY_INLINE void StoreCodes(DF /*df*/, VI codes, int8_t* out) {
-  const hn::Rebind<int8_t, DF> d8;
-  hn::StoreU(hn::DemoteTo(d8, codes), d8, out);
+  const hn::Rebind<uint8_t, DF> d8;
+  const hn::RebindToUnsigned<DF> du;
+  hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, codes)), d8, reinterpret_cast<uint8_t*>(out));
 }
 
 // Loads int8 codes as floats, one per lane.
@@ -225,6 +251,16 @@ HWY_INLINE hn::VFromD<DF> DequantizeV(DF df, VI acc, double scale) {
   const hn::Rebind<double, hn::Half<DF>> dd;
   const auto s = hn::Set(dd, scale);
   return DequantizeV(df, acc, s, s);
+}
+
+// Whether DequantizeFewV gives the bits of DequantizeV for sums up to `largest`: both factors are
+// exact in fp32, so that their product is rounded once there as well.
+inline bool FloatsDequantize(double scale, int64_t largest) {
+  return largest <= int64_t{1} << 24 && static_cast<double>(static_cast<float>(scale)) == scale;
+}
+template <class DF, class VI>
+HWY_INLINE hn::VFromD<DF> DequantizeFewV(DF df, VI acc, hn::VFromD<DF> scale) {
+  return hn::Mul(hn::ConvertTo(df, acc), scale);
 }
 
 }  // namespace HWY_NAMESPACE

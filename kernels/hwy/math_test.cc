@@ -1,7 +1,7 @@
 // Contracts: ForceIsa decides which target is called; on every compiled target the machine has,
-// ExpV, SiluV, SigmoidV, GeluV, PiecewiseGeluV, QuantizeV, DequantizeV and the folds of Lanes16
-// give the bits of ExpF, SiluF, SigmoidF, GeluF, PiecewiseGeluF, QuantizeI8, DequantizeAcc and
-// FoldLanes16.
+// ExpV, SiluV, SigmoidV, GeluV, PiecewiseGeluV, SoftplusV, QuantizeV, DequantizeV and the folds of
+// Lanes16 give the bits of ExpF, SiluF, SigmoidF, GeluF, PiecewiseGeluF, SoftplusF, QuantizeI8,
+// DequantizeAcc and FoldLanes16.
 #include "kernels/hwy/targets.h"
 
 #undef HWY_TARGET_INCLUDE
@@ -18,7 +18,7 @@ int64_t Target() {
   return HWY_TARGET;
 }
 
-// y [5, n]: each function of x [n], in the order of kElementary.
+// y [6, n]: each function of x [n], in the order of kElementary.
 void Elementary(const float* x, int64_t n, float* y) {
   const hn::ScalableTag<float> d;
   for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
@@ -28,6 +28,7 @@ void Elementary(const float* x, int64_t n, float* y) {
     hn::StoreU(SigmoidV(d, v), d, y + 2 * n + i);
     hn::StoreU(GeluV(d, v), d, y + 3 * n + i);
     hn::StoreU(PiecewiseGeluV(d, v), d, y + 4 * n + i);
+    hn::StoreU(SoftplusV(d, v), d, y + 5 * n + i);
   }
 }
 
@@ -107,7 +108,9 @@ TEST(HwyMath, ForceIsaDecidesTheDispatch) {
   OnEachTarget([&] { targets.push_back(HWY_DYNAMIC_DISPATCH(Target)()); });
   for (size_t i = 0; i < targets.size(); ++i) {
     const std::string name = AvailableIsas()[i];
-    const int64_t expected = name == "avx512" ? HWY_AVX3 : name == "avx2" ? HWY_AVX2 : HWY_NEON;
+    const int64_t expected = name.starts_with("avx512") || name == "amx" ? HWY_AVX3
+                             : name.starts_with("avx")                   ? HWY_AVX2
+                                                                         : HWY_NEON;
     EXPECT_EQ(targets[i], expected) << name;
   }
 }
@@ -120,7 +123,8 @@ constexpr Function kElementary[] = {{"exp", ExpF},
                                     {"silu", SiluF},
                                     {"sigmoid", SigmoidF},
                                     {"gelu", GeluF},
-                                    {"piecewise gelu", PiecewiseGeluF}};
+                                    {"piecewise gelu", PiecewiseGeluF},
+                                    {"softplus", SoftplusF}};
 
 TEST(HwyMath, ElementaryFunctionsHaveTheScalarBits) {
   constexpr float kInfinity = std::numeric_limits<float>::infinity();

@@ -55,6 +55,18 @@ void QuantizeRowPerChannel(const float* x, int64_t n, const float* inverse, int8
   }
 }
 
+void DecodeRow(const int8_t* codes, int64_t n, float scale, float* x) {
+  const hn::ScalableTag<float> d;
+  const auto N = static_cast<int64_t>(hn::Lanes(d));
+  int64_t c = 0;
+  for (; c + N <= n; c += N) {
+    hn::StoreU(hn::Mul(hn::Set(d, scale), LoadCodes(d, codes + c)), d, x + c);
+  }
+  for (; c < n; ++c) {
+    x[c] = scale * static_cast<float>(codes[c]);
+  }
+}
+
 // inverse[c] of every channel.
 void Inverses(const QuantizeArgs& a, float* inverse) {
   const int64_t width = a.C / a.n_scales;
@@ -79,6 +91,13 @@ void Quantize(const QuantizeArgs& a, float* inverse) {
     } else {
       a.token_scales[t] = ScaleForAbsMax(AbsMax(x, a.C));
       QuantizeRow(x, a.C, 1.0f / a.token_scales[t], codes);
+    }
+    if (a.decoded == nullptr) continue;
+    const int64_t parts = a.scales == nullptr ? 1 : a.n_scales;
+    const int64_t width = a.C / parts;
+    for (int64_t s = 0; s < parts; ++s) {
+      const float scale = a.scales == nullptr ? a.token_scales[t] : a.scales[s];
+      DecodeRow(codes + s * width, width, scale, a.decoded + t * a.x_stride + s * width);
     }
   }
 }

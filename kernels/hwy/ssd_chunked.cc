@@ -141,19 +141,26 @@ void FloatPass(const SsdArgs& args, int64_t end, float a_last, int64_t h, const 
 
 void FloatHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h, const FloatLayout& s) {
   LoadHead(args, t0, len, h, s.head);
+  Lap(args, SsdStage::kCumsum);
   FloatLocalState(args, len, h, s);
+  Lap(args, SsdStage::kLocalState);
   FloatEnter(args, h, s);
+  Lap(args, SsdStage::kPassing);
   TransposeWords(s.read, s.N16, s.P16, args.N, s.transposed, s.P16, 0);
   Multiply<float>({s.C, s.N16, 1, nullptr}, len, 0, args.N, {s.transposed, s.P16}, args.P,
                   s.carried, s.P16);
+  Lap(args, SsdStage::kScan);
   FloatPass(args, t0 + len, s.head.a[len - 1], h, s);
+  Lap(args, SsdStage::kPassing);
   Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
+  Lap(args, SsdStage::kScan);
 }
 
 void SsdChunked(const SsdArgs& args, void* scratch) {
   const FloatLayout s(args, scratch);
   ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
     FloatScore(args, t0, len, g, s);
+    Lap(args, SsdStage::kScore);
     for (int64_t h = heads.begin; h < heads.end; ++h) {
       FloatHead(args, t0, len, h, s);
     }

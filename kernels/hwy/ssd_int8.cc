@@ -32,6 +32,7 @@ namespace {
 using DF = hn::ScalableTag<float>;
 using DI = hn::ScalableTag<int32_t>;
 constexpr int64_t kLanes = HWY_LANES(float);
+constexpr int64_t kPassRows = 4;  // of the state that share a wait for their scales
 
 // What turns a code into its place in the right factor: code + 128 for int8, the code for int16.
 template <class T>
@@ -54,7 +55,7 @@ struct Int8Layout {
     x_scale = scratch.Take<float>(P16);
     x_inverse = scratch.Take<float>(P16);
     state = scratch.Take<int32_t>(P16 * N16 / 2);
-    row = scratch.Take<float>(N16);
+    rows = scratch.Take<float>(kPassRows * N16);
     transposed = scratch.Take<int32_t>(N16 * std::max(L16, P16) / 2);
     acc = scratch.Take<int32_t>(std::max({L16 * L16, P16 * N16, L16 * P16}));
     carried = scratch.Take<float>(L16 * P16);
@@ -73,7 +74,7 @@ struct Int8Layout {
   float* x_scale;         // [P16]
   float* x_inverse;       // [P16]
   int32_t* state;         // codes [P16, N16]
-  float* row;             // [N16]
+  float* rows;            // [kPassRows, N16]
   int32_t* transposed;    // [N16 / kPerWord, .]: right factor of stage 4, then of stage 5
   int32_t* acc;           // product of the stage at work
   float* carried;         // [L16, P16]
@@ -248,54 +249,136 @@ HWY_INLINE hn::Vec<DI> StateCodeV(hn::Vec<DF> value, hn::Vec<DF> inverse) {
   return hn::ConvertTo(DI(), hn::Min(hn::Max(code, hn::Neg(limit)), limit));
 }
 
-// Codes of the state row s.row into `codes`, and its stage 3 with `acc`, S_loc before its scale.
+// S_loc of a row: sums and what makes them values.
+struct LocalRow {
+  const int32_t* acc;  // [N16]
+  double scale;
+  bool few;  // FloatsDequantize
+};
+
+template <bool kFew>
+HWY_INLINE hn::Vec<DF> LocalV(const LocalRow& local, int64_t n) {
+  const DF d;
+  const auto acc = hn::LoadU(DI(), local.acc + n);
+  if constexpr (kFew) return DequantizeFewV(d, acc, hn::Set(d, static_cast<float>(local.scale)));
+  return DequantizeV(d, acc, local.scale);
+}
+
+// Codes of the state row [N16] into `codes`, and its stage 3 in floats.
+template <bool kFew, class T>
+void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t N16, float* row,
+                T* codes) {
+  const DF d;
+  const auto inverse = hn::Set(d, inverse_scale);
+  const auto kept = hn::Set(d, decay);
+  for (int64_t n = 0; n < N16; n += kLanes) {
+    const auto value = hn::LoadU(d, row + n);
+    const auto code = QuantizeV(d, value, inverse);
+    if constexpr (sizeof(T) == 1) {
+      StoreCodes(d, code, codes + n);
+    } else {
+      const hn::Rebind<T, DF> dt;
+      hn::StoreU(hn::DemoteTo(dt, code), dt, codes + n);
+    }
+    hn::StoreU(hn::MulAdd(kept, value, LocalV<kFew>(local, n)), d, row + n);
+  }
+}
+
+// The same with the integer gate.
 template <class T>
-void PassRow(const SsdArgs& args, float a_last, float scale, double local_scale, int64_t N16,
-             const int32_t* acc, float* row, T* codes) {
+void PassCodes(float a_last, float scale, const LocalRow& local, int64_t N16, float* row,
+               T* codes) {
   const DF d;
   const DI di;
   const auto v_scale = hn::Set(d, scale);
   const auto inverse = hn::Set(d, 1.0f / scale);
-  const auto decay = hn::Set(d, ExpF(a_last));
   const auto gate = hn::Set(di, GateQ7(a_last));
   for (int64_t n = 0; n < N16; n += kLanes) {
     const auto value = hn::LoadU(d, row + n);
-    const auto local = DequantizeV(d, hn::LoadU(di, acc + n), local_scale);
     const hn::Rebind<T, DF> dt;
     hn::StoreU(hn::DemoteTo(dt, QuantizeV(d, value, inverse)), dt, codes + n);
-    if (args.passing == StatePassing::kFloat) {
-      hn::StoreU(hn::MulAdd(decay, value, local), d, row + n);
-    } else {
-      const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
-      const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
-      const auto passed = hn::Add(kept, QuantizeV(d, local, inverse));
-      hn::StoreU(hn::Mul(hn::ConvertTo(d, passed), v_scale), d, row + n);
-    }
+    const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
+    const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
+    const auto passed = hn::Add(kept, QuantizeV(d, LocalV<false>(local, n), inverse));
+    hn::StoreU(hn::Mul(hn::ConvertTo(d, passed), v_scale), d, row + n);
   }
 }
 
-// Stages 2 and 3; leaves the codes of the entering state in s.state, and in s.carried_scale what
-// turns their products with C into values.
-template <class T, class X>
-void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
-              const Int8Layout& s) {
+// ScaleForAbsMax of kPassRows rows [N16], N16 - N of them zero.
+void ScaleRows(float* const* rows, int64_t N16, float* scales) {
+  const DF d;
+  HWY_ALIGN float lanes[kPassRows * 16];
+  for (int64_t r = 0; r < kPassRows; ++r) {
+    for (int64_t i = 0; i < 16; i += kLanes) {
+      auto most = hn::Zero(d);
+      for (int64_t n = i; n < N16; n += 16) {
+        most = hn::Max(hn::Abs(hn::LoadU(d, rows[r] + n)), most);  // in this order without NaN
+      }
+      hn::StoreU(most, d, lanes + r * 16 + i);
+    }
+  }
+  hn::StoreU(ScaleForAbsMaxV(MaxRows(lanes)), Four(), scales);
+}
+
+// Stage 2: sums of S_loc in s.acc.
+template <class X>
+void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
   ScaleX(args, len, h, s);
-  const Codec codec = args.scales->x_scaled_codec;
-  const HeadRange used = PackX<X>(codec, len, s);
+  const HeadRange used = PackX<X>(args.scales->x_scaled_codec, len, s);
   Multiply<X>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
               args.N, s.acc, s.N16);
-  std::fill(s.row, s.row + s.N16, 0.0f);
+}
+
+// Stage 3 of channel p, whose state enters in `row` [N16]; leaves its codes in s.state, and in
+// s.carried_scale what turns their products with C into values.
+template <class T>
+void PassRow(const SsdArgs& args, int64_t len, int64_t g, int64_t p, float decay, float scale,
+             const Int8Layout& s, float* row) {
+  const Codec codec = args.scales->x_scaled_codec;
+  const double unit = UnitOf(codec, s.x_scale[p]);
+  LocalRow local = {s.acc + p * s.N16, unit * args.scales->B[g], false};
+  local.few = FloatsDequantize(local.scale, len * MaxUnits(codec) * 127);
+  s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
+  T* codes = reinterpret_cast<T*>(s.state) + p * s.N16;
+  if (args.passing == StatePassing::kGateQ7) {
+    PassCodes(s.head.a[len - 1], scale, local, s.N16, row, codes);
+  } else if (local.few) {
+    PassFloats<true>(decay, 1.0f / scale, local, s.N16, row, codes);
+  } else {
+    PassFloats<false>(decay, 1.0f / scale, local, s.N16, row, codes);
+  }
+}
+
+// Stage 3 of a head.
+template <class T>
+void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
+              const Int8Layout& s) {
   std::fill(s.carried_scale, s.carried_scale + s.P16, 0.0);
-  for (int64_t p = 0; p < args.P; ++p) {
-    const int64_t row = h * args.P + p;
-    const double local_scale = static_cast<double>(UnitOf(codec, s.x_scale[p])) * args.scales->B[g];
-    LoadStateRowV(args.h, row, args.N, s.row);
-    const float scale = args.scales->state != nullptr ? args.scales->state[row]
-                                                      : ScaleForAbsMax(AbsMax(s.row, args.N));
-    s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
-    PassRow(args, s.head.a[len - 1], scale, local_scale, s.N16, s.acc + p * s.N16, s.row,
-            reinterpret_cast<T*>(s.state) + p * s.N16);
-    StoreStateRowV(args.h, row, args.N, t0 + len, s.row);
+  const float decay = ExpF(s.head.a[len - 1]);
+  // Rows of fp32 that need no padding are passed where they are.
+  const bool in_place =
+      args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
+  if (!in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
+  for (int64_t p = 0; p < args.P; p += kPassRows) {
+    const int64_t first = h * args.P + p;
+    const int64_t count = std::min(kPassRows, args.P - p);
+    float* rows[kPassRows];  // the last again, where there are fewer
+    for (int64_t r = 0; r < kPassRows; ++r) {
+      const int64_t i = std::min(r, count - 1);
+      rows[r] =
+          in_place ? static_cast<float*>(args.h.data) + (first + i) * args.N : s.rows + i * s.N16;
+      if (!in_place && i == r) LoadStateRowV(args.h, first + r, args.N, rows[r]);
+    }
+    float scales[kPassRows];
+    if (args.scales->state == nullptr) {
+      ScaleRows(rows, s.N16, scales);
+    } else {
+      std::copy_n(args.scales->state + first, count, scales);
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      PassRow<T>(args, len, g, p + r, decay, scales[r], s, rows[r]);
+      if (!in_place) StoreStateRowV(args.h, first + r, args.N, t0 + len, rows[r]);
+    }
   }
 }
 
@@ -306,14 +389,21 @@ void Int8Carried(const SsdArgs& args, int64_t len, const Int8Layout& s) {
   TransposeWords(s.state, s.N16 / kPer, s.P16, s.N16 / kPer, s.transposed, s.P16, kRightMask<T>);
   Multiply<T>({s.C, s.N16 / kPer, 1, s.c_sums}, len, 0, CeilDiv(args.N, kPer),
               {s.transposed, s.P16}, args.P, s.acc, s.P16);
+  bool few = true;
+  for (int64_t p = 0; p < s.P16; ++p) {
+    few = few && FloatsDequantize(s.carried_scale[p], args.N * 127 * 127);
+  }
   const DF d;
   const hn::Rebind<double, hn::Half<DF>> dd;
   for (int64_t p = 0; p < s.P16; p += kLanes) {
     const auto lower = hn::LoadU(dd, s.carried_scale + p);
     const auto upper = hn::LoadU(dd, s.carried_scale + p + kLanes / 2);
+    const hn::Half<DF> dh;
+    const auto scale = hn::Combine(d, hn::DemoteTo(dh, upper), hn::DemoteTo(dh, lower));
     for (int64_t m = 0; m < len; ++m) {
       const auto acc = hn::LoadU(DI(), s.acc + m * s.P16 + p);
-      hn::StoreU(DequantizeV(d, acc, lower, upper), d, s.carried + m * s.P16 + p);
+      const auto value = few ? DequantizeFewV(d, acc, scale) : DequantizeV(d, acc, lower, upper);
+      hn::StoreU(value, d, s.carried + m * s.P16 + p);
     }
   }
 }
@@ -326,11 +416,17 @@ void RunCodes(const SsdArgs& args, void* scratch) {
   ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
     Int8Score<T, X>(args, t0, len, g, s);
     QuantizeScore(args, len, g, s);
+    Lap(args, SsdStage::kScore);
     for (int64_t h = heads.begin; h < heads.end; ++h) {
       LoadHead(args, t0, len, h, s.head);
-      Int8Pass<T, X>(args, t0, len, g, h, s);
+      Lap(args, SsdStage::kCumsum);
+      Int8Local<X>(args, len, h, s);
+      Lap(args, SsdStage::kLocalState);
+      Int8Pass<T>(args, t0, len, g, h, s);
+      Lap(args, SsdStage::kPassing);
       Int8Carried<T>(args, len, s);
       Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
+      Lap(args, SsdStage::kScan);
     }
   });
 }

@@ -72,13 +72,51 @@ inline float AbsMax(const float* values, int64_t n) {
   auto most = hn::Zero(d);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    most = hn::Max(most, hn::Abs(hn::LoadU(d, values + i)));
+    most = hn::Max(hn::Abs(hn::LoadU(d, values + i)), most);  // in this order without NaN
   }
   float absmax = hn::GetLane(hn::MaxOfLanes(d, most));
   for (; i < n; ++i) {
     absmax = std::fmax(absmax, std::fabs(values[i]));
   }
   return absmax;
+}
+
+using Four = hn::CappedTag<float, 4>;
+
+// FoldLanes16 of `lanes` [4, 16], four rows at once, with `join` in the place of the sum.
+template <class Join>
+HWY_INLINE hn::Vec<Four> FoldRows(const float* lanes, Join join) {
+  const Four d;
+  hn::Vec<Four> row[4];
+  for (int r = 0; r < 4; ++r) {
+    const float* from = lanes + static_cast<ptrdiff_t>(r) * 16;
+    row[r] = join(join(hn::LoadU(d, from), hn::LoadU(d, from + 8)),
+                  join(hn::LoadU(d, from + 4), hn::LoadU(d, from + 12)));
+  }
+  // Lanes 0 and 2, and 1 and 3, of two rows.
+  const auto low =
+      join(hn::InterleaveLower(d, row[0], row[1]), hn::InterleaveUpper(d, row[0], row[1]));
+  const auto high =
+      join(hn::InterleaveLower(d, row[2], row[3]), hn::InterleaveUpper(d, row[2], row[3]));
+  return join(hn::ConcatLowerLower(d, high, low), hn::ConcatUpperUpper(d, high, low));
+}
+HWY_INLINE hn::Vec<Four> SumRows(const float* lanes) {
+  return FoldRows(lanes, [](auto a, auto b) HWY_ATTR { return hn::Add(a, b); });
+}
+HWY_INLINE hn::Vec<Four> MaxRows(const float* lanes) {
+  return FoldRows(lanes, [](auto a, auto b) HWY_ATTR { return hn::Max(a, b); });
+}
+
+// ScaleForAbsMax of each lane, which is no NaN and not negative.
+HWY_INLINE hn::Vec<Four> ScaleForAbsMaxV(hn::Vec<Four> absmax) {
+  const Four d;
+  const hn::RebindToUnsigned<Four> du;
+  const auto least = hn::Set(d, 0x1.0p-40f);
+  const auto exact = hn::Div(absmax, hn::Set(d, kMaxCodeI8));
+  const auto up =
+      hn::AndNot(hn::Set(du, 0xfffu), hn::Add(hn::BitCast(du, exact), hn::Set(du, 0xfffu)));
+  const auto scale = hn::IfThenElse(hn::Gt(exact, least), hn::BitCast(d, up), least);
+  return hn::IfThenElse(hn::Gt(absmax, hn::Zero(d)), scale, hn::Set(d, 1.0f));
 }
 
 using StateTag = hn::ScalableTag<float>;
@@ -184,9 +222,11 @@ int64_t EncodeIntegers(const float* values, int64_t N, const RowScale& scale, fl
                        const RowNoise* noise, T* codes) {
   const StateTag d;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto of_row = hn::Set(d, 1.0f / scale.values[0]);  // divisions are slow
   int64_t n = 0;
   for (; n + lanes <= N; n += lanes) {
-    const auto t = hn::Mul(hn::LoadU(d, values + n), InverseV(scale, n));
+    const auto inverse = scale.per_column ? InverseV(scale, n) : of_row;
+    const auto t = hn::Mul(hn::LoadU(d, values + n), inverse);
     const auto code = noise == nullptr ? hn::Round(t) : RoundStochasticV(t, NoiseV(*noise, n));
     StoreIntegers(ClampV(code, -most, most), codes + n);
   }

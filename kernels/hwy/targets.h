@@ -23,9 +23,9 @@ namespace octet {
 
 // Why no Highway kernel can run here, or null. Every why_not of kernels/hwy/ asks it first.
 inline const char* HwyUnavailable() {
-  return (hwy::SupportedTargets() & HWY_TARGETS) != 0
-             ? nullptr
-             : "the processor has no AVX2 with FMA, or NEON";
+  // Asked once: CPUID, which it reads, is slow on virtual machines.
+  static const bool available = (hwy::SupportedTargets() & HWY_TARGETS) != 0;
+  return available ? nullptr : "the processor has no AVX2 with FMA, or NEON";
 }
 
 // For kernels that take every problem, and for those that need no scratch memory.

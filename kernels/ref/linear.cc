@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/kernel.h"
+#include "kernels/panels.h"
 #include "tensor/codecs/rows.h"
 #include "tensor/codecs/uniform.h"
 #include "tensor/dtype.h"
@@ -77,7 +78,35 @@ int32_t DotI4(const int8_t* x, const uint8_t* row, const uint8_t* multipliers, i
   return sum;
 }
 
+// The sum of one output whose codes are in panels.
+int32_t DotPanels(const LinearArgs& a, const PanelShape& shape, const int8_t* x, int64_t n) {
+  const auto* panels = static_cast<const uint8_t*>(a.w.data);
+  int32_t sum = 0;
+  int32_t part = 0;
+  for (int64_t k = 0; k < a.K; ++k) {
+    part += int32_t{x[k]} * CodeInPanels(shape, panels, n, k);
+    if (a.w.dtype != DType::kI4 || (k + 1 < a.K && (k + 1) % a.w.group != 0)) continue;
+    const int64_t group = n / kPanelRows * shape.groups + k / a.w.group;
+    sum += part * int32_t{a.w.group_scale[group * kPanelRows + n % kPanelRows]};
+    part = 0;
+  }
+  return sum + part;
+}
+
+void RunPanels(const LinearArgs& a) {
+  const PanelShape shape = PanelShape::Of(a.w.dtype, a.N, a.K, a.w.group);
+  for (int64_t t = 0; t < a.M; ++t) {
+    const int8_t* x = static_cast<const int8_t*>(a.x) + t * a.K;
+    for (int64_t n = a.n_begin; n < a.n_end; ++n) {
+      const float y = DequantizeAcc(DotPanels(a, shape, x, n), a.x_scale[t * a.x_scale_stride],
+                                    a.w.row_scale[n * a.w.row_scale_stride]);
+      a.y[t * a.y_stride + n] = a.bias == nullptr ? y : y + a.bias[n];
+    }
+  }
+}
+
 void RunInteger(const LinearArgs& a) {
+  if (a.w.layout == WeightLayout::kPanels) return RunPanels(a);
   const auto* x = static_cast<const int8_t*>(a.x);
   const int64_t row_bytes = BytesOf(a.w.dtype, a.K);
   const int64_t groups = a.w.dtype == DType::kI4 ? (a.K + a.w.group - 1) / a.w.group : 0;

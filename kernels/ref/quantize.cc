@@ -27,6 +27,8 @@ void Run(const QuantizeArgs& a, const Workspace&) {
     for (int64_t c = 0; c < a.C; ++c) {
       const float scale = a.scales == nullptr ? token_scale : a.scales[c * a.n_scales / a.C];
       codes[c] = QuantizeI8(x[c], 1.0f / scale);
+      if (a.decoded != nullptr)
+        a.decoded[t * a.x_stride + c] = scale * static_cast<float>(codes[c]);
     }
   }
 }

@@ -6,7 +6,7 @@
 namespace octet {
 
 std::vector<RecipeOption> HadQ1Options() {
-  return {HadamardOption(), StateOption()};
+  return {HadamardOption(), EndOption("embedding"), EndOption("head"), StateOption()};
 }
 
 QuantPlan PlanHadQ1(const RecipeOptions& o, Family family) {
@@ -23,6 +23,8 @@ std::vector<RecipeOption> HadS8Options() {
       GroupOption(),
       WeightMethodOption("gptq"),
       HadamardOption(),
+      EndOption("embedding"),
+      EndOption("head"),
       StateOption()};
 }
 
@@ -36,7 +38,7 @@ QuantPlan PlanHadS8(const RecipeOptions& o, Family) {
       p.sites.push_back(TensorSite(site));
     }
   }
-  AddF16Ends(&p);
+  AddEnds(o, &p);
   p.weights.push_back(o.String("weights") == "w8" ? Int8Linears(WeightScale::kTensor)
                                                   : Int4Linears(o, Int4Step::kAbsMax));
   p.state = o.String("state");

@@ -14,6 +14,8 @@ std::vector<RecipeOption> QuambaOptions() {
            "as well, as in the later release"},
           AlphaOption(),
           HadamardOption(),
+          EndOption("embedding"),
+          EndOption("head"),
           StateOption("i8s")};
 }
 
@@ -31,7 +33,7 @@ QuantPlan PlanQuamba(const RecipeOptions& o, Family) {
   p.sites.push_back({.sites = "x", .observer = ObserverKind::kPercentile});
   p.weights.push_back(Int8Linears(WeightScale::kTensor));
   AddInt8Vectors({"A_log", "D", "conv1d.weight", "conv1d.bias", "dt_proj.bias"}, &p);
-  if (full) AddF16Ends(&p);
+  if (full || o.String("embedding") != "f16" || o.String("head") != "f16") AddEnds(o, &p);
   p.state = o.String("state");
   p.state_scales = StateLayout::kTensor;
   p.state_observer = ObserverKind::kPercentile;

@@ -50,9 +50,8 @@ WeightRule Int4Linears(const RecipeOptions& options, Int4Step step);
 WeightRule Int8Linears(WeightScale scale);
 // Small tensors with one int8 scale each, those that the family has.
 void AddInt8Vectors(const std::vector<std::string>& names, QuantPlan* plan);
-// Embedding and head in fp16: they are two matrices once the residual stream is rotated.
-void AddF16Ends(QuantPlan* plan);
-// Embedding and head as the options of those names say.
+// Embedding and head as the options of those names say. They are two matrices once the residual
+// stream is rotated.
 void AddEnds(const RecipeOptions& options, QuantPlan* plan);
 // A static scale per tensor by absmax.
 SiteRule TensorSite(const std::string& site, bool optional = false);

@@ -81,13 +81,17 @@ RecipeOption XScaledCodecOption() {
 }
 
 RecipeOption EndOption(const char* name) {
-  const bool head = name[0] == 'h';
-  return {name,
-          "f16",
-          {"f16", "i8", "i4"},
-          0,
-          0,
-          head ? "the head's weights; i8 and i4 with fp32 inputs" : "the embedding's rows"};
+  if (name[0] == 'h') {
+    return {
+        name,
+        "f16",
+        {"f16", "i8", "i8a8", "i4"},
+        0,
+        0,
+        "the head's weights; i8 and i4 with fp32 inputs, i8a8 with codes of 8 bits, a scale per "
+        "token"};
+  }
+  return {name, "f16", {"f16", "i8", "i4"}, 0, 0, "the embedding's rows"};
 }
 
 void SetAlpha(const RecipeOptions& o, QuantPlan* plan) {
@@ -105,9 +109,12 @@ void AddEnds(const RecipeOptions& o, QuantPlan* plan) {
     const std::string& format = o.String(name);
     plan->weights.push_back({.tensors = name,
                              .bits = format == "f16"  ? 16
-                                     : format == "i8" ? 8
-                                                      : 4,
+                                     : format == "i4" ? 4
+                                                      : 8,
                              .scale = WeightScale::kRow});
+    if (format == "i8a8") {
+      plan->sites.push_back({.sites = "final_norm", .granularity = Granularity::kToken});
+    }
   }
 }
 
@@ -125,11 +132,6 @@ void AddInt8Vectors(const std::vector<std::string>& names, QuantPlan* plan) {
   for (const std::string& name : names) {
     plan->weights.push_back({.tensors = name, .bits = 8, .optional = true});
   }
-}
-
-void AddF16Ends(QuantPlan* plan) {
-  plan->weights.push_back({.tensors = "embedding", .bits = 16});
-  plan->weights.push_back({.tensors = "head", .bits = 16});
 }
 
 SiteRule TensorSite(const std::string& site, bool optional) {

@@ -6,7 +6,8 @@ namespace octet {
 namespace {
 
 std::vector<RecipeOption> CommonOptions() {
-  return {ChunkSizeOption(0), MeanCorrectionOption("0.15"), XScaledCodecOption(), HadamardOption(),
+  return {ChunkSizeOption(0), MeanCorrectionOption("0.15"), XScaledCodecOption(),
+          HadamardOption(),   EndOption("embedding"),       EndOption("head"),
           StateOption()};
 }
 
@@ -18,7 +19,7 @@ QuantPlan Plan(const RecipeOptions& o, const WeightRule& linears) {
   p.ssd = SsdMode::kInt8GateQ7;
   p.full_score = true;
   p.sites = Ssdi8Sites(o);
-  AddF16Ends(&p);
+  AddEnds(o, &p);
   p.weights.push_back(linears);
   AddInt8Vectors({"A_log", "D"}, &p);
   p.state = o.String("state");

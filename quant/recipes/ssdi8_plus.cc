@@ -23,6 +23,8 @@ std::vector<RecipeOption> CommonOptions() {
       MeanCorrectionOption("auto"),
       XScaledCodecOption(),
       HadamardOption(),
+      EndOption("embedding"),
+      EndOption("head"),
       StateOption()};
 }
 
@@ -39,7 +41,7 @@ QuantPlan Plan(const RecipeOptions& o, const WeightRule& linears) {
       if (rule.sites.starts_with("ssd.")) rule.granularity = Granularity::kChunk;
     }
   }
-  AddF16Ends(&p);
+  AddEnds(o, &p);
   p.weights.push_back(linears);
   p.state = o.String("state");
   p.mean_correction = o.String("mean_correction");

@@ -4,6 +4,7 @@
 
 #include "exec/interpreter.h"
 #include "kernels/isa.h"
+#include "quant/s4d/float_states.h"
 
 namespace octet {
 namespace {
@@ -27,29 +28,12 @@ class RangeTap : public Tap {
     const auto named = [&](const char* what) { return S4dRangeSite(n.layer, what); };
     std::vector<SeenRange>& x_ranges = ranges_[named("x")];
     x_ranges.resize(static_cast<size_t>(H * N));
-    std::vector<float> y_ssm(y.size()), re(static_cast<size_t>(N)), im(re.size());
-    for (int64_t h = 0; h < H; ++h) {
-      const float *Ar = s.A.data() + h * 2 * N, *Ai = Ar + N, *Br = s.B.data() + h * 2 * N,
-                  *Bi = Br + N, *Cr = s.C.data() + h * 2 * N, *Ci = Cr + N;
-      std::ranges::fill(re, 0.0f);
-      std::ranges::fill(im, 0.0f);
-      for (int64_t t = 0; t < T; ++t) {
-        const auto at = static_cast<size_t>(t * H + h);
-        float sum = 0;
-        for (int64_t i = 0; i < N; ++i) {
-          const auto k = static_cast<size_t>(i);
-          const float next = Ar[i] * re[k] - Ai[i] * im[k] + Br[i] * u[at];
-          im[k] = Ar[i] * im[k] + Ai[i] * re[k] + Bi[i] * u[at];
-          re[k] = next;
-          sum += Cr[i] * re[k] - Ci[i] * im[k];
-          SeenRange& seen = x_ranges[static_cast<size_t>(h * N + i)];
-          seen.Include(re[k]);
-          seen.Include(im[k]);
-        }
-        y_ssm[at] = sum;
-        y[at] = sum + D[static_cast<size_t>(h)] * u[at];
-      }
-    }
+    std::vector<float> y_ssm(y.size());
+    RunFloatS4d(n, s, D, u, y_ssm, y, [&](int64_t, int64_t h, int64_t i, float re, float im) {
+      SeenRange& seen = x_ranges[static_cast<size_t>(h * N + i)];
+      seen.Include(re);
+      seen.Include(im);
+    });
     Include(named("u"), u.data(), T, H);
     Include(named("y_ssm"), y_ssm.data(), T, H);
     Include(named("y"), y.data(), T, H);

@@ -93,6 +93,13 @@ Result<S4dPlan> LoadS4dRecipe(const std::string& recipe) {
   return plan;
 }
 
+Result<S4dPlan> LoadS4dRecipe(const std::string& recipe, const Graph& graph) {
+  OCTET_ASSIGN(S4dPlan plan, LoadS4dRecipe(recipe));
+  const Status fits = Check(plan, graph);
+  if (!fits.ok()) return fits.Annotate(recipe);
+  return plan;
+}
+
 Json S4dRecipeFile(const std::string& recipe, const S4dPlan& plan) {
   const Json all = ToJson(plan);
   Result<S4dPlan> named = Named(recipe);

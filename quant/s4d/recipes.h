@@ -26,6 +26,8 @@ std::span<const S4dRecipe> S4dRecipes();
 // takes, with "recipe" for the name to start from, if any. kNotFound naming the known ones;
 // errors of a file start with its path.
 Result<S4dPlan> LoadS4dRecipe(const std::string& recipe);
+// The same for one model: errors of Check, naming `recipe`, where it is not for `graph`.
+Result<S4dPlan> LoadS4dRecipe(const std::string& recipe, const Graph& graph);
 
 // The content of a file that LoadS4dRecipe takes to `plan`: where `recipe` is a name and its plan
 // differs in widths of single tensors alone, {"recipe": NAME, "widths": {...}}, else every member.

@@ -41,13 +41,11 @@ std::string FileName(std::string name) {
 
 // Forms of layers that those plans do not reach.
 void WriteRest(const std::string& at) {
-  // Poles so close to the unit circle that 8-bit states need sums in 64 bits. Ranges are those of
-  // the poles before, so that states saturate.
-  const S4dBlockSizes sizes = VariousSizes()[0];
-  SmallModel circle = MakeSmallModel(sizes, 3);
-  RandomTensors set(4, &circle.weights);
-  set(S4dTensor(0, "kernel.log_A_real"), {sizes.d_model, sizes.modes}, -12, -11);
-  Write(at + "/x8_wide", circle, EightBits(8));
+  // Poles so close to the unit circle that coefficients are plain, and that sums take 64 bits.
+  const S4dBlockSizes sizes = VariousSizes()[1];
+  Write(at + "/x8_plain", MakeCircleModel(sizes, 3, -8.5f), EightBits(8));
+  Write(at + "/x8_plain_wide", MakeCircleModel(sizes, 3, -12), EightBits(8));
+  Write(at + "/x16_plain_wide", MakeCircleModel(sizes, 3, -12), EightBits(16));
   // So many modes that the sum over them needs 64 bits.
   Write(at + "/x8_many_modes", MakeSmallModel({1, 1, 2, 1, 2500, false, false, false}, 3),
         EightBits(8));
@@ -55,9 +53,10 @@ void WriteRest(const std::string& at) {
 
 // 32 modes to a head, 4-bit weights: the sizes of arXiv:2506.12480.
 void WriteCounted(const std::string& at, int64_t heads) {
-  const auto write = [&](const std::string& name, const S4dPlan& plan, bool slow) {
+  const auto write = [&](const std::string& name, const S4dPlan& plan, bool slow,
+                         bool norms = false) {
     Write(fmt::format("{}/count_{}h_{}", at, heads, name),
-          MakeSmallModel({1, heads, 10, 1, 32, false, false, false}, 3, slow), plan);
+          MakeSmallModel({1, heads, 10, 1, 32, false, norms, false}, 3, slow), plan);
   };
   S4dPlan x8 = EightBits(8), x16 = EightBits(16);
   x8.linears.bits = x16.linears.bits = 4;
@@ -69,6 +68,7 @@ void WriteCounted(const std::string& at, int64_t heads) {
   write("w4x16", x16, false);
   write("w4x16_slow", x16, true);
   write("w8x8", EightBits(8), false);
+  write("w8x8_norm", EightBits(8), false, true);
 }
 
 }  // namespace

@@ -1,0 +1,54 @@
+#include "kernels/linear.h"
+
+#include <immintrin.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/cpu.h"
+#include "kernels/kernel.h"
+#include "kernels/panels.h"
+
+namespace octet {
+namespace {
+
+#include "kernels/panels-inl.h"
+#include "kernels/ymm-inl.h"
+
+// vpmaddubsw, whose sums of two products saturate at int16: |x| times the code with the sign of x
+// stays below, as codes reach 127 and not 255.
+struct Avx2 : Ymm {
+  static constexpr int kTokens = 4, kTokensI4 = 2;
+  static constexpr int32_t kOffset8 = 0;
+
+  static Codes LoadI8(const uint8_t* p) {
+    return _mm256_xor_si256(Load(p), _mm256_set1_epi8(-128));
+  }
+  static Sums AddPairs(Sums sums, __m256i pairs) {
+    return _mm256_add_epi32(sums, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+  static Sums Dot(Sums sums, Codes codes, const int8_t* x4) {
+    const __m256i x = Broadcast(x4);
+    return AddPairs(sums, _mm256_maddubs_epi16(_mm256_abs_epi8(x), _mm256_sign_epi8(codes, x)));
+  }
+  static Sums DotI4(Sums sums, Codes codes, const int8_t* x4) {
+    return AddPairs(sums, _mm256_maddubs_epi16(codes, Broadcast(x4)));
+  }
+  static Sums SumOf64(Sums sums, const int8_t* x) {
+    const __m256i ones = _mm256_set1_epi8(1);
+    sums = AddPairs(sums, _mm256_maddubs_epi16(ones, Load(x)));
+    return AddPairs(sums, _mm256_maddubs_epi16(ones, Load(x + 32)));
+  }
+};
+
+const char* WhyNot(const LinearArgs& a) {
+  if (!CpuHas(CpuFeature::kAvx2)) return "the processor has no AVX2";
+  return WhyNotPanels(a);
+}
+
+}  // namespace
+
+extern const Kernel<LinearArgs> kLinearAvx2 = {
+    "linear/avx2", Isa::kAvx2, 15, PanelLinear<Avx2>::Run, WhyNot, PanelLinear<Avx2>::ScratchBytes};
+
+}  // namespace octet
