@@ -7,12 +7,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/json.h"
@@ -39,6 +41,22 @@ inline void WriteAll(const std::filesystem::path& path, const std::string& conte
 inline std::string Program() {
   const char* given = std::getenv("OCTET_BIN");
   return given != nullptr ? given : OCTET_BIN;
+}
+
+// Whether a child of this process has ended; that stays to be waited for.
+inline bool HasEnded(pid_t child) {
+  siginfo_t info{};
+  waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
+  return info.si_pid != 0;
+}
+
+// Waits until `reached`, however long that takes; false when the child ended before it.
+inline bool WaitUntil(pid_t child, const std::function<bool()>& reached) {
+  while (!reached()) {
+    if (HasEnded(child)) return false;
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  return true;
 }
 
 class CliTest : public testing::Test {

@@ -34,13 +34,7 @@ class CliStreaming : public CliTest {
   bool KillAfter(const std::vector<std::string>& args, const fs::path& work, int64_t blocks,
                  std::chrono::milliseconds more) const {
     const Outcome o = Execute(args, "", [&](pid_t child) {
-      siginfo_t info{};
-      while (Finished(work) < blocks) {
-        // Whether it ended by itself, leaving that to be waited for.
-        waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
-        if (info.si_pid != 0) return;
-        std::this_thread::sleep_for(1ms);
-      }
+      if (!WaitUntil(child, [&] { return Finished(work) >= blocks; })) return;
       std::this_thread::sleep_for(more);
       kill(child, SIGKILL);
     });

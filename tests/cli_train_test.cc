@@ -7,6 +7,7 @@
 //  3. Other arguments, a damaged checkpoint, and a loss that is not finite end it with one
 //  sentence;
 //     the checkpoint stays as it was.
+//  4. A second run of the same output is refused while the first one runs, and does not disturb it.
 #include <gmock/gmock.h>
 
 #include "tests/cli_training.h"
@@ -18,12 +19,15 @@ namespace fs = std::filesystem;
 using std::chrono_literals::operator""ms;
 using testing::HasSubstr;
 
+// So many epochs that the program still trains when a busy machine lets the test act.
+constexpr const char* kMany = "60";
+
 class CliTrain : public CliTrainingTest {
  protected:
-  std::vector<std::string> Train(const std::string& output) const {
+  std::vector<std::string> Train(const std::string& output, const char* epochs = "12") const {
     return {
         Program(),   "s4d",       "train",   "--mnist", PathOf("mnist"), "--output", PathOf(output),
-        "--d-model", "6",         "--modes", "5",       "--epochs",      "12",       "--batch",
+        "--d-model", "6",         "--modes", "5",       "--epochs",      epochs,     "--batch",
         "20",        "--threads", "1"};
   }
 };
@@ -48,8 +52,8 @@ TEST_F(CliTrain, WritesAModel) {
 }
 
 TEST_F(CliTrain, KilledAtSeveralMomentsGivesTheSameBytes) {
-  ASSERT_EQ(Execute(Train("whole")).exit_code, 0);
-  const std::vector<std::string> args = Train("killed");
+  ASSERT_EQ(Execute(Train("whole", kMany)).exit_code, 0);
+  const std::vector<std::string> args = Train("killed", kMany);
   for (const int epochs : {2, 5, 8}) {
     ASSERT_TRUE(KillAfter(args, epochs, 3ms * epochs));
     EXPECT_TRUE(fs::exists(PathOf("killed.checkpoint")));
@@ -64,21 +68,25 @@ TEST_F(CliTrain, KilledAtSeveralMomentsGivesTheSameBytes) {
 }
 
 TEST_F(CliTrain, OneRunAtATime) {
+  const std::vector<std::string> args = Train("model", kMany);
   Outcome second;
-  const Outcome first = Execute(Train("model"), "", [&](pid_t child) {
-    for (int i = 0; i < 10000 && !fs::exists(PathOf("model.lock")); ++i) {
-      std::this_thread::sleep_for(1ms);
-    }
+  bool was_running = false;
+  const Outcome first = Execute(args, "", [&](pid_t child) {
+    // The file of the lock is there a moment before it is taken; an epoch ends later.
+    ASSERT_TRUE(WaitForEpoch(child, 1));
     kill(child, SIGSTOP);
-    FILE* pipe = popen(("'" + Program() + "' s4d train --mnist '" + PathOf("mnist") +
-                        "' --output '" + PathOf("model") + "' 2>&1")
-                           .c_str(),
-                       "r");
+    was_running = !HasEnded(child);
+    std::string command;
+    for (const std::string& a : args) {
+      command += "'" + a + "' ";
+    }
+    FILE* pipe = popen((command + "2>&1").c_str(), "r");
     char text[512] = "";
     second.out = fgets(text, sizeof text, pipe) != nullptr ? text : "";
     second.exit_code = WEXITSTATUS(pclose(pipe));
     kill(child, SIGCONT);
   });
+  EXPECT_TRUE(was_running);
   EXPECT_EQ(second.exit_code, 2);
   EXPECT_THAT(second.out, HasSubstr("model.lock: another run has it"));
   EXPECT_EQ(first.exit_code, 0) << first.err;
@@ -92,15 +100,15 @@ TEST_F(CliTrain, RefusesInOneSentence) {
     EXPECT_EQ(o.err.find('\n'), o.err.size() - 1) << o.err;
     return o.err;
   };
-  ASSERT_TRUE(KillAfter(Train("model"), 2, 0ms));
+  ASSERT_TRUE(KillAfter(Train("model", kMany), 2, 0ms));
   const std::string checkpoint = PathOf("model.checkpoint"), before = ReadAll(checkpoint);
-  std::vector<std::string> other = Train("model");
+  std::vector<std::string> other = Train("model", kMany);
   other.insert(other.end(), {"--lr", "0.02"});
   EXPECT_THAT(error(other),
               testing::AllOf(HasSubstr("model.checkpoint"), HasSubstr("differs (lr)")));
   EXPECT_EQ(ReadAll(checkpoint), before);
   WriteAll(checkpoint, before.substr(0, before.size() / 2));
-  EXPECT_THAT(error(Train("model")), HasSubstr("model.checkpoint"));
+  EXPECT_THAT(error(Train("model", kMany)), HasSubstr("model.checkpoint"));
   std::vector<std::string> wild = Train("wild");
   wild.insert(wild.end(), {"--lr", "1e9"});
   EXPECT_THAT(error(wild),

@@ -36,18 +36,20 @@ class CliTrainingTest : public CliTest {
     }
   }
 
-  // Starts the program and kills it some time after `epochs` epochs; whether it was running.
+  // Waits until a training that runs has said that `epochs` epochs are done; false when it ended
+  // before.
+  bool WaitForEpoch(pid_t child, int epochs) const {
+    const std::string line = "epoch " + std::to_string(epochs) + " of";
+    return WaitUntil(child, [&] { return ReadAll(folder_ / "io/out").find(line) != line.npos; });
+  }
+
+  // Starts the program and kills it some time after `epochs` epochs; whether it was running. It
+  // runs on while it is watched: give it many more epochs than these.
   bool KillAfter(const std::vector<std::string>& args, int epochs,
                  std::chrono::milliseconds more) const {
     WriteAll(folder_ / "io/out", "");  // of an earlier run
-    const std::string line = "epoch " + std::to_string(epochs) + " of";
     const Outcome o = Execute(args, "", [&](pid_t child) {
-      siginfo_t info{};
-      while (ReadAll(folder_ / "io/out").find(line) == std::string::npos) {
-        waitid(P_PID, static_cast<id_t>(child), &info, WEXITED | WNOHANG | WNOWAIT);
-        if (info.si_pid != 0) return;
-        std::this_thread::sleep_for(std::chrono::milliseconds(1));
-      }
+      if (!WaitForEpoch(child, epochs)) return;
       std::this_thread::sleep_for(more);
       kill(child, SIGKILL);
     });
