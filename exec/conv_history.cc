@@ -1,6 +1,7 @@
 #include "exec/conv_history.h"
 
 #include <algorithm>
+#include <cmath>
 #include <cstring>
 
 #include "tensor/codecs/uniform.h"
@@ -61,6 +62,22 @@ void ConvHistory::Load(int64_t row, float* values) const {
     const int code = LoadCode(codes_->codec, from, c);
     values[c] = DecodeValue(codes_->codec, code, scales[c], codes_->zeros[static_cast<size_t>(c)]);
   }
+}
+
+bool ConvHistory::IsSound() const {
+  if (codes_ == nullptr) {
+    std::vector<float> row(static_cast<size_t>(channels_));
+    for (int64_t r = 0; r < rows_; ++r) {
+      Load(r, row.data());
+      if (!std::ranges::all_of(row, [](float x) { return std::isfinite(x); })) return false;
+    }
+    return true;
+  }
+  for (int64_t i = 0; i < rows_ * channels_; ++i) {
+    const int code = LoadCode(codes_->codec, data_.data(), i);
+    if (code < MinCode(codes_->codec) || code > MaxCode(codes_->codec)) return false;
+  }
+  return true;
 }
 
 void ConvHistory::Store(int64_t row, const float* values) {

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "graph/graph.h"
@@ -39,6 +40,11 @@ class ConvHistory {
   void Push(const float* x, int64_t x_stride, int64_t T);
   // Memory of the rows.
   int64_t bytes() const { return static_cast<int64_t>(data_.size()); }
+  // The rows as they are stored, [rows, channels] codes or floats. Whoever writes them asks IsSound
+  // afterwards: whether every code is one of its codec, and every float finite.
+  std::span<std::byte> data() { return data_; }
+  std::span<const std::byte> data() const { return data_; }
+  bool IsSound() const;
 
   friend bool operator==(const ConvHistory& a, const ConvHistory& b);
 

@@ -1,5 +1,13 @@
 #include "exec/state.h"
 
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <type_traits>
+#include <utility>
+
+#include <fmt/format.h>
+
 #include "kernels/ssd_state.h"
 
 namespace octet {
@@ -70,6 +78,77 @@ int64_t State::bytes() const {
              std::ssize(l.h_scales) * int64_t{sizeof(float)};
   }
   return total;
+}
+
+template <class S, class Part>
+void State::ForEachPart(S& state, const Part& part) {
+  const auto visit = [&](auto span) {
+    if constexpr (std::is_const_v<S>) {
+      part(std::as_bytes(span));
+    } else {
+      part(std::as_writable_bytes(span));
+    }
+  };
+  visit(std::span(&state.position_, 1));
+  for (auto& l : state.layers_) {
+    visit(l.conv.data());
+    visit(std::span(l.h));
+    visit(std::span(l.h_scales));
+    visit(std::span(l.h_residuals));
+  }
+  visit(std::span(state.sum_));
+}
+
+std::string State::ToBytes() const {
+  std::string bytes;
+  ForEachPart(*this, [&](std::span<const std::byte> part) {
+    bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+  });
+  return bytes;
+}
+
+Status State::FromBytes(std::span<const std::byte> bytes) {
+  size_t size = 0;
+  ForEachPart(*this, [&](std::span<std::byte> part) { size += part.size(); });
+  if (bytes.size() != size) {
+    return Corrupt(fmt::format("a state of this model has {} bytes, not {}", size, bytes.size()));
+  }
+  State read = *this;
+  ForEachPart(read, [&](std::span<std::byte> part) {
+    std::ranges::copy(bytes.first(part.size()), part.begin());
+    bytes = bytes.subspan(part.size());
+  });
+  if (!read.IsSound()) {
+    return Corrupt(
+        "the state has a value that is not finite, a code that its format lacks or an "
+        "impossible position");
+  }
+  *this = std::move(read);
+  return {};
+}
+
+bool State::IsSound() const {
+  const auto finite = [](float x) { return std::isfinite(x); };
+  constexpr int64_t kMaxPosition = int64_t{1} << 62;  // so that a stream can go on
+  if (position_ < 0 || position_ > kMaxPosition) return false;
+  if (!std::ranges::all_of(sum_, finite)) return false;
+  for (int i = 0; i < std::ssize(layers_); ++i) {
+    const Layer& l = layers_[static_cast<size_t>(i)];
+    if (!l.conv.IsSound()) return false;
+    if (l.h.empty()) continue;
+    // Codes are symmetric: the lowest number of their type is none.
+    if (format_.codec == StateCodec::kI16) {
+      for (size_t k = 0; k + 1 < l.h.size(); k += 2) {
+        int16_t code = 0;
+        std::memcpy(&code, &l.h[k], sizeof(code));
+        if (code == INT16_MIN) return false;
+      }
+    } else if (format_.dynamic_scales() || format_.static_scales()) {
+      if (std::ranges::count(l.h, std::byte{0x80}) > 0) return false;
+    }
+    if (!std::ranges::all_of(Values(i), finite)) return false;
+  }
+  return true;
 }
 
 bool operator==(const State& a, const State& b) {

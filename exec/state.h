@@ -5,8 +5,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <span>
+#include <string>
 #include <vector>
 
+#include "base/status.h"
 #include "exec/conv_history.h"
 #include "graph/graph.h"
 #include "kernels/ssd.h"
@@ -42,6 +45,15 @@ class State {
   int64_t position() const { return position_; }  // tokens seen so far
   void Advance(int64_t tokens) { position_ += tokens; }
 
+  // The same as bytes, of a number that graph and format alone decide: position(), then of each
+  // block the history, the codes, dynamic scales and residuals as they lie in memory (little
+  // endian), then the sum.
+  std::string ToBytes() const;
+  // Takes the place of what a state of the same graph remembered. kCorrupt, with `this` unchanged,
+  // for another number of bytes, a position below 0 or above 2^62, a code that the format does not
+  // have or a value that is not finite.
+  Status FromBytes(std::span<const std::byte> bytes);
+
   friend bool operator==(const State& a, const State& b);
 
  private:
@@ -54,6 +66,10 @@ class State {
     friend bool operator==(const Layer&, const Layer&) = default;
   };
   void Allocate(const Graph& graph, const Node& n, HistoryStorage history);
+  // Calls part(bytes) for each run of bytes of `state`, a State or const State, in order.
+  template <class S, class Part>
+  static void ForEachPart(S& state, const Part& part);
+  bool IsSound() const;
 
   StateFormat format_;
   std::shared_ptr<const std::vector<StateScales>> fixed_;  // by layer
