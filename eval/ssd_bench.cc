@@ -1,6 +1,7 @@
 #include "eval/ssd_bench.h"
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
 #include "base/buffer.h"
@@ -124,11 +125,14 @@ Result<SsdBenchReport> BenchSsd(const Model& model, std::span<const int64_t> tok
   report.groups = node->ssd.groups;
   report.chunk_size = node->ssd.chunk_size;
   std::vector<std::array<Series, kSsdStages + 1>> series(tokens.size());
+  std::deque<Problem> problems;
+  for (const int64_t n : tokens) {
+    problems.emplace_back(report, n);
+  }
   for (int repeat = -1; repeat < repeats; ++repeat) {
     for (size_t i = 0; i < tokens.size(); ++i) {
-      Problem problem(report, tokens[i]);
-      OCTET_ASSIGN(const auto floats, problem.Run(false));
-      OCTET_ASSIGN(const auto codes, problem.Run(true));
+      OCTET_ASSIGN(const auto floats, problems[i].Run(false));
+      OCTET_ASSIGN(const auto codes, problems[i].Run(true));
       if (repeat < 0) continue;
       for (size_t s = 0; s < kSsdStages; ++s) {
         series[i][s].Add(floats[s], codes[s]);

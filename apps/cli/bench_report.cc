@@ -95,14 +95,6 @@ std::string RoofTable(const BenchReport& report) {
       table.Text());
 }
 
-Json ToJson(const Spread& s) {
-  Json j = Json::MakeObject();
-  j.Set("median", s.median);
-  j.Set("min", s.min);
-  j.Set("max", s.max);
-  return j;
-}
-
 template <class T>
 Json ToJson(const std::vector<T>& values) {
   Json array = Json::MakeArray();
@@ -116,10 +108,10 @@ Json ToJson(const Roof& r) {
   Json j = Json::MakeObject();
   j.Set("isa", r.isa);
   j.Set("threads", r.threads);
-  j.Set("read_bytes_per_s", ToJson(r.read_bytes_per_s));
+  j.Set("read_bytes_per_s", SpreadJson(r.read_bytes_per_s));
   j.Set("streams", r.streams);
-  j.Set("int8_operations_per_s", ToJson(r.i8_ops_per_s));
-  j.Set("fp32_operations_per_s", ToJson(r.f32_ops_per_s));
+  j.Set("int8_operations_per_s", SpreadJson(r.i8_ops_per_s));
+  j.Set("fp32_operations_per_s", SpreadJson(r.f32_ops_per_s));
   return j;
 }
 
@@ -147,7 +139,7 @@ Json ToJson(const BenchField& field, const BenchReport& report, const BenchRow& 
   j.Set("kind", row.test == BenchTest::kPrefill ? "prefill" : "decode");
   j.Set("tokens", row.tokens);
   j.Set("streams", row.streams);
-  j.Set("tokens_per_s", ToJson(row.tokens_per_s));
+  j.Set("tokens_per_s", SpreadJson(row.tokens_per_s));
   const Roof* roof = report.FindRoof(row, contestant.isa);
   if (!row.stages || roof == nullptr) return j;
   Json stages = Json::MakeArray();
@@ -176,8 +168,8 @@ Json ModelsJson(const BenchField& field, const BenchReport& report) {
     m.Set("isa", contestant.isa);
     m.Set("prefill_tokens_per_s", prefill.median);
     m.Set("decode_tokens_per_s", decode.median);
-    m.Set("prefill_spread", ToJson(prefill));
-    m.Set("decode_spread", ToJson(decode));
+    m.Set("prefill_spread", SpreadJson(prefill));
+    m.Set("decode_spread", SpreadJson(decode));
     m.Set("state_bytes", report.state_bytes[i]);
     models.Append(std::move(m));
   }
@@ -185,6 +177,14 @@ Json ModelsJson(const BenchField& field, const BenchReport& report) {
 }
 
 }  // namespace
+
+Json SpreadJson(const Spread& s) {
+  Json j = Json::MakeObject();
+  j.Set("median", s.median);
+  j.Set("min", s.min);
+  j.Set("max", s.max);
+  return j;
+}
 
 StageLimit LimitOf(const BenchRow& row, const Stage& stage, const Roof& roof) {
   if (stage.us_per_token <= 0) return {};

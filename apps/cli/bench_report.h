@@ -8,6 +8,7 @@
 #include "apps/cli/options.h"
 #include "base/json.h"
 #include "eval/bench.h"
+#include "eval/spread.h"
 
 namespace octet::cli {
 
@@ -17,6 +18,9 @@ std::string BenchText(const BenchCommand& c, const BenchField& field, const Benc
 // The same: "rows" and "roofs" have everything. "models" has medians of each contestant for the
 // first prompt and number of threads as plain members; of a single one they stand also beside it.
 Json BenchJson(const BenchCommand& c, const BenchField& field, const BenchReport& report);
+
+// "median", "min" and "max".
+Json SpreadJson(const Spread& s);
 
 // What of a second the stage's roof allows: bytes of memory for decode, operations on codes or
 // floats for a prompt, of which it does `of`.

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "apps/cli/bench_report.h"
 #include "apps/cli/shared.h"
 #include "apps/cli/term.h"
 #include "eval/ssd_bench.h"
@@ -52,14 +53,6 @@ std::string Text(const SsdBenchReport& report, int repeats) {
       FormatNumber(repeats, "repeat"));
 }
 
-Json ToJson(const Spread& s) {
-  Json j = Json::MakeObject();
-  j.Set("median", s.median);
-  j.Set("min", s.min);
-  j.Set("max", s.max);
-  return j;
-}
-
 Json ToJson(const SsdBenchReport& report) {
   Json rows = Json::MakeArray();
   for (const SsdBenchRow& row : report.rows) {
@@ -68,9 +61,9 @@ Json ToJson(const SsdBenchReport& report) {
       Json j = Json::MakeObject();
       j.Set("tokens", row.tokens);
       j.Set("stage", NameOf(line));
-      j.Set("fp32_us", ToJson(t.floats));
-      j.Set("int8_us", ToJson(t.codes));
-      j.Set("ratio", ToJson(t.ratio));
+      j.Set("fp32_us", SpreadJson(t.floats));
+      j.Set("int8_us", SpreadJson(t.codes));
+      j.Set("ratio", SpreadJson(t.ratio));
       rows.Append(std::move(j));
     }
   }

@@ -217,12 +217,13 @@ HWY_INLINE hn::VFromD<hn::RebindToSigned<DF>> QuantizeV(DF df, V x, V inverse_sc
   return NearestV(df, hn::Min(hn::Max(code, hn::Set(df, -127.0f)), hn::Set(df, 127.0f)));
 }
 
-// Stores int32 codes within [-127, 127] as int8.
-template <class DF, class VI>
-HWY_INLINE void StoreCodes(DF /*df*/, VI codes, int8_t* out) {
-  const hn::Rebind<uint8_t, DF> d8;
+// Stores int32 codes within [-127, 127] as T, of 8 or 16 bits.
+template <class DF, class VI, class T>
+HWY_INLINE void StoreCodes(DF /*df*/, VI codes, T* out) {
+  using U = std::make_unsigned_t<T>;
+  const hn::Rebind<U, DF> d;
   const hn::RebindToUnsigned<DF> du;
-  hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, codes)), d8, reinterpret_cast<uint8_t*>(out));
+  hn::StoreU(hn::TruncateTo(d, hn::BitCast(du, codes)), d, reinterpret_cast<U*>(out));
 }
 
 // Loads int8 codes as floats, one per lane.

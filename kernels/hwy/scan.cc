@@ -25,6 +25,8 @@ namespace {
 // Channels whose x, dt and y are gathered into contiguous memory: rows of activations are often a
 // multiple of 4 KiB apart, and reading one channel down the tokens would use one cache set.
 constexpr int64_t kTile = 16;
+// Of them that are scanned together where N == 16: the rows that FoldRows folds.
+constexpr int kAtOnce = 4;
 
 struct ScanLayout {
   ScanLayout(const ScanArgs& args, void* base) {
@@ -33,18 +35,18 @@ struct ScanLayout {
     x = s.Take<float>(tokens * kTile);
     dt = s.Take<float>(tokens * kTile);
     y = s.Take<float>(tokens * kTile);
-    row = s.Take<float>(args.N);
+    rows = s.Take<float>(kAtOnce * std::max<int64_t>(args.N, 16));
     bytes = s.bytes();
   }
   float* x;
   float* dt;
   float* y;
-  float* row;
+  float* rows;  // [kAtOnce, N] of the state
   int64_t bytes;
 };
 
-// One channel of a tile over the tokens [t0, t0 + len); x, dt and y have kTile floats between
-// tokens.
+// A channel of a tile, or the first of kAtOnce, over the tokens [t0, t0 + len); x, dt and y have
+// kTile floats between tokens.
 struct Channel {
   int64_t t0, len;
   const float* x;
@@ -54,34 +56,85 @@ struct Channel {
   float* y;
 };
 
-// N == 16: the state stays in registers.
-HWY_INLINE void Scan16(const ScanArgs& args, const Channel& c, float* h) {
-  const Lanes16::D d;
-  constexpr int kVectors = Lanes16::kVectors;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  hn::VFromD<Lanes16::D> state[kVectors], A[kVectors];
-  for (int i = 0; i < kVectors; ++i) {
-    state[i] = hn::LoadU(d, h + i * lanes);
-    A[i] = hn::LoadU(d, c.A + i * lanes);
+// The state of channels [i, i + kAtOnce), N == 16: where it is in floats, or decoded to `rows`.
+HWY_INLINE float* LoadRows(const StateView& state, bool plain, int64_t i, float* rows) {
+  if (state.format.codec == StateCodec::kF32) return static_cast<float*>(state.data) + i * 16;
+  for (int64_t r = 0; r < kAtOnce; ++r) {
+    if (plain) {
+      const int8_t* codes = static_cast<const int8_t*>(state.data) + (i + r) * 16;
+      DecodeCodes(codes, 16, state.scales[i + r], rows + r * 16);
+    } else {
+      LoadStateRowV(state, i + r, 16, rows + r * 16);
+    }
   }
+  return rows;
+}
+
+// Rounds `rows` [kAtOnce, 16], which may be overwritten, to the format after token `token`.
+// `fit`: they are plain codes and finite.
+HWY_INLINE void StoreRows(const StateView& state, bool fit, int64_t i, int64_t token, float* rows) {
+  if (!fit) {
+    for (int64_t r = 0; r < kAtOnce; ++r) {
+      StoreStateRowV(state, i + r, 16, token, rows + r * 16);
+    }
+    return;
+  }
+  const Four d;
+  const auto most =
+      FoldRows(rows, [](auto a, auto b) HWY_ATTR { return hn::Max(hn::Abs(a), hn::Abs(b)); });
+  const auto scale = ScaleForAbsMaxV(most);
+  hn::StoreU(scale, d, state.scales + i);
+  HWY_ALIGN float inverse[kAtOnce];
+  hn::Store(hn::Div(hn::Set(d, 1.0f), scale), d, inverse);
+  for (int64_t r = 0; r < kAtOnce; ++r) {
+    int8_t* codes = static_cast<int8_t*>(state.data) + (i + r) * 16;
+    StoreFittingRow(rows + r * 16, 16, inverse[r], codes);
+  }
+}
+
+// Channels [i, i + kAtOnce) with N == 16: their states stay in registers.
+HWY_INLINE void ScanFour(const ScanArgs& args, int64_t i, const Channel& c, float* rows) {
+  const Lanes16::D d;
+  const Four four;
+  constexpr int kVectors = Lanes16::kVectors;
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(d));
+  const bool plain = HasPlainCodes(args.h, 16);
+  float* h = LoadRows(args.h, plain, i, rows);
+  hn::VFromD<Lanes16::D> state[kAtOnce * kVectors];
+  for (int64_t v = 0; v < kAtOnce * kVectors; ++v) {
+    state[v] = hn::LoadU(d, h + v * kLanes);
+  }
+  const auto skip = hn::LoadU(four, args.D + i);
+  auto sum = hn::Zero(four);
+  HWY_ALIGN float u[kAtOnce];
+  HWY_ALIGN float sums[kAtOnce * 16];
   for (int64_t k = 0; k < c.len; ++k) {
-    const float dt = c.dt[k * kTile];
-    const float x = c.x[k * kTile];
+    const float* dt = c.dt + k * kTile;
     const float* B = args.B + (c.t0 + k) * args.b_stride;
     const float* C = args.C + (c.t0 + k) * args.c_stride;
-    const auto vdt = hn::Set(d, dt);
-    const auto u = hn::Set(d, dt * x);
-    Lanes16 sum;
-    for (int i = 0; i < kVectors; ++i) {
-      const auto input = hn::Mul(u, hn::LoadU(d, B + i * lanes));
-      state[i] = hn::MulAdd(ExpV(d, hn::Mul(vdt, A[i])), state[i], input);
-      sum.MulAddVector(i, hn::LoadU(d, C + i * lanes), state[i]);
+    const auto x = hn::LoadU(four, c.x + k * kTile);
+    hn::Store(hn::Mul(hn::LoadU(four, dt), x), four, u);
+    for (int r = 0; r < kAtOnce; ++r) {
+      Lanes16 products;
+      for (int v = 0; v < kVectors; ++v) {
+        auto& h_v = state[r * kVectors + v];
+        const auto A = hn::LoadU(d, c.A + (r * kVectors + v) * kLanes);
+        const auto input = hn::Mul(hn::Set(d, u[r]), hn::LoadU(d, B + v * kLanes));
+        h_v = hn::MulAdd(ExpV(d, hn::Mul(hn::Set(d, dt[r]), A)), h_v, input);
+        products.MulAddVector(v, hn::LoadU(d, C + v * kLanes), h_v);
+      }
+      products.Store(sums + static_cast<ptrdiff_t>(r) * 16);
     }
-    c.y[k * kTile] = c.D * x + sum.Fold();
+    sum = SumRows(sums);
+    hn::StoreU(hn::Add(hn::Mul(skip, x), sum), four, c.y + k * kTile);
   }
-  for (int i = 0; i < kVectors; ++i) {
-    hn::StoreU(state[i], d, h + i * lanes);
+  for (int64_t v = 0; v < kAtOnce * kVectors; ++v) {
+    hn::StoreU(state[v], d, h + v * kLanes);
   }
+  if (args.h.format.codec == StateCodec::kF32) return;
+  // A value that is not finite leaves no finite sum.
+  const bool fit = plain && hn::AllTrue(four, hn::IsFinite(sum));
+  StoreRows(args.h, fit, i, c.t0 + c.len, h);
 }
 
 // Any N.
@@ -122,16 +175,21 @@ void ScanTile(const ScanArgs& args, int64_t t0, int64_t len, int64_t i0, int64_t
     std::memcpy(s.dt + k * kTile, args.dt + (t0 + k) * args.dt_stride + i0, bytes);
   }
   const bool in_place = args.h.format.codec == StateCodec::kF32;
-  for (int64_t j = 0; j < count; ++j) {
-    const int64_t i = i0 + j;
-    float* h = in_place ? static_cast<float*>(args.h.data) + i * args.N : s.row;
-    if (!in_place) LoadStateRowV(args.h, i, args.N, h);
-    const Channel channel{t0, len, s.x + j, s.dt + j, args.A + i * args.N, args.D[i], s.y + j};
-    if (args.N == 16) {
-      Scan16(args, channel, h);
-    } else {
-      ScanAny(args, channel, h);
+  int64_t j = 0;
+  const auto channel = [&](int64_t i) {
+    const int64_t at = i - i0;
+    return Channel{t0, len, s.x + at, s.dt + at, args.A + i * args.N, args.D[i], s.y + at};
+  };
+  if (args.N == 16) {
+    for (; j + kAtOnce <= count; j += kAtOnce) {
+      ScanFour(args, i0 + j, channel(i0 + j), s.rows);
     }
+  }
+  for (; j < count; ++j) {
+    const int64_t i = i0 + j;
+    float* h = in_place ? static_cast<float*>(args.h.data) + i * args.N : s.rows;
+    if (!in_place) LoadStateRowV(args.h, i, args.N, h);
+    ScanAny(args, channel(i), h);
     if (!in_place) StoreStateRowV(args.h, i, args.N, t0 + len, h);
   }
   for (int64_t k = 0; k < len; ++k) {

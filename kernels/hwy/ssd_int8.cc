@@ -274,12 +274,7 @@ void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t
   for (int64_t n = 0; n < N16; n += kLanes) {
     const auto value = hn::LoadU(d, row + n);
     const auto code = QuantizeV(d, value, inverse);
-    if constexpr (sizeof(T) == 1) {
-      StoreCodes(d, code, codes + n);
-    } else {
-      const hn::Rebind<T, DF> dt;
-      hn::StoreU(hn::DemoteTo(dt, code), dt, codes + n);
-    }
+    StoreCodes(d, code, codes + n);
     hn::StoreU(hn::MulAdd(kept, value, LocalV<kFew>(local, n)), d, row + n);
   }
 }
@@ -295,8 +290,7 @@ void PassCodes(float a_last, float scale, const LocalRow& local, int64_t N16, fl
   const auto gate = hn::Set(di, GateQ7(a_last));
   for (int64_t n = 0; n < N16; n += kLanes) {
     const auto value = hn::LoadU(d, row + n);
-    const hn::Rebind<T, DF> dt;
-    hn::StoreU(hn::DemoteTo(dt, QuantizeV(d, value, inverse)), dt, codes + n);
+    StoreCodes(d, QuantizeV(d, value, inverse), codes + n);
     const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
     const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
     const auto passed = hn::Add(kept, QuantizeV(d, LocalV<false>(local, n), inverse));

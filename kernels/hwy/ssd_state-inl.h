@@ -119,6 +119,30 @@ HWY_INLINE hn::Vec<Four> ScaleForAbsMaxV(hn::Vec<Four> absmax) {
   return hn::IfThenElse(hn::Gt(absmax, hn::Zero(d)), scale, hn::Set(d, 1.0f));
 }
 
+// Whether rows of N values are plain codes with a scale each, made anew at every store, so that
+// StoreFittingRow can write them.
+inline bool HasPlainCodes(const StateView& h, int64_t N) {
+  return h.format.codec == StateCodec::kI8 && h.format.rounding == StateRounding::kNearest &&
+         h.residuals == nullptr && h.unrounded == nullptr && N % 16 == 0;
+}
+
+// QuantizeI8 of values [N] that are finite and whose scale holds the largest: none saturates, so
+// that the code is the low byte of what NearestV's sum leaves.
+HWY_INLINE void StoreFittingRow(const float* values, int64_t N, float inverse_scale,
+                                int8_t* codes) {
+  using D = Lanes16::D;
+  const D d;
+  const hn::RebindToUnsigned<D> du;
+  const hn::Rebind<uint8_t, D> d8;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
+  const auto inverse = hn::Set(d, inverse_scale);
+  const auto round = hn::Set(d, 0x1.8p23f);
+  for (int64_t n = 0; n < N; n += lanes) {
+    const auto t = hn::Add(hn::Mul(hn::LoadU(d, values + n), inverse), round);
+    hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, t)), d8, reinterpret_cast<uint8_t*>(codes + n));
+  }
+}
+
 using StateTag = hn::ScalableTag<float>;
 using StateVector = hn::Vec<StateTag>;
 using StateCodes = hn::Vec<hn::RebindToSigned<StateTag>>;

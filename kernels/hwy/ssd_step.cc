@@ -74,14 +74,6 @@ HWY_INLINE float StepRow(float decay, float u, const float* B, const float* C, i
   return n == N ? sum.Fold() : sum.Fold(C + n, h + n, N - n);
 }
 
-// Whether rows are plain codes with a scale each, made anew at every store: the form that
-// StepChannels takes.
-bool HasPlainCodes(const SsdArgs& args) {
-  const StateView& h = args.h;
-  return h.format.codec == StateCodec::kI8 && h.format.rounding == StateRounding::kNearest &&
-         h.residuals == nullptr && h.unrounded == nullptr && args.N % 16 == 0;
-}
-
 // Decodes and steps kRowsAtOnce rows of codes [.., N], rows `first` and on of the block. decay and
 // C as in StepRow, u and scale for each row.
 HWY_INLINE void StepCodes(float decay, const float* u, const float* scale, const float* B,
@@ -120,23 +112,6 @@ HWY_INLINE void StepCodes(float decay, const float* u, const float* scale, const
     for (int i = 0; i < Lanes16::kVectors; ++i) {
       hn::StoreU(most[r][i], d, block.most + (first + r) * 16 + i * lanes);
     }
-  }
-}
-
-// QuantizeI8 of values [N] that are finite and whose scale holds the largest: none saturates, so
-// that the code is the low byte of what NearestV's sum leaves.
-HWY_INLINE void StoreFittingRow(const float* values, int64_t N, float inverse_scale,
-                                int8_t* codes) {
-  using D = Lanes16::D;
-  const D d;
-  const hn::RebindToUnsigned<D> du;
-  const hn::Rebind<uint8_t, D> d8;
-  const auto lanes = static_cast<int64_t>(hn::Lanes(d));
-  const auto inverse = hn::Set(d, inverse_scale);
-  const auto round = hn::Set(d, 0x1.8p23f);
-  for (int64_t n = 0; n < N; n += lanes) {
-    const auto t = hn::Add(hn::Mul(hn::LoadU(d, values + n), inverse), round);
-    hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, t)), d8, reinterpret_cast<uint8_t*>(codes + n));
   }
 }
 
@@ -188,7 +163,7 @@ void StepHead(const SsdArgs& args, int64_t head, const float* B, const float* C,
   const float dt = args.dt[head];
   const float decay = ExpF(dt * args.A[head]);
   int64_t p = 0;
-  if (HasPlainCodes(args)) {
+  if (HasPlainCodes(args.h, args.N)) {
     while (args.P - p >= kRowsAtOnce) {
       const auto count =
           static_cast<int>(std::min<int64_t>(args.P - p, kRowsOfBlock) / kRowsAtOnce * kRowsAtOnce);
