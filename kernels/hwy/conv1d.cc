@@ -13,6 +13,9 @@ HWY_BEFORE_NAMESPACE();
 namespace octet {
 namespace HWY_NAMESPACE {
 
+// Tokens that share their loads of taps where K == 4.
+constexpr int kAtOnce = 4;
+
 // weight [C, K] to taps [K, C].
 void TransposeTaps(const float* weight, int64_t C, int64_t K, float* taps) {
   int64_t c = 0;
@@ -38,43 +41,60 @@ void TransposeTaps(const float* weight, int64_t C, int64_t K, float* taps) {
   }
 }
 
-// One token: rows[j] are the K inputs, oldest first. kTaps is K, or 0 when only known at run time.
-template <int kTaps>
-void Token(const float* const* rows, const float* taps, const float* bias, int64_t C, int64_t K,
-           float* y) {
+// kTokens tokens: rows[i + j] is input j, oldest first, of the i-th. kTaps is K, or 0 when only
+// known at run time.
+template <int kTaps, int kTokens>
+void Tokens(const Conv1dArgs& a, const float* const* rows, const float* taps, float* y) {
   const hn::ScalableTag<float> d;
   const auto N = static_cast<int64_t>(hn::Lanes(d));
-  const int64_t n_taps = kTaps > 0 ? kTaps : K;
+  const int64_t K = kTaps > 0 ? kTaps : a.K;
   int64_t c = 0;
-  for (; c + N <= C; c += N) {
-    auto sum = bias == nullptr ? hn::Zero(d) : hn::LoadU(d, bias + c);
-    for (int64_t j = 0; j < n_taps; ++j) {
-      sum = hn::MulAdd(hn::LoadU(d, taps + j * C + c), hn::LoadU(d, rows[j] + c), sum);
+  for (; c + N <= a.C; c += N) {
+    hn::Vec<decltype(d)> sum[kTokens];
+    for (int i = 0; i < kTokens; ++i) {
+      sum[i] = a.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, a.bias + c);
     }
-    hn::StoreU(SiluV(d, sum), d, y + c);
+    for (int64_t j = 0; j < K; ++j) {
+      const auto tap = hn::LoadU(d, taps + j * a.C + c);
+      for (int i = 0; i < kTokens; ++i) {
+        sum[i] = hn::MulAdd(tap, hn::LoadU(d, rows[i + j] + c), sum[i]);
+      }
+    }
+    for (int i = 0; i < kTokens; ++i) {
+      hn::StoreU(SiluV(d, sum[i]), d, y + i * a.C + c);
+    }
   }
-  for (; c < C; ++c) {
-    float sum = bias == nullptr ? 0.0f : bias[c];
-    for (int64_t j = 0; j < n_taps; ++j) {
-      sum = std::fma(taps[j * C + c], rows[j][c], sum);
+  for (; c < a.C; ++c) {
+    for (int i = 0; i < kTokens; ++i) {
+      float sum = a.bias == nullptr ? 0.0f : a.bias[c];
+      for (int64_t j = 0; j < K; ++j) {
+        sum = std::fma(taps[j * a.C + c], rows[i + j][c], sum);
+      }
+      y[i * a.C + c] = SiluF(sum);
     }
-    y[c] = SiluF(sum);
   }
 }
 
-// scratch: K row pointers, then the taps.
+// scratch: K - 1 + kAtOnce row pointers, then the taps.
 void Conv1d(const Conv1dArgs& a, void* scratch) {
   auto* rows = static_cast<const float**>(scratch);
-  auto* taps = reinterpret_cast<float*>(rows + a.K);
+  auto* taps = reinterpret_cast<float*>(rows + a.K - 1 + kAtOnce);
   TransposeTaps(a.weight, a.C, a.K, taps);
-  for (int64_t t = 0; t < a.T; ++t) {
-    for (int64_t j = 0; j < a.K; ++j) {
+  int64_t count = 0;
+  for (int64_t t = 0; t < a.T; t += count) {
+    count = a.K == 4 && a.T - t >= kAtOnce ? kAtOnce : 1;
+    for (int64_t j = 0; j < a.K - 1 + count; ++j) {
       const int64_t s = t - a.K + 1 + j;
       rows[j] = s < 0 ? a.history + (a.K - 1 + s) * a.C : a.x + s * a.x_stride;
     }
-    const auto token = a.K == 4 ? Token<4> : Token<0>;
-    token(rows, taps, a.bias, a.C, a.K, a.y + t * a.C);
+    const auto tokens = count > 1 ? Tokens<4, kAtOnce> : a.K == 4 ? Tokens<4, 1> : Tokens<0, 1>;
+    tokens(a, rows, taps, a.y + t * a.C);
   }
+}
+
+int64_t Conv1dScratch(const Conv1dArgs& a) {
+  return (a.K - 1 + kAtOnce) * static_cast<int64_t>(sizeof(const float*)) +
+         a.K * a.C * static_cast<int64_t>(sizeof(float));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -92,9 +112,9 @@ void Run(const Conv1dArgs& a, const Workspace& w) {
   PushHistory(a);
 }
 
+// The layout is the same on every target; the static one runs wherever one of them does.
 int64_t ScratchBytes(const Conv1dArgs& a) {
-  return a.K * static_cast<int64_t>(sizeof(const float*)) +
-         a.K * a.C * static_cast<int64_t>(sizeof(float));
+  return HWY_STATIC_DISPATCH(Conv1dScratch)(a);
 }
 
 }  // namespace

@@ -25,8 +25,8 @@ namespace {
 // Channels whose x, dt and y are gathered into contiguous memory: rows of activations are often a
 // multiple of 4 KiB apart, and reading one channel down the tokens would use one cache set.
 constexpr int64_t kTile = 16;
-// Of them that are scanned together where N == 16: the rows that FoldRows folds.
-constexpr int kAtOnce = 4;
+// Of them that are scanned together where N == 16.
+constexpr int kAtOnce = kFittingRows;
 
 struct ScanLayout {
   ScanLayout(const ScanArgs& args, void* base) {
@@ -71,24 +71,15 @@ HWY_INLINE float* LoadRows(const StateView& state, bool plain, int64_t i, float*
 }
 
 // Rounds `rows` [kAtOnce, 16], which may be overwritten, to the format after token `token`.
-// `fit`: they are plain codes and finite.
-HWY_INLINE void StoreRows(const StateView& state, bool fit, int64_t i, int64_t token, float* rows) {
-  if (!fit) {
-    for (int64_t r = 0; r < kAtOnce; ++r) {
-      StoreStateRowV(state, i + r, 16, token, rows + r * 16);
-    }
-    return;
-  }
-  const Four d;
-  const auto most =
-      FoldRows(rows, [](auto a, auto b) HWY_ATTR { return hn::Max(hn::Abs(a), hn::Abs(b)); });
-  const auto scale = ScaleForAbsMaxV(most);
-  hn::StoreU(scale, d, state.scales + i);
-  HWY_ALIGN float inverse[kAtOnce];
-  hn::Store(hn::Div(hn::Set(d, 1.0f), scale), d, inverse);
+HWY_INLINE void StoreRows(const StateView& state, bool plain, int64_t i, int64_t token,
+                          float* rows) {
+  const float* values[kAtOnce];
   for (int64_t r = 0; r < kAtOnce; ++r) {
-    int8_t* codes = static_cast<int8_t*>(state.data) + (i + r) * 16;
-    StoreFittingRow(rows + r * 16, 16, inverse[r], codes);
+    values[r] = rows + r * 16;
+  }
+  if (plain && StoreFittingRows(state, i, 16, values)) return;
+  for (int64_t r = 0; r < kAtOnce; ++r) {
+    StoreStateRowV(state, i + r, 16, token, rows + r * 16);
   }
 }
 
@@ -105,7 +96,6 @@ HWY_INLINE void ScanFour(const ScanArgs& args, int64_t i, const Channel& c, floa
     state[v] = hn::LoadU(d, h + v * kLanes);
   }
   const auto skip = hn::LoadU(four, args.D + i);
-  auto sum = hn::Zero(four);
   HWY_ALIGN float u[kAtOnce];
   HWY_ALIGN float sums[kAtOnce * 16];
   for (int64_t k = 0; k < c.len; ++k) {
@@ -125,16 +115,14 @@ HWY_INLINE void ScanFour(const ScanArgs& args, int64_t i, const Channel& c, floa
       }
       products.Store(sums + static_cast<ptrdiff_t>(r) * 16);
     }
-    sum = SumRows(sums);
-    hn::StoreU(hn::Add(hn::Mul(skip, x), sum), four, c.y + k * kTile);
+    hn::StoreU(hn::Add(hn::Mul(skip, x), SumRows(sums)), four, c.y + k * kTile);
   }
   for (int64_t v = 0; v < kAtOnce * kVectors; ++v) {
     hn::StoreU(state[v], d, h + v * kLanes);
   }
-  if (args.h.format.codec == StateCodec::kF32) return;
-  // A value that is not finite leaves no finite sum.
-  const bool fit = plain && hn::AllTrue(four, hn::IsFinite(sum));
-  StoreRows(args.h, fit, i, c.t0 + c.len, h);
+  if (args.h.format.codec != StateCodec::kF32) {
+    StoreRows(args.h, plain, i, c.t0 + c.len, h);
+  }
 }
 
 // Any N.

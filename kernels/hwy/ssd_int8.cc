@@ -32,7 +32,7 @@ namespace {
 using DF = hn::ScalableTag<float>;
 using DI = hn::ScalableTag<int32_t>;
 constexpr int64_t kLanes = HWY_LANES(float);
-constexpr int64_t kPassRows = 4;  // of the state that share a wait for their scales
+constexpr int64_t kPassRows = kFittingRows;  // of the state that share a wait for their scales
 
 // What turns a code into its place in the right factor: code + 128 for int8, the code for int16.
 template <class T>
@@ -81,19 +81,33 @@ struct Int8Layout {
   double* carried_scale;  // [P16]
 };
 
+// Stores n codes as T; returns their sum.
+template <class T>
+int32_t WidenRow(const int8_t* codes, int64_t n, T* row) {
+  const DI d;
+  auto sum = hn::Zero(d);
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    const auto code = hn::PromoteTo(d, hn::LoadU(hn::Rebind<int8_t, DI>(), codes + i));
+    sum = hn::Add(sum, code);
+    StoreCodes(DF(), code, row + i);
+  }
+  int32_t total = hn::GetLane(hn::SumOfLanes(d, sum));
+  for (; i < n; ++i) {
+    row[i] = codes[i];
+    total += codes[i];
+  }
+  return total;
+}
+
 // Rows of B or C of a group as T with zeros in the padding, and each row's sum if asked for.
 template <class T>
 void WidenRows(const SsdArgs& args, const void* data, int64_t t0, int64_t len, int64_t g,
                int64_t N16, T* out, int32_t* sums) {
   const auto* from = static_cast<const int8_t*>(data) + t0 * args.bc_stride + g * args.N;
   for (int64_t k = 0; k < len; ++k) {
-    const int8_t* codes = from + k * args.bc_stride;
     T* row = out + k * N16;
-    int32_t sum = 0;
-    for (int64_t n = 0; n < args.N; ++n) {
-      row[n] = codes[n];
-      sum += codes[n];
-    }
+    const int32_t sum = WidenRow(from + k * args.bc_stride, args.N, row);
     std::fill(row + args.N, row + N16, T{0});
     if (sums != nullptr) sums[k] = sum;
   }
@@ -352,6 +366,7 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
   // Rows of fp32 that need no padding are passed where they are.
   const bool in_place =
       args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
+  const bool plain = HasPlainCodes(args.h, args.N);
   if (!in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
   for (int64_t p = 0; p < args.P; p += kPassRows) {
     const int64_t first = h * args.P + p;
@@ -371,7 +386,13 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
     }
     for (int64_t r = 0; r < count; ++r) {
       PassRow<T>(args, len, g, p + r, decay, scales[r], s, rows[r]);
-      if (!in_place) StoreStateRowV(args.h, first + r, args.N, t0 + len, rows[r]);
+    }
+    if (in_place ||
+        (plain && count == kPassRows && StoreFittingRows(args.h, first, args.N, rows))) {
+      continue;
+    }
+    for (int64_t r = 0; r < count; ++r) {
+      StoreStateRowV(args.h, first + r, args.N, t0 + len, rows[r]);
     }
   }
 }

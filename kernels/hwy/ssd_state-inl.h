@@ -143,6 +143,43 @@ HWY_INLINE void StoreFittingRow(const float* values, int64_t N, float inverse_sc
   }
 }
 
+// Rows that StoreFittingRows takes.
+inline constexpr int64_t kFittingRows = 4;
+
+// Rounds rows [row, row + kFittingRows) to plain codes (HasPlainCodes): the bits of StoreStateRowV.
+// False, with nothing stored, where a value is not finite.
+inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
+                             const float* const* values) {
+  using D = Lanes16::D;
+  const D d;
+  const hn::RebindToUnsigned<D> du;
+  const Four four;
+  const hn::RebindToUnsigned<Four> four_u;
+  // As integers, what is not finite is larger than all that is.
+  HWY_ALIGN float lanes[kFittingRows * 16];
+  for (int64_t r = 0; r < kFittingRows; ++r) {
+    for (int64_t i = 0; i < 16; i += hn::MaxLanes(d)) {
+      auto most = hn::Zero(du);
+      for (int64_t n = i; n < N; n += 16) {
+        most = hn::Max(most, hn::BitCast(du, hn::Abs(hn::LoadU(d, values[r] + n))));
+      }
+      hn::StoreU(hn::BitCast(d, most), d, lanes + r * 16 + i);
+    }
+  }
+  const auto most = FoldRows(lanes, [=](auto a, auto b) HWY_ATTR {
+    return hn::BitCast(four, hn::Max(hn::BitCast(four_u, a), hn::BitCast(four_u, b)));
+  });
+  if (!hn::AllTrue(four, hn::IsFinite(most))) return false;
+  const auto scale = ScaleForAbsMaxV(most);
+  hn::StoreU(scale, four, h.scales + row);
+  HWY_ALIGN float inverse[kFittingRows];
+  hn::Store(hn::Div(hn::Set(four, 1.0f), scale), four, inverse);
+  for (int64_t r = 0; r < kFittingRows; ++r) {
+    StoreFittingRow(values[r], N, inverse[r], static_cast<int8_t*>(h.data) + (row + r) * N);
+  }
+  return true;
+}
+
 using StateTag = hn::ScalableTag<float>;
 using StateVector = hn::Vec<StateTag>;
 using StateCodes = hn::Vec<hn::RebindToSigned<StateTag>>;
