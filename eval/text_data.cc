@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/sha256.h"
 #include "base/utf8.h"
+#include "eval/json_lines.h"
 #include "eval/windows.h"
 #include "runtime/sampler.h"
 #include "runtime/session.h"
@@ -44,38 +45,23 @@ Result<std::string> DocumentOf(const Json& line) {
   return Corrupt("there is no member \"text\"");
 }
 
-// Calls piece(part, number) for the parts of `text` between separators.
-template <class Function>
-Status ForEachPart(std::string_view text, std::string_view separator, Function piece) {
-  for (int64_t number = 1;; ++number) {
-    const size_t end = text.find(separator);
-    OCTET_TRY(piece(text.substr(0, end), number));
-    if (end == text.npos) return {};
-    text.remove_prefix(end + separator.size());
+// What stands between the marks that end a text.
+void ReadPlainText(std::string_view bytes, TextFile* file) {
+  while (!bytes.empty()) {
+    const size_t end = bytes.find(kEndOfText);
+    const std::string_view part = bytes.substr(0, end);
+    bytes.remove_prefix(end == bytes.npos ? bytes.size() : end + kEndOfText.size());
+    if (!IsBlank(part)) file->documents.emplace_back(part.substr(part.find_first_not_of("\r\n")));
   }
 }
 
-// The parser calls each line the first.
-Status AtLine(const Status& parsed, const std::string& path, int64_t number) {
-  std::string_view message = parsed.message();
-  constexpr std::string_view kFirst = "line 1, ";
-  if (message.starts_with(kFirst)) message.remove_prefix(kFirst.size());
-  return {parsed.code(), fmt::format("{}: line {}, {}", path, number, message)};
-}
-
 Status ReadJsonLines(std::string_view bytes, TextFile* file) {
-  return ForEachPart(bytes, "\n", [&](std::string_view line, int64_t number) -> Status {
-    if (IsBlank(line)) return {};
-    const Result<Json> json = Json::Parse(line);
-    if (!json.ok()) return AtLine(json.status(), file->path, number);
-    Result<std::string> document = DocumentOf(*json);
-    if (!document.ok()) {
-      return document.status().Annotate(fmt::format("{}: line {}", file->path, number));
-    }
-    if (IsBlank(*document)) return {};
+  return ForEachJsonLine(file->path, bytes, [&](const Json& line, int64_t) -> Status {
+    OCTET_ASSIGN(std::string document, DocumentOf(line));
+    if (IsBlank(document)) return {};
     if (!file->text.empty()) file->text += "\n\n";
-    file->text += *document;
-    file->documents.push_back(*std::move(document));
+    file->text += document;
+    file->documents.push_back(std::move(document));
     return {};
   });
 }
@@ -108,10 +94,7 @@ Result<TextFile> ReadTextFile(const std::string& path) {
   if (path.ends_with(".jsonl")) {
     OCTET_TRY(ReadJsonLines(bytes, &file));
   } else {
-    OCTET_TRY(ForEachPart(bytes, kEndOfText, [&](std::string_view part, int64_t) -> Status {
-      if (!IsBlank(part)) file.documents.emplace_back(part.substr(part.find_first_not_of("\r\n")));
-      return {};
-    }));
+    ReadPlainText(bytes, &file);
     file.text = std::move(bytes);
   }
   if (file.documents.empty()) {

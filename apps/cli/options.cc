@@ -180,6 +180,30 @@ class Parser {
     AddChunkSize(c, &p.chunk_size);
     AddThreads(c, &p.threads);
     Drift(group);
+    Tasks(group);
+  }
+
+  void Tasks(CLI::App* group) {
+    const auto [c, t] = AddCommand<TasksCommand>(
+        group, "tasks", "zero-shot tasks, as lm-evaluation-harness scores them", &chosen_);
+    AddModel(c, "MODEL", "model folder, or a .jsonl file that --items wrote", &t.model);
+    c->add_option("--data", t.data, "folder with the files of the tasks; see docs/evaluation.md")
+        ->type_name("DIR");
+    c->add_option("--tasks", t.tasks,
+                  "only these of lambada_openai, hellaswag, piqa, arc_easy, arc_challenge, "
+                  "winogrande")
+        ->delimiter(',')
+        ->allow_extra_args(false)
+        ->type_name("NAME,NAME");
+    c->add_option("--limit", t.limit, "only the first N items of each task")
+        ->check(Between(int64_t{1}, kManyTokens))
+        ->type_name("N");
+    c->add_option("--items", t.items, "write the results of each item to this file")
+        ->type_name("FILE.jsonl");
+    c->add_option("--baseline", t.baseline,
+                  "a model folder or file of items to compare with, item by item")
+        ->type_name("PATH");
+    AddThreads(c, &t.threads);
   }
 
   void Drift(CLI::App* group) {

@@ -61,6 +61,17 @@ struct DriftCommand {
   bool json = false;
 };
 
+struct TasksCommand {
+  std::string model;               // a folder, or a .jsonl file of items
+  std::string data;                // "": none is needed
+  std::vector<std::string> tasks;  // empty: all
+  int64_t limit = 0;               // items of each task; 0: all
+  std::string items;               // "": do not write
+  std::string baseline;            // as model; "": none
+  int threads = 1;
+  bool json = false;
+};
+
 struct CompareCommand {
   std::string reference, candidate;
   TextFlags text;
@@ -235,9 +246,9 @@ struct ShowText {
 using Command =
     std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
                  GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
-                 SensitivityCommand, ReproduceCommand, S4dEvaluateCommand, S4dSensitivityCommand,
-                 S4dTrainCommand, S4dQuantizeCommand, S4dAllocateCommand, S4dQatCommand,
-                 S4dRecipesCommand, ExportCCommand>;
+                 SensitivityCommand, ReproduceCommand, TasksCommand, S4dEvaluateCommand,
+                 S4dSensitivityCommand, S4dTrainCommand, S4dQuantizeCommand, S4dAllocateCommand,
+                 S4dQatCommand, S4dRecipesCommand, ExportCCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

@@ -1,0 +1,237 @@
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+
+#include <fmt/format.h>
+
+#include "apps/cli/commands.h"
+#include "apps/cli/shared.h"
+#include "apps/cli/suggest.h"
+#include "eval/item_lines.h"
+#include "eval/paired.h"
+
+namespace octet::cli {
+namespace {
+
+constexpr double kPercent = 100;
+
+using Items = std::vector<ItemResult>;
+
+// In the order of AllTasks.
+Result<std::vector<const TaskSpec*>> ChosenTasks(const std::vector<std::string>& names) {
+  std::vector<const TaskSpec*> chosen;
+  std::vector<std::string> known;
+  for (const TaskSpec& task : AllTasks()) {
+    known.emplace_back(task.name);
+    if (names.empty() || std::ranges::count(names, task.name) > 0) chosen.push_back(&task);
+  }
+  for (const std::string& name : names) {
+    if (FindTask(name) != nullptr) continue;
+    const std::string closest = Closest(name, known);
+    return InvalidArgument(
+        closest.empty()
+            ? fmt::format("unknown task {}; the tasks are {}", name, fmt::join(known, ", "))
+            : fmt::format("unknown task {}; did you mean {}?", name, closest));
+  }
+  return chosen;
+}
+
+bool IsItemsFile(const std::string& path) {
+  std::error_code error;
+  return path.ends_with(".jsonl") && !std::filesystem::is_directory(path, error);
+}
+
+// The items that a model was asked about in an earlier run, as far as this one asks for them.
+Result<Items> ReadItems(const TasksCommand& c, const std::string& path,
+                        std::span<const TaskSpec* const> tasks) {
+  OCTET_ASSIGN(const Items all, ReadItemLines(path));
+  Items items;
+  for (const TaskSpec* task : tasks) {
+    std::ranges::copy_if(all, std::back_inserter(items), [&](const ItemResult& item) {
+      return item.task == task->name && (c.limit == 0 || item.doc < c.limit);
+    });
+  }
+  if (items.empty()) return InvalidArgument(path + ": has no item of the tasks");
+  return items;
+}
+
+// Runs a model on the tasks, or reads what it made of them.
+Result<Items> ItemsOf(const TasksCommand& c, const std::string& model_or_items,
+                      std::span<const TaskSpec* const> tasks) {
+  if (IsItemsFile(model_or_items)) return ReadItems(c, model_or_items, tasks);
+  if (c.data.empty()) {
+    return InvalidArgument(
+        "--data is required: the folder with the files of the tasks; see "
+        "octet evaluate tasks --help");
+  }
+  std::vector<std::vector<TaskItem>> inputs;  // all, so that a missing file shows at once
+  for (const TaskSpec* task : tasks) {
+    OCTET_ASSIGN(inputs.emplace_back(), ReadTask(*task, c.data, c.limit));
+  }
+  OCTET_ASSIGN(const auto model, LoadModel(model_or_items, 0));
+  Items items;
+  for (size_t i = 0; i < tasks.size(); ++i) {
+    ProgressBar bar;
+    Result<Items> results = RunTask(model, *tasks[i], inputs[i], c.threads, bar.Callback());
+    if (!results.ok()) return results.status().Annotate(model_or_items);
+    std::ranges::move(*results, std::back_inserter(items));
+  }
+  return items;
+}
+
+// Of the tasks that have items.
+std::vector<TaskReport> ReportsOf(const Items& items) {
+  std::vector<TaskReport> reports;
+  for (const TaskSpec& task : AllTasks()) {
+    Items own;
+    std::ranges::copy_if(items, std::back_inserter(own),
+                         [&](const ItemResult& item) { return item.task == task.name; });
+    if (!own.empty()) reports.push_back(Summarize(task, own));
+  }
+  return reports;
+}
+
+const char* HeadlineName(const TaskSpec& task) {
+  return task.papers_take_norm ? "acc_norm" : "acc";
+}
+
+void SetMean(Json* j, const std::string& name, const MeanAndError& m) {
+  j->Set(name, m.value);
+  j->Set(name + "_stderr", m.error);
+}
+
+Json ToJson(std::span<const TaskReport> reports) {
+  Json tasks = Json::MakeArray();
+  for (const TaskReport& r : reports) {
+    Json j = Json::MakeObject();
+    j.Set("task", r.task->name);
+    j.Set("items", r.items);
+    j.Set("metric", HeadlineName(*r.task));
+    SetMean(&j, "acc", r.acc);
+    if (r.acc_norm) SetMean(&j, "acc_norm", *r.acc_norm);
+    if (r.perplexity) SetMean(&j, "perplexity", *r.perplexity);
+    tasks.Append(std::move(j));
+  }
+  Json j = Json::MakeObject();
+  j.Set("tasks", std::move(tasks));
+  SetMean(&j, "average", Average(reports));
+  return j;
+}
+
+void SetEstimate(Json* j, const std::string& name, const Estimate& e) {
+  j->Set(name, e.value);
+  j->Set(name + "_ci95", Json::Array{e.low, e.high});
+}
+
+Json ToJson(const PairedReport& report) {
+  Json tasks = Json::MakeArray();
+  for (const PairedTask& t : report.tasks) {
+    Json j = Json::MakeObject();
+    j.Set("task", t.task->name);
+    j.Set("items", t.items);
+    j.Set("metric", HeadlineName(*t.task));
+    j.Set("baseline", t.baseline);
+    j.Set("model", t.candidate);
+    SetEstimate(&j, "difference", t.difference);
+    j.Set("lost", t.lost);
+    j.Set("won", t.won);
+    j.Set("changed_predictions", t.changed);
+    j.Set("mcnemar_p", t.p);
+    SetEstimate(&j, "loglikelihood_difference", t.log_likelihood);
+    tasks.Append(std::move(j));
+  }
+  Json j = Json::MakeObject();
+  j.Set("tasks", std::move(tasks));
+  SetEstimate(&j, "average_difference", report.average);
+  return j;
+}
+
+std::string MeanText(const MeanAndError& m) {
+  return fmt::format("{:.2f} +- {:.2f}", kPercent * m.value, kPercent * m.error);
+}
+
+std::string ToText(std::span<const TaskReport> reports) {
+  Table table({"task", "items", "acc %", "acc_norm %", "perplexity"});
+  for (const TaskReport& r : reports) {
+    table.Add({r.task->name, FormatCount(r.items), MeanText(r.acc),
+               r.acc_norm ? MeanText(*r.acc_norm) : "",
+               r.perplexity ? fmt::format("{:.4g} +- {:.2g}", r.perplexity->value,
+                                          r.perplexity->error)
+                            : ""});
+  }
+  std::string text = table.Text();
+  if (reports.size() > 1) {
+    text += fmt::format("average of {} tasks: {} (acc_norm of hellaswag and arc_challenge)\n",
+                        reports.size(), MeanText(Average(reports)));
+  }
+  return text;
+}
+
+std::string DifferenceText(const Estimate& e) {
+  return fmt::format("{:+.2f} [{:+.2f}, {:+.2f}]", kPercent * e.value, kPercent * e.low,
+                     kPercent * e.high);
+}
+
+std::string ToText(const PairedReport& report) {
+  Table table({"task", "base", "model", "difference, 95 %", "lost", "won", "p", "nats"});
+  for (const PairedTask& t : report.tasks) {
+    table.Add({t.task->name, fmt::format("{:.2f}", kPercent * t.baseline),
+               fmt::format("{:.2f}", kPercent * t.candidate), DifferenceText(t.difference),
+               FormatCount(t.lost), FormatCount(t.won), fmt::format("{:.2g}", t.p),
+               fmt::format("{:+.3f}", t.log_likelihood.value)});
+  }
+  std::string text = fmt::format("\n{}", table.Text());
+  if (report.tasks.size() > 1) {
+    text += fmt::format("average difference: {}\n", DifferenceText(report.average));
+  }
+  return text +
+         "lost, won: right in the baseline only, in the model only; p: McNemar, exact;\n"
+         "nats: mean change of the log-likelihood of the right answer\n";
+}
+
+Status CheckItemsPath(const TasksCommand& c) {
+  if (c.items.empty()) return {};
+  if (IsItemsFile(c.model)) {
+    return InvalidArgument(c.model + ": is a file of items already; --items needs a model");
+  }
+  const std::string files[] = {c.items};
+  OCTET_TRY(ProbeReports(c.model, files));
+  if (c.baseline.empty()) return {};
+  std::error_code error;
+  if (std::filesystem::equivalent(c.items, c.baseline, error)) {
+    return InvalidArgument(c.items + ": is the baseline; write the items elsewhere");
+  }
+  return ProbeReports(c.baseline, files);
+}
+
+}  // namespace
+
+Status Run(const TasksCommand& c) {
+  OCTET_ASSIGN(const std::vector<const TaskSpec*> tasks, ChosenTasks(c.tasks));
+  OCTET_TRY(CheckItemsPath(c));
+  std::optional<Items> baseline;
+  // A file first: it may be wrong, and is read at once.
+  if (IsItemsFile(c.baseline)) {
+    OCTET_ASSIGN(baseline, ReadItems(c, c.baseline, tasks));
+  }
+  OCTET_ASSIGN(const Items items, ItemsOf(c, c.model, tasks));
+  if (!c.items.empty()) OCTET_TRY(WriteTextFile(c.items, ItemLines(items)));
+  if (!c.baseline.empty() && !baseline) {
+    OCTET_ASSIGN(baseline, ItemsOf(c, c.baseline, tasks));
+  }
+  const std::vector<TaskReport> reports = ReportsOf(items);
+  std::optional<PairedReport> paired;
+  if (baseline) {
+    OCTET_ASSIGN(paired, ComparePaired(*baseline, items));
+  }
+  if (c.json) {
+    Json j = ToJson(reports);
+    if (paired) j.Set("paired", ToJson(*paired));
+    PrintJson("evaluate.tasks", std::move(j));
+    return {};
+  }
+  Print(ToText(reports) + (paired ? ToText(*paired) : ""));
+  return {};
+}
+
+}  // namespace octet::cli

@@ -1,0 +1,125 @@
+// Contracts of `octet evaluate tasks`: a table whose lines fit 80 columns, one JSON object of the
+// same numbers; items that do not depend on the number of threads, of float and quantized models;
+// a comparison that is the same of models and of their files of items; one sentence for bad input,
+// and nothing written.
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/cli_output.h"
+#include "tests/cli_program.h"
+
+namespace octet {
+namespace {
+
+constexpr const char* kData = "tests/golden/tasks";
+
+class CliTasksTest : public CliTest {
+ protected:
+  static std::vector<std::string> Tasks(const std::string& model,
+                                        const std::vector<std::string>& more) {
+    std::vector<std::string> args = {"evaluate", "tasks", model};
+    args.insert(args.end(), more.begin(), more.end());
+    return args;
+  }
+  std::string ItemsOf(const std::string& model, const std::string& name,
+                      std::vector<std::string> more = {}) const {
+    more.insert(more.end(), {"--data", kData, "--items", PathOf(name)});
+    const Outcome o = Octet(Tasks(model, more));
+    EXPECT_EQ(o.exit_code, 0) << o.err;
+    return PathOf(name);
+  }
+  void ExpectError(const std::vector<std::string>& args,
+                   const std::vector<std::string>& parts) const {
+    const std::vector<std::string> before = Entries();
+    const Outcome o = Octet(args);
+    EXPECT_EQ(o.exit_code, 2) << o.err;
+    EXPECT_EQ(o.out, "");
+    EXPECT_EQ(o.err.find('\n'), o.err.size() - 1) << o.err;
+    for (const std::string& part : parts) {
+      EXPECT_NE(o.err.find(part), std::string::npos) << part << " not in: " << o.err;
+    }
+    EXPECT_EQ(Entries(), before);
+  }
+};
+
+TEST_F(CliTasksTest, TableAndJsonHaveTheHarnesssNumbers) {
+  const Outcome o = Octet(Tasks(kBooks, {"--data", kData}));
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  ExpectNarrow(o.out);
+  // tests/golden/tasks/summary.jsonl
+  EXPECT_NE(o.out.find("40.00 +- 24.49"), std::string::npos) << o.out;
+  EXPECT_NE(o.out.find("average of 6 tasks"), std::string::npos) << o.out;
+  const Json j = OctetJson(Tasks(kBooks, {"--data", kData, "--tasks", "winogrande,hellaswag"}));
+  const Json::Array& tasks = j.Find("tasks")->AsArray();
+  ASSERT_EQ(tasks.size(), 2u);
+  EXPECT_EQ(Text(tasks[0], "task"), "hellaswag");
+  EXPECT_EQ(Text(tasks[0], "metric"), "acc_norm");
+  EXPECT_EQ(Number(tasks[0], "items"), 5);
+  EXPECT_NEAR(Number(tasks[0], "acc_norm_stderr"), 0.24494897427831783, 1e-12);
+  EXPECT_EQ(tasks[1].Find("acc_norm"), nullptr);
+  EXPECT_NEAR(Number(j, "average"), (Number(tasks[0], "acc_norm") + Number(tasks[1], "acc")) / 2,
+              1e-12);
+}
+
+TEST_F(CliTasksTest, ItemsDoNotDependOnThreadsAndReadBack) {
+  const std::string quantized = PathOf("q");
+  ASSERT_EQ(Octet(QuickQuantize(kBooks, "ssdi8-plus-w8a8", quantized)).exit_code, 0);
+  for (const std::string& model : {std::string(kBooks), quantized}) {
+    const std::string one = ReadAll(ItemsOf(model, "1.jsonl", {"--threads", "1"}));
+    EXPECT_EQ(one, ReadAll(ItemsOf(model, "3.jsonl", {"--threads", "3"})));
+    EXPECT_NE(one.find("\"loglikelihood\""), std::string::npos);
+    const std::string table = Octet(Tasks(model, {"--data", kData})).out;
+    EXPECT_EQ(table, Octet(Tasks(PathOf("1.jsonl"), {})).out);
+  }
+}
+
+TEST_F(CliTasksTest, ABaselineIsAModelOrItsItems) {
+  const std::string quantized = PathOf("q");
+  ASSERT_EQ(Octet(QuickQuantize(kBooks, "absmax", quantized)).exit_code, 0);
+  const std::string base = ItemsOf(kBooks, "base.jsonl"), items = ItemsOf(quantized, "q.jsonl");
+  const Outcome models = Octet(Tasks(quantized, {"--data", kData, "--baseline", kBooks}));
+  ASSERT_EQ(models.exit_code, 0) << models.err;
+  ExpectNarrow(models.out);
+  EXPECT_EQ(models.out, Octet(Tasks(quantized, {"--data", kData, "--baseline", base})).out);
+  EXPECT_EQ(models.out, Octet(Tasks(items, {"--baseline", base})).out);
+  const Json j = OctetJson(Tasks(items, {"--baseline", base, "--limit", "2", "--tasks", "piqa"}));
+  const Json& task = j.Find("paired")->Find("tasks")->AsArray()[0];
+  EXPECT_EQ(Number(task, "items"), 2);
+  EXPECT_EQ(Number(task, "model") - Number(task, "baseline"), Number(task, "difference"));
+  const Json same = OctetJson(Tasks(items, {"--baseline", items}));
+  EXPECT_EQ(Number(*same.Find("paired"), "average_difference"), 0);
+}
+
+TEST_F(CliTasksTest, BadInputIsOneSentence) {
+  ExpectError(Tasks(kBooks, {"--data", kData, "--tasks", "hellaswg"}),
+              {"unknown task hellaswg", "did you mean hellaswag?"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--tasks", "something"}), {"the tasks are lambada"});
+  ExpectError(Tasks(kBooks, {}), {"--data"});
+  ExpectError(Tasks(kBooks, {"--data", PathOf("none")}), {"none", "lambada_openai.jsonl"});
+  ExpectError(Tasks(PathOf("none"), {"--data", kData}), {"none", "no such model"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--limit", "0"}), {"--limit"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--items", PathOf("no/such/file.jsonl")}),
+              {"no/such/file.jsonl"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", PathOf("none.jsonl")}),
+              {"none.jsonl"});
+}
+
+TEST_F(CliTasksTest, BadFilesAreNamedByLine) {
+  WriteAll(folder_ / "lambada_openai.jsonl", "{\"text\": \"a b\"}\n{\"txt\": \"a b\"}\n");
+  const std::vector<std::string> lambada = {"--data",  folder_.string(),      "--tasks",
+                                            "lambada_openai", "--items", PathOf("i.jsonl")};
+  ExpectError(Tasks(kBooks, lambada), {"lambada_openai.jsonl: line 2", "\"text\" is missing"});
+  WriteAll(folder_ / "lambada_openai.jsonl", "{\"text\": \"a b\"}\n{\"text\": \"   b\"}\n");
+  ExpectError(Tasks(kBooks, lambada), {"lambada_openai: item 1", "blanks"});
+  WriteAll(folder_ / "items.jsonl", "{\"task\": \"piqa\"}\n");
+  ExpectError(Tasks(PathOf("items.jsonl"), {}), {"items.jsonl: line 1", "\"item\""});
+  const std::string few = ItemsOf(kBooks, "few.jsonl", {"--limit", "1"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", few}), {"no item 1 of lambada_openai"});
+  ExpectError(Tasks(few, {"--items", PathOf("again.jsonl")}), {"few.jsonl", "already"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", few, "--items", few}),
+              {"few.jsonl", "baseline"});
+}
+
+}  // namespace
+}  // namespace octet
