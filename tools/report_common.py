@@ -1,6 +1,7 @@
 """What tools/report_*.py that quantize and compare have in common."""
 import argparse
 import json
+import os
 import pathlib
 import subprocess
 
@@ -24,6 +25,14 @@ def octet(args, *command):
     done = subprocess.run([args.octet, *map(str, command), "--json", "--threads", str(args.threads)],
                           check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
+
+
+def cpu():
+    """The processor's name."""
+    for line in pathlib.Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.partition(":")[2].strip()
+    return os.uname().machine
 
 
 def quantize(args, model, folder, *recipe):
