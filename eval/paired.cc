@@ -29,9 +29,10 @@ Result<const ItemResult*> Partner(const ItemIndex& index, const ItemResult& item
   const ItemResult& partner = *found->second;
   if (partner.digest != item.digest || partner.gold != item.gold ||
       partner.scores.size() != item.scores.size()) {
-    return InvalidArgument(fmt::format("item {} of {} is not the same in the baseline: it was made "
-                                       "of other data",
-                                       item.doc, item.task));
+    return InvalidArgument(
+        fmt::format("item {} of {} is not the same in the baseline: it was made "
+                    "of other data",
+                    item.doc, item.task));
   }
   return &partner;
 }

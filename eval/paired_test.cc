@@ -35,13 +35,13 @@ ItemResult Choice(const char* task, int64_t doc, int64_t gold, int64_t predictio
 }
 
 TEST(PairedTest, CountsFlipsAndDifferences) {
-  const std::vector<ItemResult> baseline = {Choice("piqa", 0, 0, 0, -1), Choice("piqa", 1, 1, 1, -2),
-                                            Choice("piqa", 2, 2, 0, -3), Choice("piqa", 3, 0, 1, -4),
-                                            Choice("arc_easy", 0, 1, 1, -1),
-                                            Choice("arc_easy", 1, 1, 1, -1)};
+  const std::vector<ItemResult> baseline = {
+      Choice("piqa", 0, 0, 0, -1),     Choice("piqa", 1, 1, 1, -2),
+      Choice("piqa", 2, 2, 0, -3),     Choice("piqa", 3, 0, 1, -4),
+      Choice("arc_easy", 0, 1, 1, -1), Choice("arc_easy", 1, 1, 1, -1)};
   const std::vector<ItemResult> candidate = {
       Choice("piqa", 0, 0, 0, -1.5), Choice("piqa", 1, 1, 2, -2.5), Choice("piqa", 2, 2, 1, -3),
-      Choice("piqa", 3, 0, 2, -4),   Choice("arc_easy", 1, 1, 0, -2)};
+      Choice("piqa", 3, 0, 2, -4), Choice("arc_easy", 1, 1, 0, -2)};
   const auto report = ComparePaired(baseline, candidate);
   ASSERT_TRUE(report.ok()) << report.status().message();
   ASSERT_EQ(report->tasks.size(), 2u);

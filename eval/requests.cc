@@ -57,7 +57,8 @@ Result<TokenId> PrefixToken(const Model& model) {
     }
   }
   if (!model.eos().empty()) return model.eos().front();
-  return NotFound(model.folder() + ": nothing tells which token ends a text (bos_token or "
+  return NotFound(model.folder() +
+                  ": nothing tells which token ends a text (bos_token or "
                   "eos_token in tokenizer_config.json, or eos_token_id in config.json)");
 }
 
@@ -146,10 +147,9 @@ Result<std::vector<Score>> Scorer::Run(std::span<const Request> requests) {
     if (rest.size() <= 1) continue;
     if (i > 0) session_.Restore(fork_);
     const int64_t first = std::max<int64_t>(0, FirstScored(requests[i]) - shared);
-    OCTET_TRY(Feed(rest.first(rest.size() - 1), first,
-                   [&](int64_t position, std::span<const float> row) {
-                     score(i, shared + position, row);
-                   }));
+    OCTET_TRY(Feed(
+        rest.first(rest.size() - 1), first,
+        [&](int64_t position, std::span<const float> row) { score(i, shared + position, row); }));
   }
   for (const Score& s : scores) {
     if (!std::isfinite(s.log_likelihood)) {

@@ -1,6 +1,6 @@
-// Contracts: tokens and where they are cut are those of lm-evaluation-harness; log-likelihoods agree
-// with transformers; what the requests of an item share runs once without changing more than float
-// rounding; what the harness stops at is an error.
+// Contracts: tokens and where they are cut are those of lm-evaluation-harness; log-likelihoods
+// agree with transformers; what the requests of an item share runs once without changing more than
+// float rounding; what the harness stops at is an error.
 #include "eval/requests.h"
 
 #include <gmock/gmock.h>
@@ -137,7 +137,8 @@ TEST_F(RequestsTest, SharedTokensChangeOnlyRounding) {
 TEST_F(RequestsTest, ScoresDependOnTheItemAlone) {
   const std::vector<Request> a = Encode(ReadGoldenTask(*FindTask("hellaswag"))[0]);
   const std::vector<Request> b = Encode(ReadGoldenTask(*FindTask("winogrande"))[0]);
-  Scorer first(model_, std::make_shared<ThreadPool>(1)), later(model_, std::make_shared<ThreadPool>(3));
+  Scorer first(model_, std::make_shared<ThreadPool>(1)),
+      later(model_, std::make_shared<ThreadPool>(3));
   const auto want = first.Run(a);
   ASSERT_TRUE(later.Run(b).ok());
   const auto got = later.Run(a);

@@ -154,8 +154,8 @@ TEST_F(ItemLinesTest, ReadBack) {
 
 TEST_F(ItemLinesTest, WhatWasNotWrittenSoIsRefused) {
   EXPECT_TRUE(ReadEdited([](Json*) {}).ok());
-  for (const char* key : {"task", "doc", "item", "loglikelihood", "is_greedy", "prediction", "gold",
-                          "acc"}) {
+  for (const char* key :
+       {"task", "doc", "item", "loglikelihood", "is_greedy", "prediction", "gold", "acc"}) {
     const Status status = ReadEdited([&](Json* line) { line->Erase(key); });
     EXPECT_EQ(status.code(), Code::kCorrupt) << key;
     EXPECT_THAT(status.message(), AllOf(HasSubstr("items.jsonl: line 1"), HasSubstr(key)));

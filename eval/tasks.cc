@@ -67,16 +67,16 @@ Result<int64_t> Index(const Json& object, const char* key) {
 Status CheckGold(const TaskItem& item) {
   const int64_t n = std::ssize(item.prompts);
   if (item.gold >= 0 && item.gold < n) return {};
-  return Corrupt(fmt::format("the label {} is none of its {} choices, which count from 0",
-                             item.gold, n));
+  return Corrupt(
+      fmt::format("the label {} is none of its {} choices, which count from 0", item.gold, n));
 }
 
 // Choices as continuations of one context, after a blank: output_type multiple_choice.
 Result<TaskItem> ChoiceItem(const std::string& context, const std::vector<std::string>& choices,
                             int64_t gold) {
   if (choices.size() < 2 || choices.size() > kMaxChoices) {
-    return Corrupt(fmt::format("it has {} choices; 2 to {} are possible", choices.size(),
-                               kMaxChoices));
+    return Corrupt(
+        fmt::format("it has {} choices; 2 to {} are possible", choices.size(), kMaxChoices));
   }
   TaskItem item;
   for (const std::string& choice : choices) {
@@ -98,8 +98,8 @@ Result<TaskItem> ReadLambada(const Json& line) {
   const size_t blank = text.rfind(' ');
   const bool one_word = blank == text.npos;
   TaskItem item;
-  item.prompts.push_back({one_word ? "" : text.substr(0, blank),
-                          " " + (one_word ? text : text.substr(blank + 1))});
+  item.prompts.push_back(
+      {one_word ? "" : text.substr(0, blank), " " + (one_word ? text : text.substr(blank + 1))});
   return item;
 }
 
@@ -205,25 +205,36 @@ Result<TaskItem> ReadWinoGrande(const Json& line) {
 
 const std::vector<TaskSpec>& Table() {
   static const std::vector<TaskSpec> tasks = {
-      {"lambada_openai", false, false, {{"lambada_openai.jsonl"}, {"lambada_test.jsonl"}},
+      {"lambada_openai",
+       false,
+       false,
+       {{"lambada_openai.jsonl"}, {"lambada_test.jsonl"}},
        ReadLambada},
       {"hellaswag", true, true, {{"hellaswag_val.jsonl"}}, ReadHellaSwag},
-      {"piqa", true, false,
+      {"piqa",
+       true,
+       false,
        {{"piqa_valid.jsonl", "piqa_valid_labels.lst"},
         {"valid.jsonl", "valid-labels.lst"},
         {"physicaliqa-train-dev/dev.jsonl", "physicaliqa-train-dev/dev-labels.lst"}},
        ReadPiqa},
-      {"arc_easy", true, false,
+      {"arc_easy",
+       true,
+       false,
        {{"arc_easy_test.jsonl"},
         {"ARC-Easy-Test.jsonl"},
         {"ARC-V1-Feb2018-2/ARC-Easy/ARC-Easy-Test.jsonl"}},
        ReadArc},
-      {"arc_challenge", true, true,
+      {"arc_challenge",
+       true,
+       true,
        {{"arc_challenge_test.jsonl"},
         {"ARC-Challenge-Test.jsonl"},
         {"ARC-V1-Feb2018-2/ARC-Challenge/ARC-Challenge-Test.jsonl"}},
        ReadArc},
-      {"winogrande", true, false,
+      {"winogrande",
+       true,
+       false,
        {{"winogrande_dev.jsonl"}, {"winogrande_1.1/dev.jsonl"}, {"dev.jsonl"}},
        ReadWinoGrande}};
   return tasks;
@@ -244,8 +255,8 @@ Result<FoundFile> FindFile(const TaskSpec& task, const std::string& folder) {
     }
     names.emplace_back(file.data);
   }
-  return NotFound(fmt::format("{}: has no file of {}: {}", folder, task.name,
-                              fmt::join(names, " or ")));
+  return NotFound(
+      fmt::format("{}: has no file of {}: {}", folder, task.name, fmt::join(names, " or ")));
 }
 
 // One whole number per line.
@@ -273,9 +284,8 @@ std::span<const TaskSpec> AllTasks() {
 }
 
 const TaskSpec* FindTask(std::string_view name) {
-  const auto task = std::ranges::find(Table(), name, [](const TaskSpec& t) {
-    return std::string_view(t.name);
-  });
+  const auto task =
+      std::ranges::find(Table(), name, [](const TaskSpec& t) { return std::string_view(t.name); });
   return task == Table().end() ? nullptr : &*task;
 }
 
@@ -295,8 +305,8 @@ Result<std::vector<TaskItem>> ReadTask(const TaskSpec& task, const std::string& 
       OCTET_ASSIGN(labels, ReadLabels(file.labels));
     }
     if (at >= labels->size()) {
-      return Corrupt(fmt::format("there is no label for it: {} has {} lines", file.labels,
-                                 labels->size()));
+      return Corrupt(
+          fmt::format("there is no label for it: {} has {} lines", file.labels, labels->size()));
     }
     Json labeled = line;
     if (labeled.is_object()) labeled.Set("label", (*labels)[at]);

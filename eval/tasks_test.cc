@@ -66,8 +66,8 @@ TEST_F(TasksTest, PromptsAreTheHarnesss) {
 }
 
 TEST_F(TasksTest, ChoicesAreAsLongAsTheirCodePoints) {
-  const TaskItem item = ReadOne("piqa", "valid.jsonl",
-                                R"({"goal": "g", "sol1": "né☕ ", "sol2": "", "label": "1"})");
+  const TaskItem item =
+      ReadOne("piqa", "valid.jsonl", R"({"goal": "g", "sol1": "né☕ ", "sol2": "", "label": "1"})");
   EXPECT_THAT(item.lengths, testing::ElementsAre(4, 0));
   EXPECT_EQ(item.gold, 1);
 }
@@ -76,10 +76,10 @@ TEST_F(TasksTest, EveryLayoutGivesTheSameItem) {
   const TaskItem hub = ReadOne(
       "arc_easy", "arc_easy_test.jsonl",
       R"({"question": "Q?", "choices": {"text": ["x", "y"], "label": ["1", "2"]}, "answerKey": "2"})");
-  const TaskItem ai2 = ReadOne(
-      "arc_easy", "ARC-V1-Feb2018-2/ARC-Easy/ARC-Easy-Test.jsonl",
-      R"({"id": "m", "question": {"stem": "Q?", "choices": [{"text": "x", "label": "A"}, )"
-      R"({"text": "y", "label": "B"}]}, "answerKey": "B"})");
+  const TaskItem ai2 =
+      ReadOne("arc_easy", "ARC-V1-Feb2018-2/ARC-Easy/ARC-Easy-Test.jsonl",
+              R"({"id": "m", "question": {"stem": "Q?", "choices": [{"text": "x", "label": "A"}, )"
+              R"({"text": "y", "label": "B"}]}, "answerKey": "B"})");
   EXPECT_EQ(hub.prompts, ai2.prompts);
   EXPECT_EQ(hub.gold, 1);
   EXPECT_EQ(ai2.gold, 1);
@@ -133,8 +133,9 @@ TEST_F(TasksTest, LimitTakesTheFirst) {
 
 TEST_F(TasksTest, BadLinesAreNamed) {
   const char* wino = "winogrande_dev.jsonl";
-  EXPECT_THAT(ErrorOf("winogrande", wino, "{\"sentence\": \"a _\"}"),
-              AllOf(HasSubstr("winogrande_dev.jsonl: line 1"), HasSubstr("\"option1\" is missing")));
+  EXPECT_THAT(
+      ErrorOf("winogrande", wino, "{\"sentence\": \"a _\"}"),
+      AllOf(HasSubstr("winogrande_dev.jsonl: line 1"), HasSubstr("\"option1\" is missing")));
   EXPECT_THAT(ErrorOf("winogrande", wino, "[]"), HasSubstr("want an object, not an array"));
   EXPECT_THAT(ErrorOf("winogrande", wino, "{\"sentence\": "), HasSubstr("line 1, column"));
   EXPECT_THAT(ErrorOf("winogrande", wino, "\xff"), HasSubstr("line 1"));
@@ -161,8 +162,9 @@ TEST_F(TasksTest, BadLinesAreNamed) {
 
   const char* arc = "arc_easy_test.jsonl";
   EXPECT_THAT(
-      ErrorOf("arc_easy", arc,
-              R"({"question": "Q", "choices": {"text": ["x", "y"], "label": ["A"]}, "answerKey": "A"})"),
+      ErrorOf(
+          "arc_easy", arc,
+          R"({"question": "Q", "choices": {"text": ["x", "y"], "label": ["A"]}, "answerKey": "A"})"),
       HasSubstr("2 choices and 1 labels"));
   EXPECT_THAT(
       ErrorOf(

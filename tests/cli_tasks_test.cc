@@ -101,14 +101,13 @@ TEST_F(CliTasksTest, BadInputIsOneSentence) {
   ExpectError(Tasks(kBooks, {"--data", kData, "--limit", "0"}), {"--limit"});
   ExpectError(Tasks(kBooks, {"--data", kData, "--items", PathOf("no/such/file.jsonl")}),
               {"no/such/file.jsonl"});
-  ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", PathOf("none.jsonl")}),
-              {"none.jsonl"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", PathOf("none.jsonl")}), {"none.jsonl"});
 }
 
 TEST_F(CliTasksTest, BadFilesAreNamedByLine) {
   WriteAll(folder_ / "lambada_openai.jsonl", "{\"text\": \"a b\"}\n{\"txt\": \"a b\"}\n");
-  const std::vector<std::string> lambada = {"--data",  folder_.string(),      "--tasks",
-                                            "lambada_openai", "--items", PathOf("i.jsonl")};
+  const std::vector<std::string> lambada = {"--data",         folder_.string(), "--tasks",
+                                            "lambada_openai", "--items",        PathOf("i.jsonl")};
   ExpectError(Tasks(kBooks, lambada), {"lambada_openai.jsonl: line 2", "\"text\" is missing"});
   WriteAll(folder_ / "lambada_openai.jsonl", "{\"text\": \"a b\"}\n{\"text\": \"   b\"}\n");
   ExpectError(Tasks(kBooks, lambada), {"lambada_openai: item 1", "blanks"});

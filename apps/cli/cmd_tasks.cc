@@ -155,9 +155,9 @@ std::string ToText(std::span<const TaskReport> reports) {
   for (const TaskReport& r : reports) {
     table.Add({r.task->name, FormatCount(r.items), MeanText(r.acc),
                r.acc_norm ? MeanText(*r.acc_norm) : "",
-               r.perplexity ? fmt::format("{:.4g} +- {:.2g}", r.perplexity->value,
-                                          r.perplexity->error)
-                            : ""});
+               r.perplexity
+                   ? fmt::format("{:.4g} +- {:.2g}", r.perplexity->value, r.perplexity->error)
+                   : ""});
   }
   std::string text = table.Text();
   if (reports.size() > 1) {
