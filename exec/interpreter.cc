@@ -221,6 +221,7 @@ class NodeRunner {
 
   void Conv(const Node& n, const float* in, float* out) {
     const Floats& bias = Vector(n.weights[1]);
+    const std::vector<float> taps = ConvTaps(Vector(n.weights[0]), n.taps);
     ConvHistory& memory = state_.conv(n.layer);
     Floats history(static_cast<size_t>(memory.rows() * n.width));
     for (int64_t row = 0; row < memory.rows(); ++row) {
@@ -232,7 +233,7 @@ class NodeRunner {
     a.K = n.taps;
     a.x = in;
     a.x_stride = n.width;
-    a.weight = Vector(n.weights[0]).data();
+    a.taps = taps.data();
     a.bias = bias.empty() ? nullptr : bias.data();
     a.history = history.data();
     a.y = out;

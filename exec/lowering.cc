@@ -111,7 +111,8 @@ class Lowering : private NodeLowering {
   }
 
   void Conv() {
-    auto weight = Vector(n_.weights[0]);
+    const auto taps =
+        std::make_shared<const std::vector<float>>(ConvTaps(*Vector(n_.weights[0]), n_.taps));
     auto bias = Vector(n_.weights[1]);
     const ValuePlace x = In(0), y = Place(v_);
     Conv1dArgs base{};
@@ -143,7 +144,7 @@ class Lowering : private NodeLowering {
         Conv1dArgs a = base;
         a.T = std::min(s.T, begin + kTokenBlock) - begin;
         a.x = rows + begin * x.stride;
-        a.weight = weight->data();
+        a.taps = taps->data();
         a.bias = bias->empty() ? nullptr : bias->data();
         a.history = history;
         a.y = Floats(f, y) + (s.row + begin) * a.C;

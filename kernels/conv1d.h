@@ -2,9 +2,11 @@
 #ifndef OCTET_KERNELS_CONV1D_H_
 #define OCTET_KERNELS_CONV1D_H_
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <iterator>
+#include <span>
+#include <vector>
 
 namespace octet {
 
@@ -15,23 +17,22 @@ struct Conv1dArgs {
   int64_t T, C, K;  // tokens, channels, taps; K >= 1
   const float* x;   // [T, C] with x_stride floats between rows
   int64_t x_stride;
-  const float* weight;  // [C, K]
-  const float* bias;    // [C] or null
-  float* history;  // [K - 1, C] in/out: the last K - 1 inputs, oldest first; zeros at the start
-  float* y;        // [T, C] contiguous; must not overlap x
+  const float* taps;     // [K, C]: ConvTaps
+  const float* bias;     // [C] or null
+  const float* history;  // [K - 1, C]: the last K - 1 inputs, oldest first; zeros at the start
+  float* y;              // [T, C] contiguous; must not overlap x
 };
 
-// Moves the last K - 1 rows of history and x into history: what a kernel does after reading both.
-inline void PushHistory(const Conv1dArgs& a) {
-  const int64_t rows = a.K - 1;
-  const int64_t kept = std::max<int64_t>(rows - a.T, 0);
-  const size_t row_bytes = static_cast<size_t>(a.C) * sizeof(float);
-  if (kept > 0) {
-    std::memmove(a.history, a.history + a.T * a.C, static_cast<size_t>(kept) * row_bytes);
+// The weight [C, K] of a checkpoint as kernels read it.
+inline std::vector<float> ConvTaps(std::span<const float> weight, int64_t K) {
+  std::vector<float> taps(weight.size());
+  const int64_t C = std::ssize(weight) / K;
+  for (int64_t c = 0; c < C; ++c) {
+    for (int64_t j = 0; j < K; ++j) {
+      taps[static_cast<size_t>(j * C + c)] = weight[static_cast<size_t>(c * K + j)];
+    }
   }
-  for (int64_t r = kept; r < rows; ++r) {
-    std::memcpy(a.history + r * a.C, a.x + (a.T - rows + r) * a.x_stride, row_bytes);
-  }
+  return taps;
 }
 
 }  // namespace octet

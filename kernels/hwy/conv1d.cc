@@ -16,35 +16,10 @@ namespace HWY_NAMESPACE {
 // Tokens that share their loads of taps where K == 4.
 constexpr int kAtOnce = 4;
 
-// weight [C, K] to taps [K, C].
-void TransposeTaps(const float* weight, int64_t C, int64_t K, float* taps) {
-  int64_t c = 0;
-  if (K == 4) {
-    const hn::ScalableTag<float> d;
-    const auto N = static_cast<int64_t>(hn::Lanes(d));
-    for (; c + N <= C; c += N) {
-      hn::Vec<decltype(d)> w0;
-      hn::Vec<decltype(d)> w1;
-      hn::Vec<decltype(d)> w2;
-      hn::Vec<decltype(d)> w3;
-      hn::LoadInterleaved4(d, weight + c * 4, w0, w1, w2, w3);
-      hn::StoreU(w0, d, taps + c);
-      hn::StoreU(w1, d, taps + C + c);
-      hn::StoreU(w2, d, taps + 2 * C + c);
-      hn::StoreU(w3, d, taps + 3 * C + c);
-    }
-  }
-  for (; c < C; ++c) {
-    for (int64_t j = 0; j < K; ++j) {
-      taps[j * C + c] = weight[c * K + j];
-    }
-  }
-}
-
 // kTokens tokens: rows[i + j] is input j, oldest first, of the i-th. kTaps is K, or 0 when only
 // known at run time.
 template <int kTaps, int kTokens>
-void Tokens(const Conv1dArgs& a, const float* const* rows, const float* taps, float* y) {
+void Tokens(const Conv1dArgs& a, const float* const* rows, float* y) {
   const hn::ScalableTag<float> d;
   const auto N = static_cast<int64_t>(hn::Lanes(d));
   const int64_t K = kTaps > 0 ? kTaps : a.K;
@@ -55,7 +30,7 @@ void Tokens(const Conv1dArgs& a, const float* const* rows, const float* taps, fl
       sum[i] = a.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, a.bias + c);
     }
     for (int64_t j = 0; j < K; ++j) {
-      const auto tap = hn::LoadU(d, taps + j * a.C + c);
+      const auto tap = hn::LoadU(d, a.taps + j * a.C + c);
       for (int i = 0; i < kTokens; ++i) {
         sum[i] = hn::MulAdd(tap, hn::LoadU(d, rows[i + j] + c), sum[i]);
       }
@@ -68,18 +43,16 @@ void Tokens(const Conv1dArgs& a, const float* const* rows, const float* taps, fl
     for (int i = 0; i < kTokens; ++i) {
       float sum = a.bias == nullptr ? 0.0f : a.bias[c];
       for (int64_t j = 0; j < K; ++j) {
-        sum = std::fma(taps[j * a.C + c], rows[i + j][c], sum);
+        sum = std::fma(a.taps[j * a.C + c], rows[i + j][c], sum);
       }
       y[i * a.C + c] = SiluF(sum);
     }
   }
 }
 
-// scratch: K - 1 + kAtOnce row pointers, then the taps.
+// scratch: K - 1 + kAtOnce row pointers.
 void Conv1d(const Conv1dArgs& a, void* scratch) {
   auto* rows = static_cast<const float**>(scratch);
-  auto* taps = reinterpret_cast<float*>(rows + a.K - 1 + kAtOnce);
-  TransposeTaps(a.weight, a.C, a.K, taps);
   int64_t count = 0;
   for (int64_t t = 0; t < a.T; t += count) {
     count = a.K == 4 && a.T - t >= kAtOnce ? kAtOnce : 1;
@@ -88,13 +61,12 @@ void Conv1d(const Conv1dArgs& a, void* scratch) {
       rows[j] = s < 0 ? a.history + (a.K - 1 + s) * a.C : a.x + s * a.x_stride;
     }
     const auto tokens = count > 1 ? Tokens<4, kAtOnce> : a.K == 4 ? Tokens<4, 1> : Tokens<0, 1>;
-    tokens(a, rows, taps, a.y + t * a.C);
+    tokens(a, rows, a.y + t * a.C);
   }
 }
 
 int64_t Conv1dScratch(const Conv1dArgs& a) {
-  return (a.K - 1 + kAtOnce) * static_cast<int64_t>(sizeof(const float*)) +
-         a.K * a.C * static_cast<int64_t>(sizeof(float));
+  return (a.K - 1 + kAtOnce) * static_cast<int64_t>(sizeof(const float*));
 }
 
 }  // namespace HWY_NAMESPACE
@@ -109,7 +81,6 @@ HWY_EXPORT(Conv1d);
 
 void Run(const Conv1dArgs& a, const Workspace& w) {
   HWY_DYNAMIC_DISPATCH(Conv1d)(a, w.scratch);
-  PushHistory(a);
 }
 
 // The layout is the same on every target; the static one runs wherever one of them does.

@@ -16,12 +16,11 @@ void Run(const Conv1dArgs& a, const Workspace&) {
       for (int64_t j = 0; j < a.K; ++j) {
         const int64_t s = t - a.K + 1 + j;
         const float x = s < 0 ? a.history[(a.K - 1 + s) * a.C + c] : a.x[s * a.x_stride + c];
-        sum = std::fma(a.weight[c * a.K + j], x, sum);
+        sum = std::fma(a.taps[j * a.C + c], x, sum);
       }
       a.y[t * a.C + c] = SiluF(sum);
     }
   }
-  PushHistory(a);
 }
 
 const char* WhyNot(const Conv1dArgs&) {
