@@ -117,7 +117,12 @@ TEST_F(CliTasksTest, BadFilesAreNamedByLine) {
   ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", few}), {"no item 1 of lambada_openai"});
   ExpectError(Tasks(few, {"--items", PathOf("again.jsonl")}), {"few.jsonl", "already"});
   ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", few, "--items", few}),
-              {"few.jsonl", "baseline"});
+              {"few.jsonl", "is read"});
+  const std::string data = PathOf("lambada_openai.jsonl"), before = ReadAll(data);
+  ExpectError(Tasks(kBooks, {"--data", folder_.string(), "--tasks", "lambada_openai", "--items",
+                             folder_.string() + "/./lambada_openai.jsonl"}),
+              {"lambada_openai.jsonl: is read"});
+  EXPECT_EQ(ReadAll(data), before);
 }
 
 }  // namespace

@@ -189,26 +189,34 @@ std::string ToText(const PairedReport& report) {
          "nats: mean change of the log-likelihood of the right answer\n";
 }
 
-Status CheckItemsPath(const TasksCommand& c) {
+// The items must not replace what the run reads.
+Status CheckItemsPath(const TasksCommand& c, std::span<const TaskSpec* const> tasks) {
   if (c.items.empty()) return {};
   if (IsItemsFile(c.model)) {
     return InvalidArgument(c.model + ": is a file of items already; --items needs a model");
   }
+  std::vector<std::filesystem::path> inputs = {c.baseline};
+  for (const TaskSpec* task : tasks) {
+    for (const TaskSpec::File& file : task->files) {
+      inputs.push_back(std::filesystem::path(c.data) / file.data);
+    }
+  }
+  for (const std::filesystem::path& input : inputs) {
+    std::error_code error;
+    if (std::filesystem::equivalent(c.items, input, error)) {
+      return InvalidArgument(c.items + ": is read by this run; write the items elsewhere");
+    }
+  }
   const std::string files[] = {c.items};
   OCTET_TRY(ProbeReports(c.model, files));
-  if (c.baseline.empty()) return {};
-  std::error_code error;
-  if (std::filesystem::equivalent(c.items, c.baseline, error)) {
-    return InvalidArgument(c.items + ": is the baseline; write the items elsewhere");
-  }
-  return ProbeReports(c.baseline, files);
+  return c.baseline.empty() ? Status() : ProbeReports(c.baseline, files);
 }
 
 }  // namespace
 
 Status Run(const TasksCommand& c) {
   OCTET_ASSIGN(const std::vector<const TaskSpec*> tasks, ChosenTasks(c.tasks));
-  OCTET_TRY(CheckItemsPath(c));
+  OCTET_TRY(CheckItemsPath(c, tasks));
   std::optional<Items> baseline;
   // A file first: it may be wrong, and is read at once.
   if (IsItemsFile(c.baseline)) {
