@@ -13,13 +13,12 @@ import datetime
 import json
 import os
 import pathlib
-import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from report_common import cpu  # noqa: E402
+from report_common import cpu, octet  # noqa: E402
 
 
 def arguments():
@@ -33,16 +32,13 @@ def arguments():
     p.add_argument("--nice", type=int, default=0)
     p.add_argument("--octet", default=str(ROOT / "build/release/octet"))
     p.add_argument("--output", type=pathlib.Path, default=ROOT / "docs/results/ssd-stages")
+    p.set_defaults(threads=1)
     return p.parse_args()
 
 
 def measure(a, chunk_size):
-    command = ["nice", "-n", str(a.nice), a.octet, "bench", a.model, "--ssd", a.tokens,
-               "--chunk-size", chunk_size, "--repeats", str(a.repeats), "--json"]
-    if a.isa:
-        command += ["--isa", a.isa]
-    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    return octet(a, "bench", a.model, "--ssd", a.tokens, "--chunk-size", chunk_size, "--repeats",
+                 a.repeats, *(["--isa", a.isa] if a.isa else []))
 
 
 def table(run):

@@ -3,8 +3,8 @@
 // Included inside the anonymous namespace of each, after kernels/peak.h. `V` has
 //   Sums Set(int32_t)        all lanes
 //   Codes SetI8(int8_t)      all lanes
-//   Sums Dot(Sums, Codes, Codes)   adds a product of four codes to each lane
-//   kLanes, Store(int32_t*, Sums)
+//   Sums Dot(Sums, Codes, Codes)   adds a product of kProducts pairs of codes to each lane
+//   kLanes, kProducts, Store(int32_t*, Sums)
 
 template <class V>
 struct PeakDots {
@@ -36,7 +36,7 @@ struct PeakDots {
       }
     }
     *a.sum = total;
-    *a.done = 2.0 * 10 * 4 * V::kLanes * static_cast<double>(a.rounds);
+    *a.done = 2.0 * 10 * V::kProducts * V::kLanes * static_cast<double>(a.rounds);
   }
 
   static int64_t ScratchBytes(const PeakArgs&) { return 0; }

@@ -1,29 +1,11 @@
 // Integer linear layers over panels (kernels/panels.h) by tiles of 16 lines of 64 bytes, those of
 // AMX: the loops of kernels/amx/linear.cc, which kernels/tiles_test.cc runs over emulated tiles.
 //
-// Included like kernels/panels-inl.h, and after it. The file defines a class `I` as there (of which
-// this needs Codes of 64 bytes, LoadI4, Dequantize16 and what adds up codes) and a class `T`:
-//   Configure(config), Release()   before the first use of a tile, after the last
-//   Zero<t>()
-//   Load<t>(p, stride), Store<t>(p, stride)   lines stride bytes apart
-//   Dot<sums, x, codes>()   sums[i][j] += sum_k sum_b x[i][4 k + b] codes[k][4 j + b], int32 modulo
-//                           2^32, x signed, codes unsigned, k < 16, b < 4
+// Included like kernels/panels-inl.h, and after it and kernels/tile_config-inl.h. The file defines
+// a class `I` as in the first (of which this needs Codes of 64 bytes, LoadI4, Dequantize16 and what
+// adds up codes) and a class `T` as in the second.
 // 16 rows by 64 columns of a panel of kI8 are such a tile of codes. 4-bit codes are widened to
 // tiles first, those of a pair of panels at a time, for all tokens.
-
-// What ldtilecfg reads.
-struct alignas(64) TileConfig {
-  uint8_t palette;
-  uint8_t start_line;
-  uint8_t reserved[14];
-  uint16_t bytes_of_line[16];  // of tiles 0 .. 7; 0 for tiles that do not exist
-  uint8_t lines[16];
-};
-static_assert(sizeof(TileConfig) == 64);
-
-// All tiles whole: what a problem lacks is zeros.
-constexpr TileConfig kWholeTiles = {
-    1, 0, {}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
 
 template <class I, class T>
 class TileLinear : private PanelProblem<I> {

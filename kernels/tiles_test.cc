@@ -16,13 +16,17 @@
 
 #include "base/buffer.h"
 #include "kernels/linear_testing.h"
+#include "kernels/peak.h"
 #include "tensor/codecs/uniform.h"
 
 namespace octet {
 namespace {
 
 #include "kernels/panels-inl.h"
+#include "kernels/tile_config-inl.h"
 #include "kernels/tiles-inl.h"
+
+#include "kernels/peak_tiles-inl.h"
 
 struct Plain {
   using Sums = int32_t;
@@ -268,6 +272,20 @@ TEST(EmulatedTiles, WrongUseFaults) {
   bad = good;
   bad.lines[8] = 1;
   EXPECT_EQ(fault_of(bad, none), "tile that does not exist");
+}
+
+TEST(Tiles, PeakMultipliesWholeTiles) {
+  EmulatedTiles::s = {};
+  double done = 0;
+  uint32_t sum = 0;
+  const PeakArgs a{PeakUnit::kI8, 3, nullptr, 0, 0, &done, &sum};
+  Buffer scratch(PeakTiles<EmulatedTiles>::ScratchBytes(a));
+  PeakTiles<EmulatedTiles>::Run(a, {scratch.data()});
+  EXPECT_EQ(EmulatedTiles::s.fault, "");
+  EXPECT_FALSE(EmulatedTiles::s.configured);
+  // 3 rounds of 4 tiles of 16 by 16 sums of 64 products of ones; a multiply-add is two operations.
+  EXPECT_EQ(sum, 3u * 4 * 16 * 16 * 64);
+  EXPECT_EQ(done, 2.0 * sum);
 }
 
 }  // namespace

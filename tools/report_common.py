@@ -21,9 +21,10 @@ def parser(description, samples, length):
 
 
 def octet(args, *command):
-    """The JSON object that an octet command prints."""
-    done = subprocess.run([args.octet, *map(str, command), "--json", "--threads", str(args.threads)],
-                          check=True, stdout=subprocess.PIPE, text=True)
+    """The JSON object that an octet command prints, run at niceness `args.nice` if there is one."""
+    nice = ["nice", "-n", str(args.nice)] if getattr(args, "nice", 0) else []
+    done = subprocess.run([*nice, args.octet, *map(str, command), "--json", "--threads",
+                           str(args.threads)], check=True, stdout=subprocess.PIPE, text=True)
     return json.loads(done.stdout)
 
 

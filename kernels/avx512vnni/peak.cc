@@ -13,7 +13,7 @@ namespace {
 #include "kernels/peak-inl.h"
 
 struct Avx512vnniDots {
-  static constexpr int kLanes = 16;
+  static constexpr int kLanes = 16, kProducts = 4;
   static __m512i Set(int32_t v) { return _mm512_set1_epi32(v); }
   static __m512i SetI8(int8_t v) { return _mm512_set1_epi8(v); }
   static __m512i Dot(__m512i sums, __m512i x, __m512i y) { return _mm512_dpbusd_epi32(sums, x, y); }

@@ -13,7 +13,7 @@ namespace {
 #include "kernels/peak-inl.h"
 
 struct AvxvnniDots {
-  static constexpr int kLanes = 8;
+  static constexpr int kLanes = 8, kProducts = 4;
   static __m256i Set(int32_t v) { return _mm256_set1_epi32(v); }
   static __m256i SetI8(int8_t v) { return _mm256_set1_epi8(v); }
   static __m256i Dot(__m256i sums, __m256i x, __m256i y) {

@@ -13,7 +13,7 @@ namespace {
 #include "kernels/peak-inl.h"
 
 struct DotprodDots {
-  static constexpr int kLanes = 4;
+  static constexpr int kLanes = 4, kProducts = 4;
   static int32x4_t Set(int32_t v) { return vdupq_n_s32(v); }
   static int8x16_t SetI8(int8_t v) { return vdupq_n_s8(v); }
   static int32x4_t Dot(int32x4_t sums, int8x16_t x, int8x16_t y) { return vdotq_s32(sums, x, y); }
