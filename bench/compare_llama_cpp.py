@@ -3,7 +3,8 @@
 
     bench/compare_llama_cpp.py [--rounds 5] [--threads 1,2] [--models mamba2-130m,mamba-130m]
                                [--kinds f32,bf16,w8,w4] [--prompts 512,2048] [--decode 64]
-                               [--batches 8,32] [--calibration FILE] [--smoke] [--nice 0]
+                               [--batches 8,32] [--isa avx2|avxvnni|avx512vnni]
+                               [--calibration FILE] [--smoke] [--nice 0]
                                [--octet build/release/octet] [--work FOLDER] [--jobs N]
                                [--output docs/results/llama-cpp]
 
@@ -14,6 +15,7 @@ quantize the recipes. First both must give the same likelihood of a text in fp32
 runs once in each round, in random order, and ratios are taken within rounds. Writes OUTPUT.json and
 OUTPUT.md.
 
+--isa limits both programs to that instruction set; llama.cpp gets a build of its own for it.
 --calibration is text for octet quantize; by default random words. --nice is the niceness of what is
 measured: on a machine that does other work, -10 (which root may) keeps most of it out. --smoke is
 one short round of a few cells that writes below --work. Exit status 3 where PyPI cannot be reached.
@@ -87,6 +89,7 @@ def arguments():
     p.add_argument("--decode", type=int, default=64)
     p.add_argument("--batches", type=numbers, default=[8, 32])
     p.add_argument("--calibration", type=pathlib.Path)
+    p.add_argument("--isa", choices=peers.ISAS, help="of both programs; default: the best")
     p.add_argument("--smoke", action="store_true")
     p.add_argument("--nice", type=int, default=0)
     p.add_argument("--octet", type=pathlib.Path, default=ROOT / "build/release/octet")
@@ -226,6 +229,7 @@ def runs_of(a, peer, models):
                       "bytes": size})
 
     nice = ["nice", "-n", a.nice] if a.nice else []
+    isa = ["--isa", a.isa] if a.isa else []
 
     def add(engine, label, threads, part, command, parse):
         runs.append(((models.name, engine, label, threads, part),
@@ -242,12 +246,12 @@ def runs_of(a, peer, models):
             for prompt, decode in parts:
                 add("octet", label, threads, f"pp{prompt}",
                     [a.octet, "bench", folder, "--json", "--repeats", 1, "--threads", threads,
-                     "--prefill", prompt, "--decode", decode, *options], parse_octet)
+                     "--prefill", prompt, "--decode", decode, *isa, *options], parse_octet)
             if a.batches:
                 add("octet", label, threads, "batches",
                     [a.octet, "bench", folder, "--json", "--repeats", 1, "--threads", threads,
                      "--prefill", 0, "--decode", a.decode, "--batch",
-                     ",".join(map(str, a.batches)), *options], parse_octet_batch)
+                     ",".join(map(str, a.batches)), *isa, *options], parse_octet_batch)
     for label, kind, file in models.peer_cells():
         add_cell("llama.cpp", label, kind, file.stat().st_size)
         for threads in a.threads:
@@ -268,7 +272,7 @@ def first_line(file, key):
 
 def environment_of(a, peer, system_info):
     bench = octet(a, "bench", ROOT / "models/books-mamba2-5m", "--prefill", 16, "--decode", 0,
-                  "--repeats", 1)
+                  "--repeats", 1, *(["--isa", a.isa] if a.isa else []))
     version = subprocess.run([a.octet, "--version"], capture_output=True, text=True, check=True)
     return {
         "date": datetime.date.today().isoformat(),
@@ -288,7 +292,7 @@ def environment_of(a, peer, system_info):
 
 def main():
     a = arguments()
-    peer = peers.Peer(a.work, jobs=a.jobs)
+    peer = peers.Peer(a.work, jobs=a.jobs, isa=a.isa)
     try:
         say(f"installing llama.cpp below {peer.work}")
         peer.install()

@@ -184,7 +184,7 @@ class PeerTest(unittest.TestCase):
                 return [("F32", "f32", pathlib.Path(__file__))]
 
         a = argparse.Namespace(prompts=[512, 2048], decode=64, threads=[1, 2], batches=[8],
-                               kinds=["f32"], octet="octet", nice=0)
+                               kinds=["f32"], octet="octet", nice=0, isa=None)
         runs, cells = compare.runs_of(a, peers.Peer(pathlib.Path("x")), Models())
         keys = [key for key, _ in runs]
         self.assertEqual(len(keys), len(set(keys)))
@@ -193,6 +193,16 @@ class PeerTest(unittest.TestCase):
         self.assertEqual([k[4] for k in keys if k[1:4] == ("llama.cpp", "F32", 2)],
                          ["pp512", "pp2048", "batches"])
         self.assertEqual([c["engine"] for c in cells], ["octet", "llama.cpp"])
+
+    def test_build_for_one_instruction_set(self):
+        peer = peers.Peer(pathlib.Path("x"), isa="avxvnni")
+        commands = []
+        peer.run = lambda *command: commands.append(command)
+        peer.configure()
+        self.assertEqual(peer.build.name, "build-avxvnni")
+        self.assertIn("-DGGML_NATIVE=OFF", commands[0])
+        self.assertIn("-DGGML_AVX_VNNI=ON", commands[0])
+        self.assertNotIn("-DGGML_AVX512=ON", commands[0])
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """llama.cpp as a peer: installed from PyPI below a work folder, its model files, its measurements.
 
 The sdist of llama-cpp-python holds the sources of llama.cpp. In the work folder are python/
-(packages from PyPI), peer/ (sources) and build/ (programs).
+(packages from PyPI), peer/ (sources) and build/ (programs; build-ISA/ for one of ISAS).
 """
 import json
 import os
@@ -16,6 +16,11 @@ VERSION = "0.3.36"  # of llama-cpp-python
 PACKAGES = ("gguf==0.19.0", "numpy", "typing-extensions", "diskcache", "jinja2")
 PROGRAMS = ("llama-bench", "llama-batched-bench", "llama-quantize")
 KINDS = {"F32": "f32", "BF16": "bf16", "Q8_0": "w8", "Q4_0": "w4", "Q4_K_M": "w4"}
+AVX2 = ("SSE42", "AVX", "AVX2", "FMA", "F16C", "BMI2")
+AVX512 = ("AVX512", "AVX512_VBMI", "AVX512_VNNI", "AVX512_BF16")
+# What llama.cpp may use beside Octet's instruction set of that name; otherwise all there is.
+ISAS = {"avx2": AVX2, "avxvnni": (*AVX2, "AVX_VNNI"),
+        "avx512vnni": (*AVX2, "AVX_VNNI", *AVX512)}
 BATCH_PROMPT = 16  # tokens of each sequence before batched decoding
 
 
@@ -57,11 +62,12 @@ def loses_tile_configuration(version_line):
 
 
 class Peer:
-    def __init__(self, work, version=VERSION, jobs=os.cpu_count()):
-        self.work, self.version, self.jobs = work.resolve(), version, jobs
+    def __init__(self, work, version=VERSION, jobs=os.cpu_count(), isa=None):
+        """isa: one of ISAS, or None for all that the processor has."""
+        self.work, self.version, self.jobs, self.isa = work.resolve(), version, jobs, isa
         self.sources = self.work / "peer" / f"llama_cpp_python-{version}"
         self.llama = self.sources / "vendor" / "llama.cpp"
-        self.build = self.work / "build"
+        self.build = self.work / ("build" if isa is None else f"build-{isa}")
         self.workaround = False
 
     def install(self):
@@ -80,8 +86,10 @@ class Peer:
         self.run("cmake", "--build", self.build, "--parallel", self.jobs, "--target", *PROGRAMS)
 
     def configure(self):
+        isa = ["-DGGML_NATIVE=ON"] if self.isa is None else [
+            "-DGGML_NATIVE=OFF", *(f"-DGGML_{flag}=ON" for flag in ISAS[self.isa])]
         self.run("cmake", "-S", self.llama, "-B", self.build, "-DCMAKE_BUILD_TYPE=Release",
-                 "-DGGML_NATIVE=ON", "-DBUILD_SHARED_LIBS=ON", "-DLLAMA_CURL=OFF",
+                 *isa, "-DBUILD_SHARED_LIBS=ON", "-DLLAMA_CURL=OFF",
                  "-DLLAMA_BUILD_TESTS=OFF", "-DLLAMA_BUILD_EXAMPLES=OFF", "-DLLAMA_BUILD_TOOLS=ON",
                  "-DLLAMA_BUILD_SERVER=OFF")
         self.workaround = loses_tile_configuration(compiler(self.build))
