@@ -1,7 +1,7 @@
 """Contracts of the package:
 
 1. Bad input is a ValueError or an OSError with the one sentence of the library.
-2. Python's other threads run while the library computes.
+2. Python's other threads run and its signals are handled while the library computes.
 3. The extension shows no symbol but its init function; the version is that of the library.
 4. The types are complete and right: mypy --strict, also of these tests.
 """
@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -187,6 +188,37 @@ def test_other_threads_run_meanwhile(model: octet.Model, text: str, tmp_path: Pa
         done = True
         sys.setswitchinterval(interval)
         thread.join()
+
+
+def test_signals_are_handled_meanwhile(model: octet.Model, text: str) -> None:
+    ids = model.tokenizer.encode(text)[:1000]
+    count, done = 0, False
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
+
+    def send() -> None:
+        while not done:
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.0001)
+
+    previous = signal.signal(signal.SIGUSR1, handle)
+    thread = threading.Thread(target=send)
+    try:
+        thread.start()
+        for _ in range(50):
+            # Before and after the call Python handles a few; between its 62 windows the library does.
+            before = count
+            model.perplexity(ids, window=16)
+            if count >= before + 10:
+                break
+        else:
+            pytest.fail("no signals were handled during 50 calls")
+    finally:
+        done = True
+        thread.join()
+        signal.signal(signal.SIGUSR1, previous)
 
 
 def test_symbols() -> None:
