@@ -62,7 +62,8 @@ Result<TokenId> PrefixToken(const Model& model) {
                   "eos_token in tokenizer_config.json, or eos_token_id in config.json)");
 }
 
-Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const Prompt& prompt) {
+Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const Prompt& prompt,
+                              int64_t max_tokens) {
   Request r;
   int64_t context = 1;
   if (prompt.context.empty()) {
@@ -81,11 +82,11 @@ Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const 
   }
   r.scored = std::ssize(r.tokens) - context;
   if (r.scored < 1) return InvalidArgument("no token is left to the continuation");
-  if (r.scored > kMaxRequestTokens) {
-    return InvalidArgument(fmt::format("the continuation has {} tokens; {} are possible", r.scored,
-                                       kMaxRequestTokens));
+  if (r.scored > max_tokens) {
+    return InvalidArgument(
+        fmt::format("the continuation has {} tokens; {} are possible", r.scored, max_tokens));
   }
-  if (const int64_t extra = std::ssize(r.tokens) - (kMaxRequestTokens + 1); extra > 0) {
+  if (const int64_t extra = std::ssize(r.tokens) - (max_tokens + 1); extra > 0) {
     r.tokens.erase(r.tokens.begin(), r.tokens.begin() + extra);
   }
   return r;

@@ -25,7 +25,7 @@ inline constexpr int64_t kMaxRequestTokens = 2048;
 
 // Context and continuation, one after the other; tokens [size - scored, size) are the continuation.
 struct Request {
-  std::vector<TokenId> tokens;  // at most kMaxRequestTokens + 1
+  std::vector<TokenId> tokens;  // as EncodeRequest makes it, at most max_tokens + 1
   int64_t scored = 0;           // >= 1, < tokens.size()
   friend bool operator==(const Request&, const Request&) = default;
 };
@@ -39,8 +39,9 @@ Result<TokenId> PrefixToken(const Model& model);
 // context and continuation are encoded as one text, which is cut after as many tokens as the
 // context alone has. An empty context is the prefix token, unless the continuation starts with it.
 // kInvalidArgument where the harness stops: a context of blanks only, a continuation that is left
-// without a token, or one of more than kMaxRequestTokens.
-Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const Prompt& prompt);
+// without a token, or one of more than `max_tokens`.
+Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const Prompt& prompt,
+                              int64_t max_tokens = kMaxRequestTokens);
 
 struct Score {
   double log_likelihood = 0;  // of the continuation, nats

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Union
 
+import numpy as np
 import numpy.typing as npt
 
 from octet import _octet
@@ -119,6 +120,11 @@ class Model:
         return self._native.eos()
 
     @property
+    def prefix_token(self) -> int:
+        """What stands before a text whose first token is scored too: bos, or else the end of a text."""
+        return self._native.prefix_token()
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """FileNotFoundError when the folder has no tokenizer.json."""
         if self._tokenizer is None:
@@ -189,14 +195,14 @@ class Model:
     ) -> list[Score]:
         """Log-likelihoods of continuations, from (context, continuation) pairs.
 
-        Both parts of a pair are text, or both are ids. Text is split as lm-evaluation-harness does
-        it: spaces at the end of the context go to the continuation, both are tokenized together,
-        and the context has as many tokens as it has alone. An empty context stands for the token
-        that ends a text, unless the continuation begins with it.
+        Both parts of a pair are text, or both are ids, at least one each. Text is split as
+        lm-evaluation-harness does it: spaces at the end of the context go to the continuation, both
+        are tokenized together, and the context has as many tokens as it has alone; `prefix_token` stands
+        for an empty context. The context of neighbours that have the same one runs once.
         """
         pairs = [self._pair(*request) for request in requests]
         scores = self._native.score(pairs, self.threads, progress)
-        return [Score(ll, greedy, len(pair[1])) for (ll, greedy), pair in zip(scores, pairs)]
+        return [Score(ll, greedy, scored) for (ll, greedy), (_, scored) in zip(scores, pairs)]
 
     def perplexity(
         self,
@@ -226,23 +232,13 @@ class Model:
 
     def _pair(
         self, context: Union[str, Tokens], continuation: Union[str, Tokens]
-    ) -> tuple[Ids, Ids]:
+    ) -> tuple[Ids, int]:
         if isinstance(context, str) and isinstance(continuation, str):
-            both = self.tokenizer.encode(context + continuation)
-            size = len(self.tokenizer.encode(context.rstrip()))
-            before, after = both[:size], both[size:]
-        elif isinstance(context, str) or isinstance(continuation, str):
+            return self._native.encode_pair(context.encode(), continuation.encode())
+        if isinstance(context, str) or isinstance(continuation, str):
             raise ValueError("context and continuation must both be text or both be tokens")
-        else:
-            before, after = as_ids(context), as_ids(continuation)
-        if len(before) > 0:
-            return before, after
-        ends = self.eos_token_ids
-        if not ends:
-            raise ValueError("an empty context needs a model that has an end-of-text token")
-        if len(after) > 0 and after[0] == ends[0]:
-            return after[:1], after[1:]
-        return as_ids(ends[:1]), after
+        both = np.concatenate([as_ids(context), as_ids(continuation)])
+        return both, len(continuation)
 
     def _writer(
         self,

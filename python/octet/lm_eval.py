@@ -59,6 +59,10 @@ class OctetLM(TemplateLM):  # type: ignore[misc]
         return self.model.eos_token_ids[0]
 
     @property
+    def prefix_token_id(self) -> int:
+        return self.model.prefix_token
+
+    @property
     def tokenizer_name(self) -> str:
         return self.model.path.replace("/", "__")
 

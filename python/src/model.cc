@@ -29,12 +29,22 @@ int64_t FrameWidth(const Model& model) {
   return input.op == Op::kFrames ? input.width : 0;
 }
 
-std::vector<std::pair<double, bool>> ScorePairs(const ModelPtr& model,
-                                                const std::vector<std::pair<Tokens, Tokens>>& pairs,
-                                                int threads, const nb::object& callback) {
-  std::vector<ScoreRequest> requests;
-  for (const auto& [context, continuation] : pairs) {
-    requests.push_back({Span(context), Span(continuation)});
+// Tokens of both, and how many of them are the continuation's.
+std::pair<TokenArray, int64_t> EncodePair(const Model& model, const nb::bytes& context,
+                                          const nb::bytes& continuation) {
+  constexpr int64_t kNoLimit = int64_t{1} << 40;
+  const Prompt prompt = {ToString(context), ToString(continuation)};
+  Request r =
+      Value(EncodeRequest(Value(model.tokenizer()), Value(PrefixToken(model)), prompt, kNoLimit));
+  return {ToArray(std::move(r.tokens)), r.scored};
+}
+
+std::vector<std::pair<double, bool>> ScoreRequests(
+    const ModelPtr& model, const std::vector<std::pair<Tokens, int64_t>>& arguments, int threads,
+    const nb::object& callback) {
+  std::vector<Request> requests;
+  for (const auto& [tokens, scored] : arguments) {
+    requests.push_back({{tokens.data(), tokens.data() + tokens.size()}, scored});
   }
   std::vector<std::pair<double, bool>> results;
   const nb::gil_scoped_release no_gil;
@@ -72,7 +82,10 @@ void BindModel(nb::module_& m) {
       .def("frame_width", &FrameWidth)
       .def("state_bytes", [](const Model& model) { return State(model.graph()).bytes(); })
       .def("tokenizer", [](const Model& model) { return Value(model.tokenizer()); })
-      .def("score", &ScorePairs, nb::arg("pairs"), nb::arg("threads"), nb::arg("progress").none())
+      .def("prefix_token", [](const Model& model) { return Value(PrefixToken(model)); })
+      .def("encode_pair", &EncodePair, nb::arg("context"), nb::arg("continuation"))
+      .def("score", &ScoreRequests, nb::arg("requests"), nb::arg("threads"),
+           nb::arg("progress").none())
       .def("perplexity", &MeasurePerplexity, nb::arg("tokens"), nb::arg("window"),
            nb::arg("stride"), nb::arg("max_tokens"), nb::arg("threads"),
            nb::arg("progress").none());

@@ -1,62 +1,65 @@
 #include "python/src/score.h"
 
 #include <algorithm>
-#include <cmath>
+#include <atomic>
 
 #include <fmt/format.h>
 
-#include "base/logits.h"
 #include "eval/windows.h"
-#include "runtime/session.h"
 
 namespace octet::python {
 namespace {
 
-Result<Score> ScoreOne(const std::shared_ptr<const Model>& model, const ScoreRequest& request,
-                       const std::shared_ptr<ThreadPool>& pool) {
-  if (request.context.empty()) return InvalidArgument("the context has no tokens");
-  if (request.continuation.empty()) return InvalidArgument("the continuation has no tokens");
-  // The last token predicts nothing.
-  std::vector<TokenId> tokens(request.context.begin(), request.context.end());
-  tokens.insert(tokens.end(), request.continuation.begin(), request.continuation.end() - 1);
-  const size_t vocab = static_cast<size_t>(model->vocab_rows());
-  if (request.continuation.back() < 0 || request.continuation.back() >= model->vocab_rows()) {
-    return InvalidArgument(fmt::format("token {} is outside the vocabulary of {} rows",
-                                       request.continuation.back(), vocab));
+std::span<const TokenId> Context(const Request& r) {
+  return std::span(r.tokens).first(r.tokens.size() - static_cast<size_t>(r.scored));
+}
+
+Status Check(const Model& model, const Request& r) {
+  if (model.graph().nodes[0].op == Op::kFrames) {
+    return InvalidArgument("the model reads frames of numbers, not tokens");
   }
-  const int64_t first_scored = std::ssize(request.context) - 1;
-  Session session(model, pool);
-  Score score;
-  OCTET_TRY(session.FeedAll(tokens, [&](int64_t first, int64_t rows, const float* logits) {
-    for (int64_t r = std::max<int64_t>(0, first_scored - first); r < rows; ++r) {
-      const std::span row(logits + static_cast<size_t>(r) * vocab, vocab);
-      const TokenId target = request.continuation[static_cast<size_t>(first + r - first_scored)];
-      score.log_likelihood -= NegativeLogLikelihood(row, target);
-      score.is_greedy &= std::ranges::max_element(row) - row.begin() == target;
+  if (r.scored < 1) return InvalidArgument("the continuation has no tokens");
+  if (Context(r).empty()) return InvalidArgument("the context has no tokens");
+  for (const TokenId id : r.tokens) {
+    if (id < 0 || id >= model.vocab_rows()) {
+      return InvalidArgument(
+          fmt::format("token {} is outside the vocabulary of {} rows", id, model.vocab_rows()));
     }
-  }));
-  if (!std::isfinite(score.log_likelihood)) {
-    return Internal("the model gives logits that are not finite");
   }
-  return score;
+  return {};
 }
 
 }  // namespace
 
 Result<std::vector<Score>> ScoreAll(const std::shared_ptr<const Model>& model,
-                                    std::span<const ScoreRequest> requests, int threads,
+                                    std::span<const Request> requests, int threads,
                                     const Progress& progress) {
+  std::vector<size_t> begins;  // of groups with the same context, and one past the last
+  for (size_t i = 0; i < requests.size(); ++i) {
+    if (const Status s = Check(*model, requests[i]); !s.ok()) {
+      return s.Annotate(fmt::format("request {}", i));
+    }
+    if (i == 0 || !std::ranges::equal(Context(requests[i - 1]), Context(requests[i]))) {
+      begins.push_back(i);
+    }
+  }
+  const int64_t groups = std::ssize(begins);
+  begins.push_back(requests.size());
   std::vector<Score> scores(requests.size());
-  OCTET_TRY(ForEachWindow(std::ssize(requests), threads, "scoring", progress,
-                          [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) -> Status {
-                            const size_t k = static_cast<size_t>(i);
-                            const auto score = ScoreOne(model, requests[k], pool);
-                            if (!score.ok()) {
-                              return score.status().Annotate(fmt::format("request {}", i));
-                            }
-                            scores[k] = *score;
-                            return {};
-                          }));
+  std::atomic<int64_t> done = 0;  // requests
+  const auto report = [&](std::string_view what, int64_t, int64_t) {
+    if (progress) progress(what, done, std::ssize(requests));
+  };
+  const auto score = [&](int64_t group, const std::shared_ptr<ThreadPool>& pool) -> Status {
+    const size_t begin = begins[static_cast<size_t>(group)];
+    const size_t count = begins[static_cast<size_t>(group) + 1] - begin;
+    Scorer scorer(model, pool);
+    OCTET_ASSIGN(const std::vector<Score> part, scorer.Run(requests.subspan(begin, count)));
+    std::ranges::copy(part, scores.begin() + static_cast<std::ptrdiff_t>(begin));
+    done += static_cast<int64_t>(count);
+    return {};
+  };
+  OCTET_TRY(ForEachWindow(groups, threads, "scoring", report, score));
   return scores;
 }
 
