@@ -35,8 +35,9 @@ int64_t PieceLength(const Model& reference, Candidates candidates, int64_t windo
 
 // One window through all models; `out` has one row of results for each candidate.
 Status CompareWindow(const std::shared_ptr<const Model>& reference, Candidates candidates,
-                     std::span<const TokenId> part, const Window& w,
+                     std::span<const TokenId> tokens, const Window& w,
                      const std::shared_ptr<ThreadPool>& pool, std::vector<RowComparison*> out) {
+  const auto part = tokens.subspan(static_cast<size_t>(w.begin), static_cast<size_t>(w.length));
   Session reference_session(reference, pool);
   std::vector<Session> sessions;
   for (const auto& c : candidates) {
@@ -57,11 +58,11 @@ Status CompareWindow(const std::shared_ptr<const Model>& reference, Candidates c
       OCTET_TRY(sessions[c].FeedAll(now, [&](int64_t first, int64_t rows, const float* logits) {
         for (int64_t r = 0; r < rows; ++r) {
           const int64_t p = t + first + r;
-          if (p < w.first_scored || p + 1 >= w.length) continue;
+          if (p < w.first_scored || p >= w.end_scored) continue;
           const std::span<const float> a(want.data() + static_cast<size_t>(first + r) * vocab,
                                          vocab);
           const std::span<const float> b(logits + static_cast<size_t>(r) * vocab, vocab);
-          *out[c]++ = CompareRows(a, b, part[static_cast<size_t>(p + 1)]);
+          *out[c]++ = CompareRows(a, b, tokens[static_cast<size_t>(w.begin + p + 1)]);
         }
       }));
     }
@@ -107,6 +108,15 @@ CompareReport Summarize(std::span<const RowComparison> rows) {
   report.reference_perplexity = std::exp(reference_nll / n);
   report.candidate_perplexity = std::exp(candidate_nll / n);
   return report;
+}
+
+// Where the rows of each window begin, and at last how many there are.
+std::vector<size_t> Offsets(std::span<const Window> windows) {
+  std::vector<size_t> offsets = {0};
+  for (const Window& w : windows) {
+    offsets.push_back(offsets.back() + static_cast<size_t>(w.scored()));
+  }
+  return offsets;
 }
 
 // Mean KL of the rows between neighbouring offsets.
@@ -172,43 +182,48 @@ Result<CompareReport> Compare(const std::shared_ptr<const Model>& reference,
   return std::move(reports.front());
 }
 
-Result<std::vector<CompareReport>> CompareAll(
-    const std::shared_ptr<const Model>& reference,
-    std::span<const std::shared_ptr<const Model>> candidates, std::span<const TokenId> tokens,
-    const std::string& name, const WindowOptions& options, const Progress& progress) {
+Result<std::vector<std::vector<RowComparison>>> CompareTokens(
+    const std::shared_ptr<const Model>& reference, Candidates candidates,
+    std::span<const TokenId> tokens, std::span<const Window> windows, int threads,
+    const Progress& progress) {
   for (const auto& c : candidates) {
     if (reference->vocab_rows() == c->vocab_rows()) continue;
     return InvalidArgument(
         fmt::format("the models have vocabularies of {} and {} rows; they cannot be compared",
                     reference->vocab_rows(), c->vocab_rows()));
   }
-  OCTET_ASSIGN(const std::vector<Window> windows,
-               CutWindows(static_cast<int64_t>(tokens.size()), options, name));
-  std::vector<size_t> offsets = {0};
-  for (const Window& w : windows) {
-    offsets.push_back(offsets.back() + static_cast<size_t>(w.scored()));
-  }
+  const std::vector<size_t> offsets = Offsets(windows);
   std::vector<std::vector<RowComparison>> rows(candidates.size(),
                                                std::vector<RowComparison>(offsets.back()));
-  OCTET_TRY(ForEachWindow(
-      static_cast<int64_t>(windows.size()), options.threads, "comparing the models", progress,
-      [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) {
-        const Window& w = windows[static_cast<size_t>(i)];
-        std::vector<RowComparison*> out;
-        out.reserve(rows.size());
-        for (auto& r : rows) {
-          out.push_back(r.data() + offsets[static_cast<size_t>(i)]);
-        }
-        const auto part =
-            tokens.subspan(static_cast<size_t>(w.begin), static_cast<size_t>(w.length));
-        return CompareWindow(reference, candidates, part, w, pool, std::move(out));
-      }));
-  std::vector<CompareReport> reports;
+  OCTET_TRY(ForEachWindow(std::ssize(windows), threads, "comparing the models", progress,
+                          [&](int64_t i, const std::shared_ptr<ThreadPool>& pool) {
+                            const Window& w = windows[static_cast<size_t>(i)];
+                            std::vector<RowComparison*> out;
+                            out.reserve(rows.size());
+                            for (auto& r : rows) {
+                              out.push_back(r.data() + offsets[static_cast<size_t>(i)]);
+                            }
+                            return CompareWindow(reference, candidates, tokens, w, pool,
+                                                 std::move(out));
+                          }));
   for (const auto& r : rows) {
     OCTET_TRY(CheckFinite(r));
+  }
+  return rows;
+}
+
+Result<std::vector<CompareReport>> CompareAll(
+    const std::shared_ptr<const Model>& reference,
+    std::span<const std::shared_ptr<const Model>> candidates, std::span<const TokenId> tokens,
+    const std::string& name, const WindowOptions& options, const Progress& progress) {
+  OCTET_ASSIGN(const std::vector<Window> windows, CutWindows(std::ssize(tokens), options, name));
+  OCTET_ASSIGN(const auto rows,
+               CompareTokens(reference, candidates, tokens, windows, options.threads, progress));
+  std::vector<CompareReport> reports;
+  for (const auto& r : rows) {
     reports.push_back(Summarize(r));
-    reports.back().windows = static_cast<int64_t>(windows.size());
-    reports.back().window_kl = WindowMeans(r, offsets);
+    reports.back().windows = std::ssize(windows);
+    reports.back().window_kl = WindowMeans(r, Offsets(windows));
   }
   return reports;
 }

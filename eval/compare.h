@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/logits.h"
 #include "base/status.h"
 #include "eval/progress.h"
 #include "eval/windows.h"
@@ -65,6 +66,14 @@ Result<std::vector<CompareReport>> CompareAll(
     const std::shared_ptr<const Model>& reference,
     std::span<const std::shared_ptr<const Model>> candidates, std::span<const TokenId> tokens,
     const std::string& name, const WindowOptions& options, const Progress& progress);
+
+// What the models say of every token that `windows`, which lie in `tokens`, score: for each
+// candidate a row per token, one window after the other. The state is carried through a window,
+// whatever its length. Errors and memory as of Compare, and the rows.
+Result<std::vector<std::vector<RowComparison>>> CompareTokens(
+    const std::shared_ptr<const Model>& reference,
+    std::span<const std::shared_ptr<const Model>> candidates, std::span<const TokenId> tokens,
+    std::span<const Window> windows, int threads, const Progress& progress);
 
 }  // namespace octet
 #endif  // OCTET_EVAL_COMPARE_H_

@@ -2,15 +2,20 @@
 // 1. The mean negative log-likelihood equals that of feeding each window token by token and
 //    summing probabilities without any trick; for GPTQ's protocol and for a stride.
 // 2. Bits per byte count the bytes of the scored tokens.
-// 3. The number of threads does not change a bit.
-// 4. A text shorter than a window is refused; logits that are not finite are an error.
+// 3. StridedPerplexity weighs windows as the guide does; DocumentPerplexity scores every token of a
+//    document after the end-of-text token, and divides by what it is told.
+//    tests/perplexity_truth_test.cc compares both with the programs that they follow.
+// 4. The number of threads does not change a bit.
+// 5. A text shorter than a window is refused; logits that are not finite are an error.
 #include "eval/perplexity.h"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "eval/requests.h"
 #include "eval/test_model.h"
 #include "runtime/session.h"
 
@@ -68,6 +73,55 @@ TEST_F(PerplexityTest, EqualsTokenByTokenWithAStride) {
   EXPECT_NEAR(report->nll_per_token, total / 109, kFloatNoise);
 }
 
+TEST_F(PerplexityTest, StridedWeighsMeansAsTheGuide) {
+  const std::vector<TokenId> tokens = RandomTokens(*model_, 95, 6);
+  const auto report = StridedPerplexity(model_, tokens, "t", {50, 30, 0, 1}, {});
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  EXPECT_EQ(report->windows, 3);
+  EXPECT_EQ(report->tokens, 94);
+  // Windows [0, 50), [30, 80) and [60, 95): of 49, 30 and 15 tokens.
+  const double first = NaiveNll(model_, tokens, 0, 1, 50) / 49,
+               second = NaiveNll(model_, tokens, 30, 50, 80) / 30,
+               third = NaiveNll(model_, tokens, 60, 80, 95) / 15;
+  EXPECT_NEAR(report->nll_per_token, (49 * first + 29 * second + 14 * third) / (49 + 29 + 14),
+              kFloatNoise);
+  EXPECT_DOUBLE_EQ(report->perplexity, std::exp(report->nll_per_token));
+}
+
+TEST_F(PerplexityTest, DocumentsAreScoredWhole) {
+  const auto tokenizer = model_->tokenizer();
+  const std::vector<ScoredDocument> documents = {
+      {"It was a dark night.", 5, 20}, {"The old man never saw it, nor did he hear it.", 11, 46}};
+  const TokenId prefix = *PrefixToken(*model_);
+  EXPECT_EQ(prefix, *tokenizer->Find("<|endoftext|>"));
+  const auto report = DocumentPerplexity(model_, documents, 8, 1, {});
+  ASSERT_TRUE(report.ok()) << report.status().message();
+  double total = 0;
+  int64_t count = 0, windows = 0;
+  for (size_t d = 0; d < documents.size(); ++d) {
+    std::vector<TokenId> tokens = tokenizer->Encode(documents[d].text);
+    tokens.insert(tokens.begin(), prefix);
+    double own = 0;
+    for (size_t scored = 1; scored < tokens.size(); ++windows) {
+      const size_t end = std::min(scored + 8, tokens.size());
+      own += NaiveNll(model_, tokens, end < 9 ? 0 : end - 9, scored, end);
+      scored = end;
+    }
+    EXPECT_NEAR(report->log_likelihoods[d], -own, kFloatNoise * static_cast<double>(tokens.size()));
+    total += own;
+    count += std::ssize(tokens) - 1;
+  }
+  EXPECT_GT(windows, 2) << "more than a window";
+  EXPECT_EQ(report->windows, windows);
+  EXPECT_EQ(report->tokens, count);
+  EXPECT_NEAR(std::log(report->word_perplexity), total / 16, 0.01);
+  EXPECT_NEAR(std::log(report->byte_perplexity), total / 66, 0.002);
+  EXPECT_DOUBLE_EQ(report->bits_per_byte, std::log2(report->byte_perplexity));
+  EXPECT_EQ(DocumentPerplexity(model_, {}, 8, 1, {}).status().code(), Code::kInvalidArgument);
+  EXPECT_EQ(DocumentPerplexity(model_, documents, 0, 1, {}).status().code(),
+            Code::kInvalidArgument);
+}
+
 TEST_F(PerplexityTest, BitsPerByteCountTheScoredText) {
   const std::string text = "It was a dark night, and the old man never saw it. \xC3\xA9t\xC3\xA9.";
   const auto tokenizer = model_->tokenizer();
@@ -92,6 +146,11 @@ TEST_F(PerplexityTest, DoesNotDependOnThreads) {
     ASSERT_TRUE(many.ok());
     EXPECT_EQ(one->nll_per_token, many->nll_per_token) << threads;
     EXPECT_EQ(one->bits_per_byte, many->bits_per_byte) << threads;
+    EXPECT_EQ(StridedPerplexity(model_, tokens, "t", {100, 70, 0, 1}, {})->nll_per_token,
+              StridedPerplexity(model_, tokens, "t", {100, 70, 0, threads}, {})->nll_per_token);
+    const std::vector<ScoredDocument> documents(5, {"It was a dark night, and cold.", 7, 30});
+    EXPECT_EQ(DocumentPerplexity(model_, documents, 4, 1, {})->bits_per_byte,
+              DocumentPerplexity(model_, documents, 4, threads, {})->bits_per_byte);
   }
 }
 

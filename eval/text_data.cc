@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -11,6 +13,7 @@
 #include "base/sha256.h"
 #include "base/utf8.h"
 #include "eval/json_lines.h"
+#include "eval/wikitext.h"
 #include "eval/windows.h"
 #include "runtime/sampler.h"
 #include "runtime/session.h"
@@ -55,15 +58,30 @@ void ReadPlainText(std::string_view bytes, TextFile* file) {
   }
 }
 
-Status ReadJsonLines(std::string_view bytes, TextFile* file) {
-  return ForEachJsonLine(file->path, bytes, [&](const Json& line, int64_t) -> Status {
+// Calls take(document) for each line that is not blank.
+template <class Function>
+Status ForEachDocument(std::string_view bytes, const std::string& path, Function take) {
+  return ForEachJsonLine(path, bytes, [&](const Json& line, int64_t) -> Status {
     OCTET_ASSIGN(std::string document, DocumentOf(line));
-    if (IsBlank(document)) return {};
-    if (!file->text.empty()) file->text += "\n\n";
-    file->text += document;
-    file->documents.push_back(std::move(document));
+    take(std::move(document));
     return {};
   });
+}
+
+Result<std::string> ReadUtf8File(const std::string& path) {
+  OCTET_ASSIGN(std::string bytes, ReadWholeFile(path, kMaxFileBytes));
+  if (const size_t bad = FindIllFormed(bytes); bad != std::string::npos) {
+    return Corrupt(fmt::format("{}: byte {} is not UTF-8 text", path, bad));
+  }
+  return bytes;
+}
+
+bool IsJsonLines(const std::string& path) {
+  return path.ends_with(".jsonl");
+}
+
+Status NoText(const std::string& path) {
+  return InvalidArgument(fmt::format("{}: there is no text in the file", path));
 }
 
 Status GenerateDocument(const std::shared_ptr<const Model>& model, const SelfTextOptions& options,
@@ -86,21 +104,47 @@ Status GenerateDocument(const std::shared_ptr<const Model>& model, const SelfTex
 }  // namespace
 
 Result<TextFile> ReadTextFile(const std::string& path) {
-  OCTET_ASSIGN(std::string bytes, ReadWholeFile(path, kMaxFileBytes));
-  if (const size_t bad = FindIllFormed(bytes); bad != std::string::npos) {
-    return Corrupt(fmt::format("{}: byte {} is not UTF-8 text", path, bad));
-  }
+  OCTET_ASSIGN(std::string bytes, ReadUtf8File(path));
   TextFile file{path, {}, {}};
-  if (path.ends_with(".jsonl")) {
-    OCTET_TRY(ReadJsonLines(bytes, &file));
+  if (IsJsonLines(path)) {
+    OCTET_TRY(ForEachDocument(bytes, path, [&](std::string document) {
+      if (IsBlank(document)) return;
+      if (!file.text.empty()) file.text += "\n\n";
+      file.text += document;
+      file.documents.push_back(std::move(document));
+    }));
   } else {
     ReadPlainText(bytes, &file);
     file.text = std::move(bytes);
   }
-  if (file.documents.empty()) {
-    return InvalidArgument(fmt::format("{}: there is no text in the file", path));
-  }
+  if (file.documents.empty()) return NoText(path);
   return file;
+}
+
+Result<std::string> ReadJoinedRows(const std::string& path) {
+  OCTET_ASSIGN(const std::string bytes, ReadUtf8File(path));
+  std::string joined;
+  if (IsJsonLines(path)) {
+    bool first = true;
+    OCTET_TRY(ForEachDocument(bytes, path, [&](const std::string& row) {
+      if (!std::exchange(first, false)) joined += "\n\n";
+      joined += row;
+    }));
+  } else {
+    joined = JoinWikiRows(bytes);
+  }
+  if (IsBlank(joined)) return NoText(path);
+  return joined;
+}
+
+Result<std::vector<std::string>> ReadPages(const std::string& path) {
+  OCTET_ASSIGN(TextFile file, ReadTextFile(path));
+  if (IsJsonLines(path)) return std::move(file.documents);
+  std::vector<std::string> pages;
+  for (const std::string& document : file.documents) {
+    std::ranges::move(WikiPages(document), std::back_inserter(pages));
+  }
+  return pages;
 }
 
 Result<std::vector<TokenDocument>> CutSamples(const TextFile& file, const Tokenizer& tokenizer,

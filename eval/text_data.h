@@ -32,6 +32,13 @@ struct TextFile {
 // not UTF-8 or the line, or kInvalidArgument when there is no text; all start with the path.
 Result<TextFile> ReadTextFile(const std::string& path);
 
+// The same file as the programs read it whose WikiText perplexities are compared; errors alike.
+// ReadJoinedRows: the rows of a data set joined by two newlines: JoinWikiRows (eval/wikitext.h), or
+// the documents of a .jsonl file, blank ones too. ReadPages: the documents, those of plain text cut
+// into WikiPages.
+Result<std::string> ReadJoinedRows(const std::string& path);
+Result<std::vector<std::string>> ReadPages(const std::string& path);
+
 // The documents as tokens, at most `samples` pieces of at most `length` and at least 2 tokens: the
 // first `length` tokens of every document in order, then, if that is not enough, the next `length`
 // of every document, and so on. kInvalidArgument, naming the file, when there is no such piece.

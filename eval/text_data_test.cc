@@ -1,6 +1,7 @@
 // Contracts of eval/text_data.h:
 // 1. Plain text: bytes kept; documents between <|endoftext|>. JSONL: "text", "prefix" with
 //    "gold_completion", first string, plain string. Line numbers in errors; empty text refused.
+//    Rows and pages of WikiText: of lines, and of a .jsonl, where blank rows stay.
 // 2. Samples: first pieces of all documents, then second pieces; bounds on number and length.
 // 3. Held-out text is the last tenth, at least one document, and disjoint from what is kept.
 // 4. Generated text: deterministic for a seed, different for another, the same for any number of
@@ -46,6 +47,23 @@ class TextDataTest : public testing::Test {
 };
 
 using Documents = std::vector<std::string>;
+
+TEST_F(TextDataTest, RowsAndPagesOfWikiText) {
+  const std::string raw = " \n = A = \n x\n<|endoftext|>\n = B = \n y\n";
+  EXPECT_EQ(*ReadJoinedRows(Write("a.raw", raw)),
+            "\n\n = A = \n\n\n x\n\n\n<|endoftext|>\n\n\n = B = \n\n\n y\n");
+  EXPECT_EQ(*ReadPages(Write("a.raw", raw)), (Documents{" = A = \n x\n", " = B = \n y\n"}));
+  const std::string lines = "{\"text\": \"\"}\n\n\"a\\n\"\n{\"page\": \" \"}\n\"b\"\n";
+  EXPECT_EQ(*ReadJoinedRows(Write("a.jsonl", lines)), "\n\na\n\n\n \n\nb");
+  EXPECT_EQ(*ReadPages(Write("a.jsonl", lines)), (Documents{"a\n", "b"}));
+  for (const char* name : {"blank.raw", "blank.jsonl"}) {
+    const std::string path = Write(name, "\n \n");
+    EXPECT_EQ(ReadJoinedRows(path).status().message(), path + ": there is no text in the file");
+    EXPECT_EQ(ReadPages(path).status().message(), path + ": there is no text in the file");
+  }
+  EXPECT_EQ(ReadJoinedRows(Write("b.jsonl", "\"a\"\n5")).status().code(), Code::kCorrupt);
+  EXPECT_EQ(ReadJoinedRows(Write("c.raw", "a\xff")).status().code(), Code::kCorrupt);
+}
 
 TEST_F(TextDataTest, PlainTextIsKeptAndSplitAtEndOfText) {
   const std::string bytes = "\none\r\n<|endoftext|>\ntwo\n\n<|endoftext|>\n \n<|endoftext|>three";

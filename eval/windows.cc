@@ -7,8 +7,9 @@
 
 namespace octet {
 
-Result<std::vector<Window>> CutWindows(int64_t tokens, const WindowOptions& options,
-                                       std::string_view name) {
+namespace {
+
+Status Check(const WindowOptions& options) {
   const int64_t W = options.window;
   if (W < 2) return InvalidArgument("a window needs at least 2 tokens");
   if (options.stride < 1 || options.stride > W) {
@@ -16,7 +17,20 @@ Result<std::vector<Window>> CutWindows(int64_t tokens, const WindowOptions& opti
         fmt::format("the stride must be between 1 and the window of {} tokens", W));
   }
   if (options.max_tokens < 0) return InvalidArgument("the token limit must not be negative");
-  if (options.max_tokens > 0) tokens = std::min(tokens, options.max_tokens);
+  return {};
+}
+
+int64_t Admitted(int64_t tokens, const WindowOptions& options) {
+  return options.max_tokens > 0 ? std::min(tokens, options.max_tokens) : tokens;
+}
+
+}  // namespace
+
+Result<std::vector<Window>> CutWindows(int64_t tokens, const WindowOptions& options,
+                                       std::string_view name) {
+  OCTET_TRY(Check(options));
+  const int64_t W = options.window;
+  tokens = Admitted(tokens, options);
   if (tokens < W) {
     return InvalidArgument(
         fmt::format("{}: the text is shorter than a window: it has {} tokens, a window needs {}",
@@ -25,14 +39,41 @@ Result<std::vector<Window>> CutWindows(int64_t tokens, const WindowOptions& opti
   std::vector<Window> windows;
   for (int64_t begin = 0; begin + W <= tokens; begin += options.stride) {
     const int64_t first = begin == 0 ? 0 : std::max<int64_t>(0, W - 1 - options.stride);
-    windows.push_back({begin, W, first});
+    windows.push_back({begin, W, first, W - 1});
   }
   return windows;
 }
 
 int64_t DroppedTokens(int64_t tokens, const WindowOptions& options) {
-  if (options.max_tokens > 0) tokens = std::min(tokens, options.max_tokens);
-  return (tokens - options.window) % options.stride;
+  return (Admitted(tokens, options) - options.window) % options.stride;
+}
+
+Result<std::vector<Window>> CutAllWindows(int64_t tokens, const WindowOptions& options,
+                                          std::string_view name) {
+  OCTET_TRY(Check(options));
+  tokens = Admitted(tokens, options);
+  if (tokens < 2) {
+    return InvalidArgument(fmt::format("{}: a text of one token has nothing to predict", name));
+  }
+  std::vector<Window> windows;
+  int64_t covered = 0;
+  for (int64_t begin = 0; covered < tokens; begin += options.stride) {
+    const int64_t length = std::min(options.window, tokens - begin);
+    windows.push_back({begin, length, std::max<int64_t>(0, covered - begin - 1), length - 1});
+    covered = begin + length;
+  }
+  return windows;
+}
+
+std::vector<Window> CutRollingWindows(int64_t begin, int64_t tokens, int64_t window) {
+  std::vector<Window> windows;
+  for (int64_t scored = 0; scored < tokens;) {
+    const int64_t end = std::min(tokens, scored + window);
+    const int64_t first = std::max<int64_t>(0, end - window);
+    windows.push_back({begin + first, end - first, scored - first, end - first});
+    scored = end;
+  }
+  return windows;
 }
 
 Status ForEachWindow(int64_t count, int threads, std::string_view what, const Progress& progress,

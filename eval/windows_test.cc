@@ -2,16 +2,20 @@
 // 1. stride == window: floor(n / window) windows that score window - 1 tokens each.
 // 2. stride < window: every token up to the last window's end but the first is scored exactly once,
 //    with at least window - stride tokens before it (the first window aside).
-// 3. Nonsense and a text shorter than a window are refused, naming the text and both sizes.
+// 3. CutAllWindows cuts and scores as the loop of Hugging Face's guide, written out here;
+//    CutRollingWindows as the windows of lm-eval that its documentation shows.
+// 4. Nonsense and a text shorter than a window are refused, naming the text and both sizes.
 //    DroppedTokens counts what lies after the last window.
-// 4. ForEachWindow visits each window once for any number of threads, gives the first window's
+// 5. ForEachWindow visits each window once for any number of threads, gives the first window's
 //    error, and reports progress up to the end.
 #include "eval/windows.h"
 
 #include <gtest/gtest.h>
 
 #include <rapidcheck/gtest.h>
+#include <algorithm>
 #include <atomic>
+#include <ostream>
 #include <vector>
 
 namespace octet {
@@ -48,6 +52,60 @@ RC_GTEST_PROP(CutWindows, StridedScoresEveryTokenOnceWithEnoughContext, ()) {
   for (int64_t t = 1; t < tokens; ++t) {
     RC_ASSERT(scored[static_cast<size_t>(t)] == (t < end ? 1 : 0));
   }
+}
+
+// Tokens that each window is fed, and those that it scores.
+struct Span {
+  int64_t begin, end, first, last;
+  bool operator==(const Span&) const = default;
+  friend std::ostream& operator<<(std::ostream& out, const Span& s) {
+    return out << s.begin << "-" << s.end << " scores " << s.first << "-" << s.last;
+  }
+};
+
+std::vector<Span> SpansOf(const std::vector<Window>& windows) {
+  std::vector<Span> spans;
+  for (const Window& w : windows) {
+    spans.push_back(
+        {w.begin, w.begin + w.length, w.begin + w.first_scored + 1, w.begin + w.end_scored + 1});
+  }
+  return spans;
+}
+
+RC_GTEST_PROP(CutAllWindows, FollowsTheGuide, ()) {
+  const int64_t window = *rc::gen::inRange<int64_t>(2, 40);
+  const int64_t stride = *rc::gen::inRange<int64_t>(1, window + 1);
+  const int64_t tokens = *rc::gen::inRange<int64_t>(2, 200);
+  std::vector<Span> want;
+  int64_t previous = 0;
+  for (int64_t begin = 0; begin < tokens; begin += stride) {
+    const int64_t end = std::min(begin + window, tokens);
+    const int64_t targets = end - previous;
+    // Labels are the last `targets` tokens, but there is none for the first token of a window.
+    want.push_back({begin, end, std::max(begin + 1, end - targets), end});
+    previous = end;
+    if (end == tokens) break;
+  }
+  const auto windows = CutAllWindows(tokens, {window, stride, 0, 1}, "t");
+  RC_ASSERT(windows.ok());
+  RC_ASSERT(SpansOf(*windows) == want);
+}
+
+TEST(CutAllWindows, TakesShortTextsAndRefusesOneToken) {
+  EXPECT_EQ(SpansOf(*CutAllWindows(5, {1024, 512, 0, 1}, "t")), (std::vector<Span>{{0, 5, 1, 5}}));
+  EXPECT_EQ(SpansOf(*CutAllWindows(9, {8, 4, 5, 1}, "t")), (std::vector<Span>{{0, 5, 1, 5}}));
+  EXPECT_EQ(CutAllWindows(1, {}, "a.txt").status().message(),
+            "a.txt: a text of one token has nothing to predict");
+  EXPECT_FALSE(CutAllWindows(10, {4, 5, 0, 1}, "t").ok());
+}
+
+TEST(CutRollingWindows, AreLmEvals) {
+  // The example of its tests: 10 tokens in windows of 4, here after the prefix at 100.
+  EXPECT_EQ(SpansOf(CutRollingWindows(100, 10, 4)),
+            (std::vector<Span>{{100, 104, 101, 105}, {104, 108, 105, 109}, {106, 110, 109, 111}}));
+  EXPECT_EQ(SpansOf(CutRollingWindows(0, 8, 4)), (std::vector<Span>{{0, 4, 1, 5}, {4, 8, 5, 9}}));
+  EXPECT_EQ(SpansOf(CutRollingWindows(7, 3, 4)), (std::vector<Span>{{7, 10, 8, 11}}));
+  EXPECT_TRUE(CutRollingWindows(0, 0, 4).empty());
 }
 
 TEST(DroppedTokens, AreThoseAfterTheLastWindow) {

@@ -109,7 +109,7 @@ TEST_F(CliErrorsTest, MisspelledCommandsAndFlagsAreNamed) {
   ExpectError(Octet({"quantise", kBooks}), 2, {"command quantise", "mean quantize?"});
   ExpectError(Octet({"recipe"}), 2, {"command recipe;", "mean recipes?"});
   ExpectError(Octet({"evaluate", "ppl"}), 2,
-              {"command ppl", "perplexity, drift", "octet evaluate"});
+              {"command ppl", "perplexity, drift, tasks, context", "octet evaluate"});
   ExpectError(Octet({"quantize", kBooks, "--recipie", "absmax"}), 2,
               {"option --recipie", "mean --recipe?", "octet quantize --help"});
   const Outcome promt = Octet({"generate", kBooks, "--promt", "x"});

@@ -193,6 +193,7 @@ TEST_F(CliTest, TextFitsATerminal) {
                                                {"evaluate"},
                                                {"evaluate", "perplexity"},
                                                {"evaluate", "drift"},
+                                               {"evaluate", "context"},
                                                {"compare"},
                                                {"generate"},
                                                {"inspect"},

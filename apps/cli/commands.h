@@ -12,6 +12,7 @@ Status Run(const ShowText& c);
 Status Run(const QuantizeCommand& c);
 Status Run(const PerplexityCommand& c);
 Status Run(const DriftCommand& c);
+Status Run(const ContextCommand& c);
 Status Run(const TasksCommand& c);
 Status Run(const CompareCommand& c);
 Status Run(const GenerateCommand& c);

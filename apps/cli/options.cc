@@ -10,6 +10,7 @@
 #include "apps/cli/option_kinds.h"
 #include "apps/cli/options_export.h"
 #include "apps/cli/options_s4d.h"
+#include "apps/cli/protocols.h"
 #include "apps/cli/suggest.h"
 #include "apps/cli/term.h"
 #include "base/parallel.h"
@@ -39,6 +40,21 @@ Results go to standard output, progress and warnings to standard error; --json
 prints one object. Exit codes: 0 success, 1 failure of the system, 2 bad input
 or usage, 4 a result of bad quality. Environment: OCTET_ISA=ref|avx2|...
 restricts the instruction set, NO_COLOR switches colour off.)";
+
+constexpr const char* kProtocols = R"(
+Protocols, each from an empty state per window and to the letter of its source:
+  wikitext2-gptq  GPTQ (arXiv:2210.17323), as Quamba evaluates: the rows of the
+                  data set joined by two newlines, encoded at once, windows of
+                  2048 tokens side by side, the rest dropped
+  strided         Hugging Face's guide "Perplexity of fixed-length models": the
+                  same rows, windows of 1024 tokens every 512, the last one
+                  shorter, all tokens but the first scored once
+  document        task wikitext of lm-evaluation-harness 0.4.13: pages between
+                  " = Title = " lines, or the documents of a .jsonl, are
+                  detokenized and scored by themselves, after the end-of-text
+                  token, in rolling windows of 2048; perplexity is per word
+                  and per byte of the page as it was
+The rows of plain text are its lines, so FILE may be wiki.test.raw.)";
 
 // Descriptions in lines that fit a terminal.
 class HelpFormatter : public CLI::Formatter {
@@ -176,11 +192,51 @@ class Parser {
     const auto [c, p] =
         AddCommand<PerplexityCommand>(group, "perplexity", "perplexity of a text", &chosen_);
     AddModel(c, "MODEL", "model folder", &p.model);
+    AddWord(c, "--protocol", "what a publication did, see below; default: --window and --stride",
+            {std::string(kGptqProtocol.name), std::string(kStridedProtocol.name),
+             std::string(kDocumentProtocol.name)},
+            &p.protocol);
     AddText(c, &p.text);
     AddChunkSize(c, &p.chunk_size);
     AddThreads(c, &p.threads);
+    c->footer(kProtocols);
+    c->parse_complete_callback([c = c, protocol = &p.protocol] { CheckProtocol(c, *protocol); });
     Drift(group);
     Tasks(group);
+    Context(group);
+  }
+
+  // What a protocol says is not for other options to say.
+  static void CheckProtocol(const CLI::App* c, const std::string& protocol) {
+    if (protocol.empty()) return;
+    std::vector<std::string> fixed = {"--window", "--stride"};
+    if (protocol == kDocumentProtocol.name) fixed.emplace_back("--max-tokens");
+    for (const std::string& option : fixed) {
+      if (c->get_option(option)->count() == 0) continue;
+      throw CLI::ValidationError(fmt::format(
+          "--protocol {} fixes the windows and the text; it goes without {}", protocol, option));
+    }
+  }
+
+  void Context(CLI::App* group) {
+    const auto [c, x] = AddCommand<ContextCommand>(
+        group, "context", "perplexity by position in a long text, the state carried", &chosen_);
+    AddModel(c, "MODEL", "model folder", &x.model);
+    c->add_option("--text", x.text, "plain text, or .jsonl with a \"text\" per line")
+        ->required()
+        ->type_name("FILE");
+    c->add_option("--reference", x.reference,
+                  "measure this model beside it, usually the float model")
+        ->type_name("MODEL");
+    AddCount(c, "--tokens", "tokens to score in a row", &x.tokens, 1, kBenchTokens);
+    AddCount(c, "--segments", "stretches of text to score, at most; each is of one document",
+             &x.segments, 1, 1 << 20);
+    c->add_option("--bucket", x.bucket,
+                  "tokens of a row of the table; default: 64, then as many as before them")
+        ->check(Between(int64_t{1}, kBenchTokens))
+        ->type_name("N");
+    c->add_option("--html", x.html, "write a plot to this file")->type_name("FILE.html");
+    AddThreads(c, &x.threads);
   }
 
   void Tasks(CLI::App* group) {

@@ -46,6 +46,7 @@ struct TextFlags {
 
 struct PerplexityCommand {
   std::string model;
+  std::string protocol;  // of apps/cli/protocols.h; "": what `text` says
   TextFlags text;
   int64_t chunk_size = 0;
   int threads = 1;
@@ -68,6 +69,16 @@ struct TasksCommand {
   int64_t limit = 0;               // items of each task; 0: all
   std::string items;               // "": do not write
   std::string baseline;            // as model; "": none
+  int threads = 1;
+  bool json = false;
+};
+
+struct ContextCommand {
+  std::string model, text;
+  std::string reference;  // "": none
+  int64_t tokens = 16384, segments = 16;
+  int64_t bucket = 0;  // 0: growing buckets
+  std::string html;    // "": do not write
   int threads = 1;
   bool json = false;
 };
@@ -244,11 +255,11 @@ struct ShowText {
 };
 
 using Command =
-    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, CompareCommand,
-                 GenerateCommand, InspectCommand, RecipesCommand, BenchCommand, DemoCommand,
-                 SensitivityCommand, ReproduceCommand, TasksCommand, S4dEvaluateCommand,
-                 S4dSensitivityCommand, S4dTrainCommand, S4dQuantizeCommand, S4dAllocateCommand,
-                 S4dQatCommand, S4dRecipesCommand, ExportCCommand>;
+    std::variant<ShowText, QuantizeCommand, PerplexityCommand, DriftCommand, ContextCommand,
+                 CompareCommand, GenerateCommand, InspectCommand, RecipesCommand, BenchCommand,
+                 DemoCommand, SensitivityCommand, ReproduceCommand, TasksCommand,
+                 S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand, S4dQuantizeCommand,
+                 S4dAllocateCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);
