@@ -1,10 +1,9 @@
 """Octet as a model of lm-evaluation-harness, registered as ``octet``.
 
-    octet-lm-eval --model octet --model_args path=DIR --tasks arc_easy
+    lm_eval --model octet --model_args path=DIR --tasks arc_easy
 
-The harness (0.4.13) looks for models only among its own, so its plain ``lm_eval`` command cannot find
-this one. ``octet-lm-eval`` and ``python -m octet.lm_eval`` are the same command with it; in a program,
-importing this module registers it.
+The harness (0.4.13) has no plugins, only a registry: a hook that the package installs beside itself
+(_octet_lm_eval.py) adds the model when the harness imports its own. Importing this module does so too.
 """
 
 from __future__ import annotations
@@ -145,14 +144,3 @@ class OctetLM(TemplateLM):  # type: ignore[misc]
             texts.append(written.text)
             self.cache_hook.add_partial("generate_until", request.args, written.text)
         return texts
-
-
-def main() -> None:
-    """The command of the harness, with ``octet`` among its models."""
-    from lm_eval.__main__ import cli_evaluate
-
-    cli_evaluate()
-
-
-if __name__ == "__main__":
-    main()

@@ -28,8 +28,8 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # those of the harness
 
 BIN = Path(sys.executable).parent
 COMMANDS = {
-    "books-mamba2-5m": [str(BIN / "octet-lm-eval")],
-    "books-mamba-5m": [sys.executable, "-m", "octet.lm_eval"],
+    "books-mamba2-5m": [str(BIN / "lm_eval")],
+    "books-mamba-5m": [sys.executable, "-m", "lm_eval"],
 }
 
 
@@ -66,7 +66,7 @@ def test_answers_are_those_of_hflm_here() -> None:
     want = run_harness([str(BIN / "lm_eval")],
                        f"--model=hf --model_args=pretrained={MAMBA2},dtype=float32 "
                        "--device=cpu --batch_size=1".split(), tasks)
-    got = run_harness([str(BIN / "octet-lm-eval")],
+    got = run_harness([str(BIN / "lm_eval")],
                       f"--model=octet --model_args=path={MAMBA2}".split(), tasks)
     check(got, want, tasks)
 
@@ -136,3 +136,15 @@ def test_what_cannot_be_answered(tmp_path: Path) -> None:
             (MAMBA2 / file).read_bytes().replace(b'"eos_token_id": 0', b'"eos_token_id": null'))
     with pytest.raises(ValueError, match="needs a token that ends a text"):
         OctetLM(str(tmp_path))
+
+
+def test_the_hook_costs_other_programs_nothing() -> None:
+    code = "import sys, json; print([m for m in sys.modules if 'lm_eval' in m or m == 'octet'])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "['_octet_lm_eval']"
+
+
+def test_the_registry_finds_it_by_name() -> None:
+    code = "from lm_eval.api.registry import get_model; print(get_model('octet').__module__)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "octet.lm_eval"
