@@ -84,14 +84,13 @@ Status CheckFinite(std::span<const RowComparison> rows) {
 
 CompareReport Summarize(std::span<const RowComparison> rows) {
   CompareReport report;
-  std::vector<double> kl, log_ratio;
-  double reference_nll = 0, candidate_nll = 0;
+  std::vector<double> kl, log_ratio, reference_nll, candidate_nll;
   int64_t agreed = 0;
   for (const RowComparison& r : rows) {
     kl.push_back(r.kl);
     log_ratio.push_back(r.candidate_nll - r.reference_nll);
-    reference_nll += r.reference_nll;
-    candidate_nll += r.candidate_nll;
+    reference_nll.push_back(r.reference_nll);
+    candidate_nll.push_back(r.candidate_nll);
     agreed += r.same_top;
   }
   report.tokens = static_cast<int64_t>(rows.size());
@@ -105,8 +104,10 @@ CompareReport Summarize(std::span<const RowComparison> rows) {
   report.kl_p99 = Quantile(kl, 0.99);
   report.kl_max = kl.back();
   report.top1_agreement = static_cast<double>(agreed) / n;
-  report.reference_perplexity = std::exp(reference_nll / n);
-  report.candidate_perplexity = std::exp(candidate_nll / n);
+  report.reference_nll = BootstrapMean(reference_nll, block, kBootstrapSeed);
+  report.candidate_nll = BootstrapMean(candidate_nll, block, kBootstrapSeed);
+  report.reference_perplexity = std::exp(report.reference_nll.value);
+  report.candidate_perplexity = std::exp(report.candidate_nll.value);
   return report;
 }
 
@@ -131,6 +132,28 @@ std::vector<double> WindowMeans(std::span<const RowComparison> rows,
     means.push_back(sum / static_cast<double>(offsets[i + 1] - offsets[i]));
   }
   return means;
+}
+
+std::vector<PositionKl> ByPosition(std::span<const RowComparison> rows,
+                                   std::span<const Window> windows) {
+  std::vector<PositionKl> buckets;
+  const int64_t positions = windows.front().length - 1;
+  for (int64_t first = 0, last; first < positions; first = last) {
+    last = std::min(positions, std::max<int64_t>(1, 2 * first));
+    std::vector<double> means;  // of the windows that score some of these positions
+    size_t offset = 0;
+    for (const Window& w : windows) {
+      double sum = 0;
+      const int64_t from = std::max(first, w.first_scored);
+      for (int64_t p = from; p < last; ++p) {
+        sum += rows[offset + static_cast<size_t>(p - w.first_scored)].kl;
+      }
+      if (from < last) means.push_back(sum / static_cast<double>(last - from));
+      offset += static_cast<size_t>(w.scored());
+    }
+    if (!means.empty()) buckets.push_back({first, last, BootstrapMean(means, 1, kBootstrapSeed)});
+  }
+  return buckets;
 }
 
 }  // namespace
@@ -224,6 +247,7 @@ Result<std::vector<CompareReport>> CompareAll(
     reports.push_back(Summarize(r));
     reports.back().windows = std::ssize(windows);
     reports.back().window_kl = WindowMeans(r, Offsets(windows));
+    reports.back().by_position = ByPosition(r, windows);
   }
   return reports;
 }

@@ -32,17 +32,27 @@ Estimate BootstrapMean(std::span<const double> values, int64_t block, uint64_t s
 // `sorted` is ascending and not empty.
 double Quantile(std::span<const double> sorted, double q);
 
+// Tokens that a window predicts at its positions [first, last): after that many tokens and one
+// more.
+struct PositionKl {
+  int64_t first = 0, last = 0;
+  Estimate kl;  // nats per token; the windows are drawn with replacement
+};
+
 struct CompareReport {
   // KL(reference || candidate) per scored token, nats.
   Estimate kl_mean;
   double kl_p50 = 0, kl_p99 = 0, kl_max = 0;
   double top1_agreement = 0;  // share of tokens where both find the same one most likely
-  double reference_perplexity = 0, candidate_perplexity = 0;
+  Estimate reference_nll, candidate_nll;  // mean negative log-likelihood, nats per token
+  double reference_perplexity = 0, candidate_perplexity = 0;  // exp of its value
   Estimate
       perplexity_ratio;  // candidate / reference: exp of the mean difference of log-likelihoods
   int64_t tokens = 0;
   int64_t windows = 0;
   std::vector<double> window_kl;  // mean KL of each window, in text order
+  // Positions 0, 1, 2 to 3, 4 to 7, ... of the windows, as far as they are scored.
+  std::vector<PositionKl> by_position;
 };
 
 // Mean of a[i] - b[i] with a 95 % interval: two candidates on the same windows, which are drawn

@@ -10,6 +10,8 @@
 // 5. CompareAll gives each candidate the report that Compare gives it alone, also with candidates
 // of
 //    other chunk sizes; window_kl are the windows' means. PairedDifference is the hand computation.
+// 6. by_position: groups 0, 1, 2 to 3, ..., whose means make up those of the windows; only what is
+//    scored; each perplexity is the exp of its mean log-likelihood, inside its interval.
 #include "eval/compare.h"
 
 #include <gtest/gtest.h>
@@ -179,6 +181,49 @@ TEST_F(CompareTest, OfSeveralEqualsCompareOfEach) {
     EXPECT_NEAR((r.window_kl[0] + r.window_kl[1]) / 2, r.kl_mean.value, 1e-12) << i;
   }
   EXPECT_GT((*all)[2].kl_mean.value, 2 * (*all)[0].kl_mean.value);
+}
+
+TEST_F(CompareTest, ByPositionMakesUpTheWindows) {
+  const std::vector<TokenId> tokens = RandomTokens(*model_, 400, 6);
+  const auto r = Compare(model_, Scaled(0.8f), tokens, "t", {100, 100, 0, 2}, {});
+  ASSERT_TRUE(r.ok()) << r.status().message();
+  const std::vector<int64_t> ends = {1, 2, 4, 8, 16, 32, 64, 99};
+  ASSERT_EQ(r->by_position.size(), ends.size());
+  double sum = 0;
+  for (size_t i = 0; i < ends.size(); ++i) {
+    const PositionKl& p = r->by_position[i];
+    EXPECT_EQ(p.first, i == 0 ? 0 : ends[i - 1]);
+    EXPECT_EQ(p.last, ends[i]);
+    EXPECT_LE(p.kl.low, p.kl.value);
+    EXPECT_GE(p.kl.high, p.kl.value);
+    sum += p.kl.value * static_cast<double>(p.last - p.first);
+  }
+  EXPECT_NEAR(sum / 99, r->kl_mean.value, 1e-12);
+  // Scaled logits are wrong from the first token on; a window of one group has its value.
+  const auto first =
+      Compare(model_, Scaled(0.8f), std::span(tokens).first(2), "t", {2, 2, 0, 1}, {});
+  ASSERT_TRUE(first.ok());
+  ASSERT_EQ(first->by_position.size(), 1u);
+  EXPECT_EQ(first->by_position[0].kl.value, first->kl_mean.value);
+}
+
+TEST_F(CompareTest, ByPositionLeavesOutWhatIsNotScored) {
+  const std::vector<TokenId> tokens = RandomTokens(*model_, 180, 7);
+  const auto candidate = Scaled(0.8f);
+  const auto whole = Compare(model_, candidate, tokens, "t", {100, 20, 0, 1}, {});
+  ASSERT_TRUE(whole.ok()) << whole.status().message();
+  // Windows after the first score positions 79 to 98 only.
+  ASSERT_EQ(whole->by_position.size(), 8u);
+  const auto alone =
+      Compare(model_, candidate, std::span(tokens).first(100), "t", {100, 100, 0, 1}, {});
+  ASSERT_TRUE(alone.ok());
+  EXPECT_EQ(whole->by_position[6].kl.value, alone->by_position[6].kl.value);
+  EXPECT_NE(whole->by_position[7].kl.value, alone->by_position[7].kl.value);
+  for (const Estimate* e : {&whole->reference_nll, &whole->candidate_nll}) {
+    EXPECT_LT(e->low, e->value);
+    EXPECT_GT(e->high, e->value);
+  }
+  EXPECT_DOUBLE_EQ(std::exp(whole->candidate_nll.value), whole->candidate_perplexity);
 }
 
 TEST(PairedDifference, IsTheHandComputation) {
