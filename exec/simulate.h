@@ -28,7 +28,6 @@ class SimulationTap : public Tap {
   const std::map<std::string, Saturation, std::less<>>& saturation() const { return saturation_; }
 
  private:
-  bool PassesIntegers(std::string_view state_site) const;
   const Graph& graph_;
   std::map<std::string, Saturation, std::less<>> saturation_;
 };
