@@ -1,8 +1,6 @@
 #include "apps/cli/bench_subjects.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <map>
 #include <set>
 
 #include <fmt/format.h>
@@ -18,29 +16,6 @@ namespace {
 // Of text that the model writes: enough for scales that speed does not depend on.
 constexpr int64_t kCalibrationSamples = 8;
 constexpr int64_t kCalibrationLength = 256;
-
-// The last components of the folders, as few as tell them apart.
-std::vector<std::string> Names(const std::vector<std::string>& folders) {
-  std::vector<std::filesystem::path> rest, names(folders.size());
-  for (const std::string& f : folders) {
-    const std::filesystem::path path = std::filesystem::path(f).lexically_normal();
-    rest.push_back(path.has_filename() ? path : path.parent_path());
-  }
-  for (bool longer = true; longer;) {
-    std::map<std::filesystem::path, int64_t> uses;
-    for (const auto& name : names) {
-      ++uses[name];
-    }
-    longer = false;
-    for (size_t i = 0; i < rest.size(); ++i) {
-      if (!rest[i].has_filename() || (uses[names[i]] == 1 && !names[i].empty())) continue;
-      names[i] = names[i].empty() ? rest[i].filename() : rest[i].filename() / names[i];
-      rest[i] = rest[i].parent_path();
-      longer = true;
-    }
-  }
-  return {names.begin(), names.end()};
-}
 
 // A folder to load, before it is known on what.
 struct Source {
@@ -109,7 +84,7 @@ Result<BenchField> MakeBenchField(const BenchCommand& c) {
   }
   if (!c.isas.empty()) OCTET_TRY(ForceIsaFromEnvironment());
   BenchField field;
-  const std::vector<std::string> names = Names(c.models);
+  const std::vector<std::string> names = DistinctNames(c.models);
   std::vector<Source> sources;
   for (size_t i = 0; i < c.models.size(); ++i) {
     sources.push_back({c.models[i], c.models[i], names[i], ""});

@@ -10,19 +10,6 @@ namespace octet::cli {
 namespace {
 
 constexpr size_t kLineWidth = 80;
-constexpr int64_t kCalibrationPieces = 4;  // for each that is measured
-
-// Takes every fifth piece, at most `samples`, out of the text, for measuring on.
-TokenDataset TakeSample(int64_t samples, TokenDataset* text) {
-  TokenDataset sample, rest;
-  for (size_t i = 0; i < text->documents.size(); ++i) {
-    const bool wanted = static_cast<int64_t>(i) % (kCalibrationPieces + 1) == 0 &&
-                        std::ssize(sample.documents) < samples;
-    (wanted ? sample : rest).documents.push_back(std::move(text->documents[i]));
-  }
-  *text = std::move(rest);
-  return sample;
-}
 
 // Blocks as rows, the items with these headings as columns.
 std::string BlockTable(const Sensitivity& s, const std::vector<std::string>& columns) {

@@ -30,6 +30,7 @@ Status Run(const S4dAllocateCommand& c);
 Status Run(const S4dQatCommand& c);
 Status Run(const S4dRecipesCommand& c);
 Status Run(const ExportCCommand& c);
+Status Run(const ReportCommand& c);
 
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_COMMANDS_H_

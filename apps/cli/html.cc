@@ -1,5 +1,7 @@
 #include "apps/cli/html.h"
 
+#include <fmt/format.h>
+
 #include "apps/cli/term.h"
 
 namespace octet::cli {
@@ -12,9 +14,17 @@ constexpr const char* kCommonStyle = R"(
 }
 body { margin: 1rem auto; max-width: 76rem; padding: 0 1rem; background: var(--page); color: var(--ink); font: 1rem/1.5 system-ui, sans-serif; }
 h1 { font-size: 1.3rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin: 1.2rem 0 .3rem; }
 p { margin: .3rem 0; color: var(--quiet); max-width: 44rem; }
 figure { margin: 1rem 0; }
+figcaption { font-size: .85rem; }
 text { fill: var(--ink); font: 12px system-ui, sans-serif; }
+.scroll { overflow-x: auto; }
+.axis { stroke: var(--line); stroke-width: 1; }
+.tick { fill: var(--quiet); font-size: 10px; }
+table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
+th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
+th:first-child, td:first-child { text-align: left; }
 )";
 
 }  // namespace
@@ -40,6 +50,14 @@ std::string Escaped(const std::string& text) {
     }
   }
   return out;
+}
+
+std::string ShortNumber(double value) {
+  if (value == 0) return "0";
+  std::string text = fmt::format("{:.0e}", value);  // "3e-04"
+  const size_t zero = text.find('e') + 2;
+  if (text[zero] == '0') text.erase(zero, 1);
+  return text;
 }
 
 std::string HtmlHead(const std::string& title, std::string_view style) {

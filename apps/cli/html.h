@@ -11,8 +11,12 @@ namespace octet::cli {
 // Any text as the text of an element or the value of an attribute.
 std::string Escaped(const std::string& text);
 
+// "3e-4".
+std::string ShortNumber(double value);
+
 // From the doctype to the beginning of the body. `title` is any text; `style` is CSS after the
-// common rules, whose colours are --page, --ink, --quiet and --line.
+// common rules, whose colours are --page, --ink, --quiet and --line. Classes: "scroll" for what may
+// be wider than the page, "axis" and "tick" for the lines and the numbers of a plot.
 std::string HtmlHead(const std::string& title, std::string_view style);
 
 }  // namespace octet::cli

@@ -9,6 +9,7 @@
 
 #include "apps/cli/option_kinds.h"
 #include "apps/cli/options_export.h"
+#include "apps/cli/options_report.h"
 #include "apps/cli/options_s4d.h"
 #include "apps/cli/protocols.h"
 #include "apps/cli/suggest.h"
@@ -92,6 +93,7 @@ class Parser {
     Reproduce();
     AddS4dCommands(&app_, &chosen_);
     AddExportCommands(&app_, &chosen_);
+    AddReportCommand(&app_, &chosen_);
     app_.footer(kExamples);  // last: subcommands would inherit it
   }
 

@@ -233,6 +233,25 @@ struct S4dQatCommand {
   bool json = false;
 };
 
+struct ReportCommand {
+  std::vector<std::string> models;
+  std::string reference;  // "": the first
+  std::string output;
+  std::string json;  // "": do not write, "-": standard output
+  TextFlags text = {.path = "self", .window = 512, .max_tokens = 16384};
+  std::string calibration = "self";   // a file, or "self": the reference writes it
+  int64_t samples = 8, length = 256;  // of calibration
+  std::vector<std::string> items;     // by model
+  std::string recipe;                 // of the sensitivity; "": DefaultBaseRecipe
+  std::vector<int> layers;            // empty: the first, the middle, the last
+  std::string prompt = "It was a dark night, and the old man";
+  int64_t count = 48;  // tokens to continue it with
+  int64_t repeats = 5;
+  std::vector<std::string> skip;
+  uint64_t seed = 0;
+  int threads = 1;
+};
+
 struct S4dRecipesCommand {
   std::string name;
   bool schema = false;
@@ -259,7 +278,7 @@ using Command =
                  CompareCommand, GenerateCommand, InspectCommand, RecipesCommand, BenchCommand,
                  DemoCommand, SensitivityCommand, ReproduceCommand, TasksCommand,
                  S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand, S4dQuantizeCommand,
-                 S4dAllocateCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand>;
+                 S4dAllocateCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand, ReportCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);

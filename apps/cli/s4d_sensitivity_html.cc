@@ -14,20 +14,12 @@ constexpr int kWidth = 220, kHeight = 120, kLeft = 30, kRight = 8, kTop = 8, kBo
 constexpr const char* kStyle = R"(
 :root { --line-ink: #0b5cad; }
 @media (prefers-color-scheme: dark) { :root { --line-ink: #6cb6ff; } }
-h2 { font-size: 1.1rem; margin: 1.2rem 0 .3rem; }
 .plots { display: grid; grid-template-columns: repeat(auto-fill, minmax(165px, 1fr)); gap: .8rem; }
 .plots figure { margin: 0; }
-figcaption { font-size: .85rem; }
 svg { max-width: 100%; height: auto; }
-.axis { stroke: var(--line); stroke-width: 1; }
 .float { stroke: var(--quiet); stroke-width: 1; stroke-dasharray: 3 3; }
 .curve { fill: none; stroke: var(--line-ink); stroke-width: 2; }
 .point { fill: var(--line-ink); }
-.tick { fill: var(--quiet); font-size: 10px; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; }
-th, td { padding: .15rem .6rem; border-bottom: 1px solid var(--line); text-align: right; }
-th:first-child, td:first-child { text-align: left; }
 )";
 
 // Accuracy over bits, one row of the table.

@@ -13,16 +13,6 @@ namespace {
 
 constexpr int kCellWidth = 44, kCellHeight = 24, kLeft = 64, kTop = 96;
 
-constexpr const char* kStyle = R"(
-:root { --heat: #8f2d0e; --number: #000000; }
-@media (prefers-color-scheme: dark) { :root { --heat: #ff9d5c; --number: #ffffff; } }
-figure { overflow-x: auto; }
-.cell { fill: var(--heat); stroke: var(--line); stroke-width: .5; }
-.number { fill: var(--number); text-anchor: middle; font-size: 11px; pointer-events: none; }
-.hot { fill: #ffffff; }
-@media (prefers-color-scheme: dark) { .hot, .warm { fill: #000000; } }
-)";
-
 std::string RowName(int layer) {
   return layer < 0 ? "outside" : fmt::format("block {}", layer);
 }
@@ -79,7 +69,8 @@ std::string HeatMap(const Sensitivity& s, const std::vector<std::string>& column
   const int width = kLeft + static_cast<int>(columns.size()) * kCellWidth + 40;
   const int height = kTop + (s.layers + 1) * kCellHeight + 8;
   std::string svg = fmt::format(
-      "<figure><svg role=\"img\" aria-label=\"KL by block and part\" width=\"{0}\" height=\"{1}\" "
+      "<figure class=\"scroll\"><svg role=\"img\" aria-label=\"KL by block and part\" "
+      "width=\"{0}\" height=\"{1}\" "
       "viewBox=\"0 0 {0} {1}\">\n",
       width, height);
   for (size_t c = 0; c < columns.size(); ++c) {
@@ -102,7 +93,8 @@ std::string HeatMap(const Sensitivity& s, const std::vector<std::string>& column
 std::string Legend(const HeatScale& scale) {
   constexpr int kSteps = 7;
   std::string svg = fmt::format(
-      "<figure><svg role=\"img\" aria-label=\"legend\" width=\"{0}\" height=\"{1}\" "
+      "<figure class=\"scroll\"><svg role=\"img\" aria-label=\"legend\" width=\"{0}\" "
+      "height=\"{1}\" "
       "viewBox=\"0 0 {0} {1}\">\n",
       kSteps * kCellWidth + 2, kCellHeight + 2);
   for (int i = 0; i < kSteps; ++i) {
@@ -115,34 +107,39 @@ std::string Legend(const HeatScale& scale) {
 
 }  // namespace
 
+const char* const kSensitivityStyle = R"(
+:root { --heat: #8f2d0e; --number: #000000; }
+@media (prefers-color-scheme: dark) { :root { --heat: #ff9d5c; --number: #ffffff; } }
+.cell { fill: var(--heat); stroke: var(--line); stroke-width: .5; }
+.number { fill: var(--number); text-anchor: middle; font-size: 11px; pointer-events: none; }
+.hot { fill: #ffffff; }
+@media (prefers-color-scheme: dark) { .hot, .warm { fill: #000000; } }
+)";
+
 std::string ColumnOf(const SensitivityItem& item) {
   return item.kind == SensitivityItem::Kind::kMatrix ? fmt::format("{}:{}", item.name, item.bits)
                                                      : item.name;
 }
 
-std::string ShortNumber(double value) {
-  if (value == 0) return "0";
-  std::string text = fmt::format("{:.0e}", value);  // "3e-04"
-  const size_t zero = text.find('e') + 2;
-  if (text[zero] == '0') text.erase(zero, 1);
-  return text;
-}
-
-std::string SensitivityHtml(const Sensitivity& s, const std::string& model,
-                            const std::string& recipe) {
+std::string SensitivityFigures(const Sensitivity& s) {
   std::vector<std::string> columns;
   for (const SensitivityItem& i : s.items) {
     if (std::ranges::find(columns, ColumnOf(i)) == columns.end()) columns.push_back(ColumnOf(i));
   }
   const HeatScale scale(s);
-  std::string html = HtmlHead("Sensitivity of " + model, kStyle);
+  return Legend(scale) + HeatMap(s, columns, scale);
+}
+
+std::string SensitivityHtml(const Sensitivity& s, const std::string& model,
+                            const std::string& recipe) {
+  std::string html = HtmlHead("Sensitivity of " + model, kSensitivityStyle);
   html += fmt::format(
       "<h1>Sensitivity of {}</h1>\n"
       "<p>Mean KL divergence, in nats per token, of the model from itself in float when one part "
       "alone is quantized. Parts as in recipe {}; in_proj:4 is that matrix in 4 bits. "
       "{} tokens in {} pieces of text.</p>\n<p>Colour is logarithmic in KL:</p>\n",
       Escaped(model), Escaped(recipe), s.tokens, s.documents);
-  return html + Legend(scale) + HeatMap(s, columns, scale) + "</body>\n</html>\n";
+  return html + SensitivityFigures(s) + "</body>\n</html>\n";
 }
 
 }  // namespace octet::cli

@@ -14,10 +14,11 @@ namespace octet::cli {
 std::string SensitivityHtml(const Sensitivity& s, const std::string& model,
                             const std::string& recipe);
 
+// The heat map and its legend alone, for other pages, and the rules that their style needs.
+std::string SensitivityFigures(const Sensitivity& s);
+extern const char* const kSensitivityStyle;
+
 // "in_proj:4" of a matrix, "u_norm" of a site: the heading of an item's column.
 std::string ColumnOf(const SensitivityItem& item);
-// "3e-4".
-std::string ShortNumber(double value);
-
 }  // namespace octet::cli
 #endif  // OCTET_APPS_CLI_SENSITIVITY_HTML_H_

@@ -1,6 +1,7 @@
 #include "apps/cli/shared.h"
 
 #include <filesystem>
+#include <map>
 #include <set>
 #include <span>
 
@@ -92,6 +93,28 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
   return model;
 }
 
+std::vector<std::string> DistinctNames(const std::vector<std::string>& folders) {
+  std::vector<std::filesystem::path> rest, names(folders.size());
+  for (const std::string& f : folders) {
+    const std::filesystem::path path = std::filesystem::path(f).lexically_normal();
+    rest.push_back(path.has_filename() ? path : path.parent_path());
+  }
+  for (bool longer = true; longer;) {
+    std::map<std::filesystem::path, int64_t> uses;
+    for (const auto& name : names) {
+      ++uses[name];
+    }
+    longer = false;
+    for (size_t i = 0; i < rest.size(); ++i) {
+      if (!rest[i].has_filename() || (uses[names[i]] == 1 && !names[i].empty())) continue;
+      names[i] = names[i].empty() ? rest[i].filename() : rest[i].filename() / names[i];
+      rest[i] = rest[i].parent_path();
+      longer = true;
+    }
+  }
+  return {names.begin(), names.end()};
+}
+
 WindowOptions MakeWindowOptions(const TextFlags& text, int threads) {
   return {text.window, text.stride == 0 ? text.window : text.stride, text.max_tokens, threads};
 }
@@ -100,6 +123,15 @@ Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& mode
   OCTET_ASSIGN(const TextFile file, ReadTextFile(text.path));
   OCTET_ASSIGN(const Tokenizer tokenizer, model.tokenizer());
   return tokenizer.Encode(file.text);
+}
+
+Status CheckSameTokens(const std::vector<TokenId>& tokens, const TextFlags& text,
+                       const Model& reference, const Model& candidate) {
+  if (!candidate.tokenizer().ok()) return {};
+  OCTET_ASSIGN(const std::vector<TokenId> other, LoadTokens(text, candidate));
+  if (other == tokens) return {};
+  return InvalidArgument(fmt::format("{} and {} have different tokenizers; they cannot be compared",
+                                     reference.folder(), candidate.folder()));
 }
 
 int64_t StoredBytes(const Graph& graph, const WeightMap& weights) {
@@ -171,6 +203,17 @@ std::vector<std::string> TextWarnings(const CalibrationText& text) {
                                    FormatNumber(n, "token")));
   }
   return warnings;
+}
+
+TokenDataset TakeSample(int64_t samples, TokenDataset* text) {
+  TokenDataset sample, rest;
+  for (size_t i = 0; i < text->documents.size(); ++i) {
+    const bool wanted = static_cast<int64_t>(i) % (kCalibrationPieces + 1) == 0 &&
+                        std::ssize(sample.documents) < samples;
+    (wanted ? sample : rest).documents.push_back(std::move(text->documents[i]));
+  }
+  *text = std::move(rest);
+  return sample;
 }
 
 Result<CheckedModel> QuantizeAndCheck(const RecipeRun& recipe, const FloatCheckpoint& source,

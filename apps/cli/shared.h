@@ -31,10 +31,18 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
 Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder,
                                                const FloatCheckpoint& source);
 
+// The last components of the folders, as few as tell them apart.
+std::vector<std::string> DistinctNames(const std::vector<std::string>& folders);
+
 WindowOptions MakeWindowOptions(const TextFlags& text, int threads);
 
 // The text of `text.path` as tokens, one stream.
 Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& model);
+
+// Token ids mean the same in both models only when the tokenizers agree on the text, whose `tokens`
+// are those of `reference`: kInvalidArgument, naming both folders, otherwise.
+Status CheckSameTokens(const std::vector<TokenId>& tokens, const TextFlags& text,
+                       const Model& reference, const Model& candidate);
 
 // kInvalidArgument, naming the flag that helps, when a text of `tokens` tokens fills no window.
 Status CheckWindow(const TextFlags& text, int64_t tokens);
@@ -61,6 +69,11 @@ struct CalibrationFlags {
 Result<CalibrationText> LoadCalibration(const CalibrationFlags& flags,
                                         const std::shared_ptr<const Model>& model, int threads,
                                         const Progress& progress);
+
+// Takes every fifth piece, at most `samples`, out of the text, for measuring a sensitivity on; the
+// others calibrate.
+inline constexpr int64_t kCalibrationPieces = 4;  // for each that is measured
+TokenDataset TakeSample(int64_t samples, TokenDataset* text);
 
 // Sentences about text of which there is too little to say much.
 std::vector<std::string> TextWarnings(const CalibrationText& text);
