@@ -101,9 +101,9 @@ Result<ReportData> MeasureReport(std::span<const std::shared_ptr<const Model>> m
   if (models.size() < 2) return InvalidArgument("a report needs a model beside the reference");
   ReportData data;
   data.layers = LayersOf(options, models.front()->graph());
-  OCTET_ASSIGN(std::vector<CompareReport> quality,
-               CompareAll(models.front(), models.subspan(1), tokens, name, options.windows,
-                          progress));
+  OCTET_ASSIGN(
+      std::vector<CompareReport> quality,
+      CompareAll(models.front(), models.subspan(1), tokens, name, options.windows, progress));
   for (size_t i = 0; i < models.size(); ++i) {
     const Model& model = *models[i];
     ModelReport& m = data.models.emplace_back();
@@ -115,8 +115,8 @@ Result<ReportData> MeasureReport(std::span<const std::shared_ptr<const Model>> m
     }
     if (options.drift && i > 0 && model.graph().state.codec != StateCodec::kF32) {
       const auto count = std::min(tokens.size(), static_cast<size_t>(options.drift_tokens));
-      OCTET_ASSIGN(m.drift, MeasureDrift(models[i], tokens.first(count), options.windows.threads,
-                                         progress));
+      OCTET_ASSIGN(m.drift,
+                   MeasureDrift(models[i], tokens.first(count), options.windows.threads, progress));
     }
   }
   if (!options.speed) return data;

@@ -60,7 +60,7 @@ struct ReportOptions {
 
 struct ModelReport {
   StoredSize size;
-  int64_t state_bytes = 0;           // of one stream between tokens
+  int64_t state_bytes = 0;               // of one stream between tokens
   std::optional<CompareReport> quality;  // against the first; nothing for the first itself
   std::optional<SiteReport> sites;
   std::optional<DriftReport> drift;  // of a model whose state is not fp32

@@ -127,6 +127,17 @@ TaskReport Summarize(const TaskSpec& task, std::span<const ItemResult> items) {
   return report;
 }
 
+std::vector<TaskReport> SummarizeTasks(std::span<const ItemResult> items) {
+  std::vector<TaskReport> reports;
+  for (const TaskSpec& task : AllTasks()) {
+    std::vector<ItemResult> own;
+    std::ranges::copy_if(items, std::back_inserter(own),
+                         [&](const ItemResult& item) { return item.task == task.name; });
+    if (!own.empty()) reports.push_back(Summarize(task, own));
+  }
+  return reports;
+}
+
 MeanAndError Average(std::span<const TaskReport> reports) {
   double sum = 0, squares = 0;
   for (const TaskReport& r : reports) {

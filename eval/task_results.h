@@ -58,6 +58,8 @@ struct TaskReport {
 
 // At least one item, all of this task.
 TaskReport Summarize(const TaskSpec& task, std::span<const ItemResult> items);
+// Of each task that has items, in the order of AllTasks.
+std::vector<TaskReport> SummarizeTasks(std::span<const ItemResult> items);
 // Unweighted mean of the headlines. At least one.
 MeanAndError Average(std::span<const TaskReport> reports);
 

@@ -153,7 +153,7 @@ void HistogramTap::AddState(int layer, const float* values, int64_t rows, int64_
     }
     const float dynamic = peak > 0 ? peak / format.max_code() : 1.0f;
     for (int64_t c = 0; c < cols; ++c) {
-      const float scale = fixed == nullptr         ? dynamic
+      const float scale = fixed == nullptr      ? dynamic
                           : fixed->columns == 1 ? fixed->Row(r)[0]
                                                 : fixed->Row(r)[c];
       const double position = static_cast<double>(row[c]) / static_cast<double>(scale);

@@ -20,8 +20,8 @@ namespace octet {
 // The codes of a site. Positions are in units of the scale, values over their own scale, so that
 // sites with many scales have one picture.
 struct SiteGrid {
-  std::string code;     // a name of tensor/codec.h, or of a state's format
-  std::string scaling;  // "static", "per token", "per chunk", "per row"
+  std::string code;                    // a name of tensor/codec.h, or of a state's format
+  std::string scaling;                 // "static", "per token", "per chunk", "per row"
   float min_scale = 0, max_scale = 0;  // of those that values had
   int64_t scales = 0;                  // static ones of the site; 0: made at run time
   double low = 0, high = 0;            // beyond these a value saturates
@@ -34,7 +34,7 @@ struct SiteHistogram {
 
   std::string site;
   int64_t values = 0, saturated = 0;
-  double min = 0, max = 0;  // of the values themselves
+  double min = 0, max = 0;       // of the values themselves
   std::optional<SiteGrid> grid;  // nothing: the site is kept in floats
   // Counts of [left + i width, left + (i + 1) width): of positions where there is a grid, the outer
   // bins counting what is beyond them too; else of values, all of which they hold.

@@ -46,8 +46,8 @@ TEST(HistogramTap, CountsOverTheScaleAndBeyondTheCodes) {
   const Graph graph = GraphWith("layers.0.x", Int8({0.5f}));
   HistogramTap tap(graph, {"layers.0.x"});
   // 63.75 is the border of the last code; NaN is no value.
-  std::vector<float> values = {0, 0.1f, 0.5f, -63.5f, 63.75f, 64, -100,
-                               std::numeric_limits<float>::quiet_NaN()};
+  std::vector<float> values = {0,      0.1f, 0.5f, -63.5f,
+                               63.75f, 64,   -100, std::numeric_limits<float>::quiet_NaN()};
   tap.At("layers.0.x", 0, values.data(), 2, 4);
   ASSERT_EQ(tap.histograms().size(), 1u);
   const SiteHistogram& h = tap.histograms().at("layers.0.x");

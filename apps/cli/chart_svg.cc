@@ -52,11 +52,14 @@ std::string Line(const char* style, double x1, double y1, double x2, double y2) 
 
 // A mark of its own shape for each series, about (x, y).
 std::string Mark(int series, double x, double y) {
-  constexpr const char* kShapes[] = {
-      "M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",      "M-3.6,-3.6h7.2v7.2h-7.2z",
-      "M0,-4.6l4.4,7.8h-8.8z",                    "M0,-5l5,5l-5,5l-5,-5z",
-      "M0,4.6l4.4,-7.8h-8.8z",                    "M-5,-1.6h3.4v-3.4h3.2v3.4h3.4v3.2h-3.4v3.4h-3.2v-3.4h-3.4z",
-      "M-4.6,0l2.3,-4h4.6l2.3,4l-2.3,4h-4.6z",    "M-5,-2.4h10v4.8h-10z"};
+  constexpr const char* kShapes[] = {"M-4,0a4,4 0 1,0 8,0a4,4 0 1,0 -8,0z",
+                                     "M-3.6,-3.6h7.2v7.2h-7.2z",
+                                     "M0,-4.6l4.4,7.8h-8.8z",
+                                     "M0,-5l5,5l-5,5l-5,-5z",
+                                     "M0,4.6l4.4,-7.8h-8.8z",
+                                     "M-5,-1.6h3.4v-3.4h3.2v3.4h3.4v3.2h-3.4v3.4h-3.2v-3.4h-3.4z",
+                                     "M-4.6,0l2.3,-4h4.6l2.3,4l-2.3,4h-4.6z",
+                                     "M-5,-2.4h10v4.8h-10z"};
   return fmt::format("<path class=\"mark s{}\" transform=\"translate({:.1f},{:.1f})\" d=\"{}\"/>\n",
                      series, x, y, kShapes[series]);
 }
@@ -247,8 +250,10 @@ std::string LineChart(const std::string& label, const std::string& x_name,
       std::string dot = Mark(l.series, x(p.place), y.At(p.value));
       if (p.low < p.high) {
         dot = fmt::format(
-            "<line class=\"error s{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\"/>",
-            l.series, x(p.place), x(p.place), y.At(p.low), y.At(p.high)) + dot;
+                  "<line class=\"error s{}\" x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" "
+                  "y2=\"{:.1f}\"/>",
+                  l.series, x(p.place), x(p.place), y.At(p.low), y.At(p.high)) +
+              dot;
       }
       dots += Titled(p.title, dot);
     }
@@ -316,9 +321,8 @@ std::string HistogramChart(const std::string& label, const SiteHistogram& h, int
     const double from = h.left + i * h.width, to = from + h.width;
     const double height = kHigh * std::log1p(count) / top;
     const bool out = h.grid && (to <= h.grid->low || from >= h.grid->high);
-    (out ? beyond : inside) +=
-        fmt::format("M{:.1f},{:.1f}H{:.1f}V{:.1f}H{:.1f}z", x(from), kHigh - height, x(to), kHigh,
-                    x(from));
+    (out ? beyond : inside) += fmt::format("M{:.1f},{:.1f}H{:.1f}V{:.1f}H{:.1f}z", x(from),
+                                           kHigh - height, x(to), kHigh, x(from));
   }
   std::string svg = Open(label, kWide, kHigh + kRuler + 14);
   svg += fmt::format("<path class=\"counts s{}\" d=\"{}\"/>\n", series, inside);

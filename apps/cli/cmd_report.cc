@@ -8,6 +8,7 @@
 #include "apps/cli/commands.h"
 #include "apps/cli/report_page.h"
 #include "apps/cli/shared.h"
+#include "eval/item_lines.h"
 #include "eval/report_data.h"
 #include "kernels/isa.h"
 
@@ -67,6 +68,37 @@ Result<Models> LoadModels(const std::vector<std::string>& folders, const FloatCh
     }
   }
   return models;
+}
+
+// Of the files of --items, which must hold the same tasks, one for each model.
+Result<std::vector<ReportAccuracy>> ReadAccuracy(const std::vector<std::string>& paths,
+                                                 size_t models) {
+  std::vector<ReportAccuracy> all;
+  if (paths.empty()) return all;
+  if (paths.size() != models) {
+    return InvalidArgument(fmt::format("--items names {} for {}; each needs one, in their order",
+                                       FormatNumber(std::ssize(paths), "file"),
+                                       FormatNumber(static_cast<int64_t>(models), "model")));
+  }
+  std::vector<ItemResult> reference;
+  for (const std::string& path : paths) {
+    OCTET_ASSIGN(std::vector<ItemResult> items, ReadItemLines(path));
+    ReportAccuracy& a = all.emplace_back();
+    a.tasks = SummarizeTasks(items);
+    if (all.size() == 1) {
+      reference = std::move(items);
+      continue;
+    }
+    Result<PairedReport> paired = ComparePaired(reference, items);
+    if (!paired.ok()) return paired.status().Annotate(path);
+    if (items.size() != reference.size()) {
+      return InvalidArgument(fmt::format("{}: has {} where {} has {}", path,
+                                         FormatNumber(std::ssize(items), "item"), paths.front(),
+                                         FormatNumber(std::ssize(reference), "item")));
+    }
+    a.paired = *std::move(paired);
+  }
+  return all;
 }
 
 // What quality is measured on.
@@ -141,10 +173,10 @@ Result<Observed> Observe(const ReportCommand& c, const FloatCheckpoint& source,
   const Family family = FamilyOf(source.graph);
   o.recipe = c.recipe.empty() ? DefaultBaseRecipe(family) : c.recipe;
   OCTET_ASSIGN(const RecipeRun base, PlanRecipeNamed(o.recipe, Json(), family));
-  OCTET_ASSIGN(CalibrationText text,
-               LoadCalibration(
-                   {c.calibration, c.samples * (kCalibrationPieces + 1), c.length, c.seed},
-                   reference, c.threads, bar->Callback()));
+  OCTET_ASSIGN(
+      CalibrationText text,
+      LoadCalibration({c.calibration, c.samples * (kCalibrationPieces + 1), c.length, c.seed},
+                      reference, c.threads, bar->Callback()));
   TokenDataset sample = TakeSample(c.samples, &text.data);
   if (sample.documents.size() < 2 || text.data.documents.empty()) {
     return InvalidArgument(
@@ -154,9 +186,8 @@ Result<Observed> Observe(const ReportCommand& c, const FloatCheckpoint& source,
   }
   if (!Skips(c, "sensitivity")) {
     ThreadPool pool(c.threads);
-    OCTET_ASSIGN(o.sensitivity,
-                 MeasureSensitivity(base.plan, source.graph, source.weights, text.data, sample,
-                                    {}, &pool, bar->Callback()));
+    OCTET_ASSIGN(o.sensitivity, MeasureSensitivity(base.plan, source.graph, source.weights,
+                                                   text.data, sample, {}, &pool, bar->Callback()));
   }
   o.documents = std::move(sample.documents);
   return o;
@@ -177,8 +208,8 @@ ReportOptions OptionsOf(const ReportCommand& c) {
 Status CheckLayers(const ReportCommand& c, const Graph& graph) {
   for (const int layer : c.layers) {
     if (layer < graph.layers) continue;
-    return InvalidArgument(fmt::format("--blocks: there is no block {}; the model has {}", layer,
-                                       graph.layers));
+    return InvalidArgument(
+        fmt::format("--blocks: there is no block {}; the model has {}", layer, graph.layers));
   }
   return {};
 }
@@ -188,12 +219,13 @@ Status CheckLayers(const ReportCommand& c, const Graph& graph) {
 Status Run(const ReportCommand& c) {
   OCTET_ASSIGN(const std::vector<std::string> folders, Folders(c));
   OCTET_TRY(CheckOutputs(c, folders));
+  ReportPage page;
+  OCTET_ASSIGN(page.accuracy, ReadAccuracy(c.items, folders.size()));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folders.front()));
   OCTET_ASSIGN(const Models models, LoadModels(folders, source));
   OCTET_TRY(CheckLayers(c, source.graph));
   ProgressBar bar;
   OCTET_ASSIGN(const std::vector<TokenId> tokens, EvaluationTokens(c, models, bar.Callback()));
-  ReportPage page;
   OCTET_ASSIGN(Observed observed, Observe(c, source, models.front(), &bar));
   const ReportOptions options = OptionsOf(c);
   OCTET_ASSIGN(page.data, MeasureReport(models, tokens, TextName(c.text.path), observed.documents,

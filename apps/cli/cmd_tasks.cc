@@ -79,18 +79,6 @@ Result<Items> ItemsOf(const TasksCommand& c, const std::string& model_or_items,
   return items;
 }
 
-// Of the tasks that have items.
-std::vector<TaskReport> ReportsOf(const Items& items) {
-  std::vector<TaskReport> reports;
-  for (const TaskSpec& task : AllTasks()) {
-    Items own;
-    std::ranges::copy_if(items, std::back_inserter(own),
-                         [&](const ItemResult& item) { return item.task == task.name; });
-    if (!own.empty()) reports.push_back(Summarize(task, own));
-  }
-  return reports;
-}
-
 const char* HeadlineName(const TaskSpec& task) {
   return task.papers_take_norm ? "acc_norm" : "acc";
 }
@@ -227,7 +215,7 @@ Status Run(const TasksCommand& c) {
   if (!c.baseline.empty() && !baseline) {
     OCTET_ASSIGN(baseline, ItemsOf(c, c.baseline, tasks));
   }
-  const std::vector<TaskReport> reports = ReportsOf(items);
+  const std::vector<TaskReport> reports = SummarizeTasks(items);
   std::optional<PairedReport> paired;
   if (baseline) {
     OCTET_ASSIGN(paired, ComparePaired(*baseline, items));

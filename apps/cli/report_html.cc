@@ -5,7 +5,9 @@
 
 #include "apps/cli/chart_svg.h"
 #include "apps/cli/html.h"
+#include "apps/cli/report_accuracy_html.h"
 #include "apps/cli/report_page.h"
+#include "apps/cli/report_parts.h"
 #include "apps/cli/report_sites_html.h"
 #include "apps/cli/sensitivity_html.h"
 #include "apps/cli/term.h"
@@ -55,20 +57,6 @@ mark { background: var(--mark); color: var(--ink); }
 }
 )";
 
-// A heading, a sentence that explains, and what it is about.
-std::string Section(const std::string& title, const std::string& sentence,
-                    const std::string& content) {
-  return fmt::format("<section>\n<h2>{}</h2>\n<p>{}</p>\n{}</section>\n", title, sentence, content);
-}
-
-std::string Figure(const std::string& caption, const std::string& content) {
-  return fmt::format("<figure><figcaption>{}</figcaption>\n{}</figure>\n", caption, content);
-}
-
-std::string Charts(const std::string& figures) {
-  return "<div class=\"charts\">\n" + figures + "</div>\n";
-}
-
 std::string Ratio(const Estimate& e) {
   return fmt::format("{:.4f}", e.value);
 }
@@ -84,7 +72,8 @@ class Page {
   std::string Html() const {
     std::string html = HtmlHead("Report on " + p_.names.front(),
                                 std::string(kChartStyle) + kSensitivityStyle + kStyle);
-    html += Header() + SummarySection() + QualitySection() + PositionSection() + SizeSection();
+    html += Header() + SummarySection() + AccuracySection(p_) + QualitySection() +
+            PositionSection() + SizeSection();
     if (p_.data.speed) html += SpeedSection();
     if (p_.sensitivity) html += SensitivitySection();
     html += SaturationSection() + ActivationSection() + SampleSection();
@@ -95,7 +84,9 @@ class Page {
   size_t count() const { return p_.names.size(); }
   const ModelReport& Model(size_t i) const { return p_.data.models[i]; }
   const CompareReport& Quality(size_t i) const { return *Model(i).quality; }
-  std::string Name(size_t i) const { return Swatch(static_cast<int>(i)) + " " + Escaped(p_.names[i]); }
+  std::string Name(size_t i) const {
+    return Swatch(static_cast<int>(i)) + " " + Escaped(p_.names[i]);
+  }
   std::string RecipeOf(size_t i) const {
     return i == 0 ? "float reference" : p_.recipes[i].empty() ? "float" : p_.recipes[i];
   }
@@ -115,7 +106,8 @@ class Page {
         "{} with {}. Intervals are 95 %. Every model keeps its colour and mark through the "
         "page; hover over a mark for its numbers.</p>\n",
         Escaped(p_.names.front()),
-        FormatNumber(static_cast<int64_t>(count()) - 1, count() == 2 ? "other model" : "other model"),
+        FormatNumber(static_cast<int64_t>(count()) - 1,
+                     count() == 2 ? "other model" : "other model"),
         FormatNumber(Quality(1).tokens, "token"), Escaped(p_.text), Escaped(p_.isa),
         FormatNumber(p_.threads, "thread"));
   }
@@ -154,8 +146,8 @@ class Page {
     add("ratio to float", [&](size_t i) {
       if (i == 0) return Cell{"1", "", kNone};
       const Estimate& e = Quality(i).perplexity_ratio;
-      return Cell{Ratio(e),
-                  Between(fmt::format("{:.4f}", e.low), fmt::format("{:.4f}", e.high)), kNone};
+      return Cell{Ratio(e), Between(fmt::format("{:.4f}", e.low), fmt::format("{:.4f}", e.high)),
+                  kNone};
     });
     add("mean KL", [&](size_t i) {
       if (i == 0) return Cell{"0", "", kNone};
@@ -167,6 +159,18 @@ class Page {
       if (i == 0) return Cell{"100 %", "", kNone};
       return Cell{FormatPercent(Quality(i).top1_agreement), "", -Quality(i).top1_agreement};
     });
+    if (!p_.accuracy.empty()) {
+      add("accuracy on tasks", [&](size_t i) {
+        const ReportAccuracy& a = p_.accuracy[i];
+        const double mean = Average(a.tasks).value;
+        if (!a.paired) return Cell{fmt::format("{:.2f} %", 100 * mean), "", kNone};
+        const Estimate& e = a.paired->average;
+        return Cell{
+            fmt::format("{:.2f} %", 100 * mean),
+            Between(fmt::format("{:+.2f}", 100 * e.low), fmt::format("{:+.2f}", 100 * e.high)),
+            kNone};
+      });
+    }
     for (const BenchTest test : {BenchTest::kPrefill, BenchTest::kDecode}) {
       if (Speed(0, test) == nullptr) continue;
       add(test == BenchTest::kPrefill ? "prompt, tokens/s" : "writing, tokens/s", [&](size_t i) {
@@ -219,15 +223,15 @@ class Page {
                         fmt::format("{}: {}, KL {}", p_.names[i],
                                     FormatBytes(Model(i).size.total()), FormatDecimals(kl.value))});
     }
-    const std::string scatter = Figure(
-        "Size against departure from float: the lower left is better.",
-        ScatterChart("mean KL over size", "size, MB", "mean KL, nats per token", points,
-                     1e-6 * static_cast<double>(Model(0).size.total()), "float"));
-    return Section("Which model to take",
-                   "The best of each column is underlined; small print below a number is its "
-                   "interval or its ratio to float.",
-                   "<div class=\"pair\">\n<div>" + list + "</div>\n" + scatter + "</div>\n" +
-                       SummaryTable());
+    const std::string scatter =
+        Figure("Size against departure from float: the lower left is better.",
+               ScatterChart("mean KL over size", "size, MB", "mean KL, nats per token", points,
+                            1e-6 * static_cast<double>(Model(0).size.total()), "float"));
+    return Section(
+        "Which model to take",
+        "The best of each column is underlined; small print below a number is its "
+        "interval or its ratio to float.",
+        "<div class=\"pair\">\n<div>" + list + "</div>\n" + scatter + "</div>\n" + SummaryTable());
   }
 
   std::string QualitySection() const {
@@ -250,17 +254,17 @@ class Page {
       row.low = q.perplexity_ratio.low;
       row.high = q.perplexity_ratio.high;
       row.text = Ratio(q.perplexity_ratio);
-      row.title = fmt::format("{}: ratio {:.5f}, {:.5f} to {:.5f}", row.name, row.value, row.low,
-                              row.high);
+      row.title =
+          fmt::format("{}: ratio {:.5f}, {:.5f} to {:.5f}", row.name, row.value, row.low, row.high);
       ratios.push_back(row);
       row.value = q.kl_mean.value;
       row.low = q.kl_mean.low;
       row.high = q.kl_mean.high;
       row.text = FormatDecimals(row.value);
-      row.title = fmt::format("{}: mean KL {}, {} to {}; median {}, 99 % {}, largest {}", row.name,
-                              FormatDecimals(row.value), FormatDecimals(row.low),
-                              FormatDecimals(row.high), FormatDecimals(q.kl_p50),
-                              FormatDecimals(q.kl_p99), FormatDecimals(q.kl_max));
+      row.title =
+          fmt::format("{}: mean KL {}, {} to {}; median {}, 99 % {}, largest {}", row.name,
+                      FormatDecimals(row.value), FormatDecimals(row.low), FormatDecimals(row.high),
+                      FormatDecimals(q.kl_p50), FormatDecimals(q.kl_p99), FormatDecimals(q.kl_max));
       kls.push_back(row);
     }
     return Section(
@@ -279,7 +283,7 @@ class Page {
                       DotChart("mean KL", kls, true, std::nullopt))));
   }
 
-    std::string DriftFigure() const {
+  std::string DriftFigure() const {
     std::vector<std::string> places;
     std::vector<ChartLine> lines;
     for (size_t i = 1; i < count(); ++i) {
@@ -289,11 +293,11 @@ class Page {
       for (size_t k = 0; k < d.buckets.size(); ++k) {
         const DriftBucket& b = d.buckets[k];
         if (places.size() <= k) places.push_back(fmt::format("{}", b.first));
-        line.points.push_back({k, b.kl_mean, 0, 0,
-                               fmt::format("{}, state {}, tokens {} to {}: KL {}, state off by {}",
-                                           line.name, d.format, b.first, b.last - 1,
-                                           FormatDecimals(b.kl_mean),
-                                           FormatPercent(b.state_error))});
+        line.points.push_back(
+            {k, b.kl_mean, 0, 0,
+             fmt::format("{}, state {}, tokens {} to {}: KL {}, state off by {}", line.name,
+                         d.format, b.first, b.last - 1, FormatDecimals(b.kl_mean),
+                         FormatPercent(b.state_error))});
       }
       lines.push_back(std::move(line));
     }
@@ -316,11 +320,10 @@ class Page {
       const std::vector<PositionKl>& buckets = Quality(i).by_position;
       for (size_t k = 0; k < buckets.size(); ++k) {
         const PositionKl& b = buckets[k];
-        line.points.push_back(
-            {k, b.kl.value, b.kl.low, b.kl.high,
-             fmt::format("{}, positions {} to {}: KL {}, {} to {}", p_.names[i], b.first,
-                         b.last - 1, FormatDecimals(b.kl.value), FormatDecimals(b.kl.low),
-                         FormatDecimals(b.kl.high))});
+        line.points.push_back({k, b.kl.value, b.kl.low, b.kl.high,
+                               fmt::format("{}, positions {} to {}: KL {}, {} to {}", p_.names[i],
+                                           b.first, b.last - 1, FormatDecimals(b.kl.value),
+                                           FormatDecimals(b.kl.low), FormatDecimals(b.kl.high))});
       }
       lines.push_back(std::move(line));
     }
@@ -375,19 +378,18 @@ class Page {
         row.low = s.min;
         row.high = s.max;
         row.text = fmt::format("{:.0f}", s.median);
-        row.title = fmt::format("{}: {:.1f} tokens/s, {:.1f} to {:.1f}", row.name, s.median, s.min,
-                                s.max);
+        row.title =
+            fmt::format("{}: {:.1f} tokens/s, {:.1f} to {:.1f}", row.name, s.median, s.min, s.max);
         rows.push_back(row);
       }
       if (rows.empty()) continue;
       const BenchRow* first = Speed(0, test);
-      figures += Figure(
-          test == BenchTest::kPrefill
-              ? fmt::format("{}: a prompt of {} tokens in one call, tokens/s", TestName(*first),
-                            first->tokens)
-              : fmt::format("{}: {} tokens one by one, as when writing, tokens/s",
-                            TestName(*first), first->tokens),
-          BarChart("tokens per second", rows));
+      figures += Figure(test == BenchTest::kPrefill
+                            ? fmt::format("{}: a prompt of {} tokens in one call, tokens/s",
+                                          TestName(*first), first->tokens)
+                            : fmt::format("{}: {} tokens one by one, as when writing, tokens/s",
+                                          TestName(*first), first->tokens),
+                        BarChart("tokens per second", rows));
     }
     return Section(
         "Speed",

@@ -1,3 +1,4 @@
+#include "apps/cli/bench_report.h"
 #include "apps/cli/report_page.h"
 
 namespace octet::cli {
@@ -5,10 +6,6 @@ namespace {
 
 Json ToJson(const Estimate& e) {
   return Json(Json::Array{Json(e.value), Json(e.low), Json(e.high)});
-}
-
-Json ToJson(const Spread& s) {
-  return Json(Json::Array{Json(s.median), Json(s.min), Json(s.max)});
 }
 
 Json ToJson(const StoredSize& s) {
@@ -84,6 +81,25 @@ Json ToJson(const SiteReport& s) {
   return j;
 }
 
+Json ToJson(const ReportAccuracy& a) {
+  Json tasks = Json::MakeArray();
+  for (size_t t = 0; t < a.tasks.size(); ++t) {
+    const MeanAndError& mean = a.tasks[t].headline();
+    Json j = Json::MakeObject();
+    j.Set("task", a.tasks[t].task->name);
+    j.Set("items", a.tasks[t].items);
+    j.Set("accuracy", mean.value);
+    j.Set("accuracy_stderr", mean.error);
+    if (a.paired) j.Set("difference", ToJson(a.paired->tasks[t].difference));
+    tasks.Append(std::move(j));
+  }
+  Json j = Json::MakeObject();
+  j.Set("tasks", std::move(tasks));
+  j.Set("average", Average(a.tasks).value);
+  if (a.paired) j.Set("average_difference", ToJson(a.paired->average));
+  return j;
+}
+
 Json ModelJson(const ReportPage& page, size_t i) {
   const ModelReport& m = page.data.models[i];
   Json j = Json::MakeObject();
@@ -101,8 +117,9 @@ Json ModelJson(const ReportPage& page, size_t i) {
     const BenchRow* row = page.data.speed ? page.data.speed->Find(i, test) : nullptr;
     if (row == nullptr) continue;
     j.Set(test == BenchTest::kPrefill ? "prefill_tokens_per_s" : "decode_tokens_per_s",
-          ToJson(row->tokens_per_s));
+          SpreadJson(row->tokens_per_s));
   }
+  if (!page.accuracy.empty()) j.Set("accuracy", ToJson(page.accuracy[i]));
   if (m.sites) j.Set("sites", ToJson(*m.sites));
   if (!page.samples.empty()) j.Set("sample", page.samples[i].text);
   return j;

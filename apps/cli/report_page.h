@@ -9,11 +9,19 @@
 
 #include "apps/cli/continuation.h"
 #include "base/json.h"
+#include "eval/paired.h"
 #include "eval/report_data.h"
+#include "eval/task_results.h"
 #include "eval/windows.h"
 #include "quant/sensitivity.h"
 
 namespace octet::cli {
+
+// Of one model on zero-shot tasks.
+struct ReportAccuracy {
+  std::vector<TaskReport> tasks;
+  std::optional<PairedReport> paired;  // with the reference; nothing for the reference itself
+};
 
 struct ReportPage {
   // By model, the float reference first.
@@ -23,7 +31,8 @@ struct ReportPage {
   std::string text;         // what quality was measured on: a file's name, or who wrote it
   std::string calibration;  // the same of what sites and sensitivity were observed on
   WindowOptions windows;
-  int64_t dropped = 0;  // tokens of the text that fill no window
+  int64_t dropped = 0;                   // tokens of the text that fill no window
+  std::vector<ReportAccuracy> accuracy;  // by model, of the same tasks; empty: none
   std::string isa;
   int threads = 1;
   int repeats = 0;  // of speeds

@@ -50,8 +50,7 @@ std::string ShareText(double share) {
 }
 
 std::string Caption(const NamedSite& site, const SiteHistogram& h) {
-  std::string text =
-      fmt::format("<b>{}</b> {}<br>", Escaped(site.name), Escaped(site.what));
+  std::string text = fmt::format("<b>{}</b> {}<br>", Escaped(site.name), Escaped(site.what));
   if (!h.grid) return text + fmt::format("in floats, {:.3g} to {:.3g}", h.min, h.max);
   const SiteGrid& g = *h.grid;
   text += fmt::format("{}, {}", Escaped(g.code), g.scaling);
@@ -71,10 +70,10 @@ std::string Panels(const SiteReport& report, int layer, size_t model) {
   std::string html = "<div class=\"panels\">\n";
   for (const SiteReport::Panel& p : report.panels) {
     if (p.layer != layer) continue;
-    html += fmt::format("<figure>{}<figcaption>{}</figcaption></figure>\n",
-                        HistogramChart("histogram of " + p.histogram.site, p.histogram,
-                                       static_cast<int>(model)),
-                        Caption(p.site, p.histogram));
+    html += fmt::format(
+        "<figure>{}<figcaption>{}</figcaption></figure>\n",
+        HistogramChart("histogram of " + p.histogram.site, p.histogram, static_cast<int>(model)),
+        Caption(p.site, p.histogram));
   }
   return html + "</div>\n";
 }

@@ -59,10 +59,10 @@ Verdict Closest(const Candidates& c) {
     if (PairedDifference(c.Quality(i).window_kl, c.Quality(best).window_kl).low > 0) continue;
     others += (others.empty() ? "" : ", ") + c.page.names[i];
   }
-  return {"Closest to float: ", c.page.names[best],
-          fmt::format(" (mean KL {} nats per token{})",
-                      FormatDecimals(c.Quality(best).kl_mean.value),
-                      others.empty() ? "" : "; not told apart from it: " + others)};
+  return {
+      "Closest to float: ", c.page.names[best],
+      fmt::format(" (mean KL {} nats per token{})", FormatDecimals(c.Quality(best).kl_mean.value),
+                  others.empty() ? "" : "; not told apart from it: " + others)};
 }
 
 Verdict Smallest(const Candidates& c) {
