@@ -98,6 +98,46 @@ TEST_F(CliReportTest, PageAndJsonHaveTheSameNumbers) {
   EXPECT_TRUE(found);
 }
 
+TEST_F(CliReportTest, ReadsTheItemsOfTasks) {
+  const std::string a = Quantized("w8a8-dynamic", "a");
+  const auto lines = [](const std::string& right) {
+    std::string text;
+    for (size_t i = 0; i < right.size(); ++i) {
+      text +=
+          fmt::format(R"({{"task":"lambada_openai","doc":{},"item":"00","loglikelihood":[-1.5],)"
+                      R"("is_greedy":[{}],"acc":{}}})"
+                      "\n",
+                      i, right[i] == '1' ? "true" : "false", right[i]);
+    }
+    return text;
+  };
+  WriteAll(PathOf("float.jsonl"), lines("1110"));
+  WriteAll(PathOf("a.jsonl"), lines("1001"));
+  WriteAll(PathOf("short.jsonl"), lines("10"));
+  WriteAll(PathOf("bad.jsonl"), "{}\n");
+  WriteText(40);
+  const auto with = [&](std::vector<std::string> files) {
+    std::vector<std::string> more = {"--skip", "speed,sensitivity,activations,samples"};
+    for (const std::string& f : files) {
+      more.insert(more.end(), {"--items", PathOf(f)});
+    }
+    return Report({kBooks, a}, more);
+  };
+  ExpectError(with({"float.jsonl"}), "--items names 1 file for 2 models");
+  ExpectError(with({"float.jsonl", "bad.jsonl"}), "bad.jsonl");
+  ExpectError(with({"float.jsonl", "none.jsonl"}), "none.jsonl");
+  ExpectError(with({"short.jsonl", "float.jsonl"}), "float.jsonl");
+  ExpectError(with({"float.jsonl", "short.jsonl"}), "short.jsonl: has 2 items where");
+  const Outcome o = Octet(with({"float.jsonl", "a.jsonl"}));
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  const std::string page = ReadAll(PathOf("r.html"));
+  ExpectContains(page, "<h2>Accuracy</h2>");
+  ExpectContains(page, "lambada_openai, acc, 4 items");
+  ExpectContains(page, "75.00 %");
+  ExpectContains(page, "50.00 %");
+  ExpectContains(page, "lost 2, won 1");
+}
+
 TEST_F(CliReportTest, LeavesOutWhatIsNotWanted) {
   const std::string a = Quantized("w8a8-dynamic", "a");
   const Outcome o = Octet(Report({a}, {"--reference", kBooks, "--skip",

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "apps/cli/chart_axis.h"
+#include "apps/cli/chart_elements.h"
 #include "apps/cli/html.h"
 #include "apps/cli/term.h"
 
@@ -30,24 +31,6 @@ std::string Shortened(const std::string& text, size_t letters) {
     }
   }
   return Escaped(line);
-}
-
-std::string Open(const std::string& label, double width, double height) {
-  return fmt::format(
-      "<svg class=\"chart\" role=\"img\" aria-label=\"{}\" viewBox=\"0 0 {:.0f} {:.0f}\">\n",
-      Escaped(label), width, height);
-}
-
-std::string Text(const char* style, double x, double y, const char* anchor,
-                 const std::string& escaped) {
-  return fmt::format("<text class=\"{}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n",
-                     style, x, y, anchor, escaped);
-}
-
-std::string Line(const char* style, double x1, double y1, double x2, double y2) {
-  return fmt::format(
-      "<line class=\"{}\" x1=\"{:.1f}\" y1=\"{:.1f}\" x2=\"{:.1f}\" y2=\"{:.1f}\"/>\n", style, x1,
-      y1, x2, y2);
 }
 
 // A mark of its own shape for each series, about (x, y).
@@ -300,69 +283,6 @@ std::string ScatterChart(const std::string& label, const std::string& x_name,
     svg += Text("name", at + (left ? -9 : 9), names[i] + 4, left ? "end" : "start",
                 Shortened(p.name, kNameLetters + 6));
   }
-  return svg + "</svg>\n";
-}
-
-std::string HistogramChart(const std::string& label, const SiteHistogram& h, int series) {
-  constexpr double kWide = 172, kHigh = 62, kRuler = 8;
-  const double span = h.width * SiteHistogram::kBins;
-  // Without a grid the bins may go far beyond the values.
-  const double reach = std::max({std::fabs(h.min), std::fabs(h.max), 1e-30});
-  const double left = h.grid ? h.left : std::max(h.left, -1.05 * reach);
-  const double right = h.grid ? h.left + span : std::min(h.left + span, 1.05 * reach);
-  const auto x = [&](double v) {
-    return kWide * (std::clamp(v, left, right) - left) / (right - left);
-  };
-  const double top = std::log1p(static_cast<double>(std::ranges::max(h.bins)));
-  std::string inside, beyond;
-  for (int i = 0; i < SiteHistogram::kBins; ++i) {
-    const auto count = static_cast<double>(h.bins[static_cast<size_t>(i)]);
-    if (count == 0) continue;
-    const double from = h.left + i * h.width, to = from + h.width;
-    const double height = kHigh * std::log1p(count) / top;
-    const bool out = h.grid && (to <= h.grid->low || from >= h.grid->high);
-    (out ? beyond : inside) += fmt::format("M{:.1f},{:.1f}H{:.1f}V{:.1f}H{:.1f}z", x(from),
-                                           kHigh - height, x(to), kHigh, x(from));
-  }
-  std::string svg = Open(label, kWide, kHigh + kRuler + 14);
-  svg += fmt::format("<path class=\"counts s{}\" d=\"{}\"/>\n", series, inside);
-  if (!beyond.empty()) svg += fmt::format("<path class=\"beyond\" d=\"{}\"/>\n", beyond);
-  svg += Line("axis", 0, kHigh, kWide, kHigh);
-  if (!h.grid) {
-    return svg + Text("tick", x(-reach), kHigh + 13, "start", fmt::format("{:.3g}", -reach)) +
-           Text("tick", x(0), kHigh + 13, "middle", "0") +
-           Text("tick", x(reach), kHigh + 13, "end", fmt::format("{:.3g}", reach)) + "</svg>\n";
-  }
-  // As many of the codes as can be told apart, every 2nd, 4th, 8th, ... from the middle.
-  const std::vector<double>& levels = h.grid->levels;
-  if (!levels.empty()) {
-    const auto zero = static_cast<size_t>(
-        std::ranges::min_element(levels, {}, [](double v) { return std::fabs(v); }) -
-        levels.begin());
-    const double apart = kWide / 3;
-    size_t every = 1;
-    while (static_cast<double>(levels.size() / every) > apart) {
-      every *= 2;
-    }
-    std::string ruler;
-    for (size_t i = zero % every; i < levels.size(); i += every) {
-      ruler += fmt::format("M{:.1f},{:.1f}v{:.0f}", x(levels[i]), kHigh + 1, kRuler - 2);
-    }
-    svg += fmt::format("<path class=\"level\" d=\"{}\"/>\n", ruler);
-  }
-  for (const double end : {h.grid->low, h.grid->high}) {
-    svg += Line("limit", x(end), 0, x(end), kHigh + kRuler);
-  }
-  // In values where there is one scale.
-  const bool one = h.grid->min_scale == h.grid->max_scale;
-  const auto text = [&](double v) {
-    return one ? fmt::format("{:.3g}", v * static_cast<double>(h.grid->max_scale))
-               : fmt::format("{:.3g} steps", v);
-  };
-  svg += Text("tick", std::max(0.0, x(h.grid->low) - 8), kHigh + kRuler + 11, "start",
-              text(h.grid->low));
-  svg += Text("tick", std::min(kWide, x(h.grid->high) + 8), kHigh + kRuler + 11, "end",
-              text(h.grid->high));
   return svg + "</svg>\n";
 }
 

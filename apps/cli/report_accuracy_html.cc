@@ -41,7 +41,7 @@ std::string Heading(const TaskReport& t) {
 std::string DifferenceTable(const ReportPage& page) {
   std::string html = "<table class=\"cards\">\n<thead><tr><th>task</th>";
   for (size_t i = 1; i < page.names.size(); ++i) {
-    html += fmt::format("<th>{} {}</th>", Swatch(static_cast<int>(i)), Escaped(page.names[i]));
+    html += fmt::format("<th>{}</th>", ModelName(page, i));
   }
   html += "</tr></thead>\n<tbody>\n";
   const auto& tasks = page.accuracy.front().tasks;
@@ -74,9 +74,9 @@ std::string AccuracySection(const ReportPage& page) {
     for (size_t i = 0; i < page.names.size(); ++i) {
       rows.push_back(RowOf(page, i, page.accuracy[i].tasks[t].headline()));
     }
-    figures += Figure(Heading(tasks[t]),
-                      DotChart(fmt::format("accuracy on {}", tasks[t].task->name), rows, false,
-                               std::nullopt));
+    figures += Figure(
+        Heading(tasks[t]),
+        DotChart(fmt::format("accuracy on {}", tasks[t].task->name), rows, false, std::nullopt));
   }
   return Section("Accuracy",
                  "Share of items answered rightly, zero-shot, as lm-evaluation-harness scores "

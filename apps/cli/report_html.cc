@@ -1,5 +1,6 @@
 #include <algorithm>
-#include <map>
+#include <cmath>
+#include <functional>
 
 #include <fmt/format.h>
 
@@ -9,6 +10,7 @@
 #include "apps/cli/report_page.h"
 #include "apps/cli/report_parts.h"
 #include "apps/cli/report_sites_html.h"
+#include "apps/cli/report_summary_html.h"
 #include "apps/cli/sensitivity_html.h"
 #include "apps/cli/term.h"
 #include "base/version.h"
@@ -57,14 +59,6 @@ mark { background: var(--mark); color: var(--ink); }
 }
 )";
 
-std::string Ratio(const Estimate& e) {
-  return fmt::format("{:.4f}", e.value);
-}
-
-std::string Between(const std::string& low, const std::string& high) {
-  return fmt::format("{} to {}", low, high);
-}
-
 class Page {
  public:
   explicit Page(const ReportPage& p) : p_(p) {}
@@ -84,12 +78,6 @@ class Page {
   size_t count() const { return p_.names.size(); }
   const ModelReport& Model(size_t i) const { return p_.data.models[i]; }
   const CompareReport& Quality(size_t i) const { return *Model(i).quality; }
-  std::string Name(size_t i) const {
-    return Swatch(static_cast<int>(i)) + " " + Escaped(p_.names[i]);
-  }
-  std::string RecipeOf(size_t i) const {
-    return i == 0 ? "float reference" : p_.recipes[i].empty() ? "float" : p_.recipes[i];
-  }
   ChartRow RowOf(size_t i) const {
     ChartRow row;
     row.name = p_.names[i];
@@ -112,102 +100,6 @@ class Page {
         FormatNumber(p_.threads, "thread"));
   }
 
-  // A cell: a value, what stands small below it, and its column.
-  struct Cell {
-    std::string value, below;
-    double rank = 0;  // the least of a column is the best; not ranked where it is NaN
-  };
-
-  std::vector<std::pair<std::string, std::vector<Cell>>> SummaryColumns() const {
-    constexpr double kNone = std::numeric_limits<double>::quiet_NaN();
-    std::vector<std::pair<std::string, std::vector<Cell>>> columns;
-    const auto add = [&](const std::string& name, auto cell) {
-      columns.emplace_back(name, std::vector<Cell>());
-      for (size_t i = 0; i < count(); ++i) {
-        columns.back().second.push_back(cell(i));
-      }
-    };
-    add("size", [&](size_t i) {
-      const int64_t bytes = Model(i).size.total();
-      const double share = static_cast<double>(bytes) / static_cast<double>(Model(0).size.total());
-      return Cell{FormatBytes(bytes), i == 0 ? "" : fmt::format("{:.0f} % of float", 100 * share),
-                  static_cast<double>(bytes)};
-    });
-    add("state of a stream", [&](size_t i) {
-      return Cell{FormatBytes(Model(i).state_bytes), "", static_cast<double>(Model(i).state_bytes)};
-    });
-    add("perplexity", [&](size_t i) {
-      const Estimate& nll = i == 0 ? Quality(1).reference_nll : Quality(i).candidate_nll;
-      return Cell{fmt::format("{:.3f}", std::exp(nll.value)),
-                  Between(fmt::format("{:.3f}", std::exp(nll.low)),
-                          fmt::format("{:.3f}", std::exp(nll.high))),
-                  kNone};
-    });
-    add("ratio to float", [&](size_t i) {
-      if (i == 0) return Cell{"1", "", kNone};
-      const Estimate& e = Quality(i).perplexity_ratio;
-      return Cell{Ratio(e), Between(fmt::format("{:.4f}", e.low), fmt::format("{:.4f}", e.high)),
-                  kNone};
-    });
-    add("mean KL", [&](size_t i) {
-      if (i == 0) return Cell{"0", "", kNone};
-      const Estimate& e = Quality(i).kl_mean;
-      return Cell{FormatDecimals(e.value), Between(FormatDecimals(e.low), FormatDecimals(e.high)),
-                  e.value};
-    });
-    add("same top token", [&](size_t i) {
-      if (i == 0) return Cell{"100 %", "", kNone};
-      return Cell{FormatPercent(Quality(i).top1_agreement), "", -Quality(i).top1_agreement};
-    });
-    if (!p_.accuracy.empty()) {
-      add("accuracy on tasks", [&](size_t i) {
-        const ReportAccuracy& a = p_.accuracy[i];
-        const double mean = Average(a.tasks).value;
-        if (!a.paired) return Cell{fmt::format("{:.2f} %", 100 * mean), "", kNone};
-        const Estimate& e = a.paired->average;
-        return Cell{
-            fmt::format("{:.2f} %", 100 * mean),
-            Between(fmt::format("{:+.2f}", 100 * e.low), fmt::format("{:+.2f}", 100 * e.high)),
-            kNone};
-      });
-    }
-    for (const BenchTest test : {BenchTest::kPrefill, BenchTest::kDecode}) {
-      if (Speed(0, test) == nullptr) continue;
-      add(test == BenchTest::kPrefill ? "prompt, tokens/s" : "writing, tokens/s", [&](size_t i) {
-        const Spread& s = Speed(i, test)->tokens_per_s;
-        const double times = s.median / Speed(0, test)->tokens_per_s.median;
-        return Cell{fmt::format("{:.0f}", s.median),
-                    i == 0 ? "" : fmt::format("{:.2f} × float", times), -s.median};
-      });
-    }
-    return columns;
-  }
-
-  std::string SummaryTable() const {
-    const auto columns = SummaryColumns();
-    std::string html = "<table class=\"cards\">\n<thead><tr><th>model</th>";
-    for (const auto& [name, cells] : columns) {
-      html += fmt::format("<th>{}</th>", name);
-    }
-    html += "</tr></thead>\n<tbody>\n";
-    for (size_t i = 0; i < count(); ++i) {
-      html += fmt::format("<tr class=\"s{}\"><th>{}<span class=\"sub\">{}</span></th>", i, Name(i),
-                          Escaped(RecipeOf(i)));
-      for (const auto& [name, cells] : columns) {
-        const Cell& cell = cells[i];
-        const bool best = !std::isnan(cell.rank) && std::ranges::all_of(cells, [&](const Cell& c) {
-          return std::isnan(c.rank) || cell.rank <= c.rank;
-        });
-        html += fmt::format("<td data-name=\"{}\"><span{}>{}</span>", name,
-                            best ? " class=\"best\"" : "", cell.value);
-        if (!cell.below.empty()) html += fmt::format("<span class=\"sub\">{}</span>", cell.below);
-        html += "</td>";
-      }
-      html += "</tr>\n";
-    }
-    return html + "</tbody>\n</table>\n";
-  }
-
   std::string SummarySection() const {
     std::string list = "<ul>\n";
     for (const Verdict& v : Verdicts(p_)) {
@@ -227,11 +119,11 @@ class Page {
         Figure("Size against departure from float: the lower left is better.",
                ScatterChart("mean KL over size", "size, MB", "mean KL, nats per token", points,
                             1e-6 * static_cast<double>(Model(0).size.total()), "float"));
-    return Section(
-        "Which model to take",
-        "The best of each column is underlined; small print below a number is its "
-        "interval or its ratio to float.",
-        "<div class=\"pair\">\n<div>" + list + "</div>\n" + scatter + "</div>\n" + SummaryTable());
+    return Section("Which model to take",
+                   "The best of each column is underlined; small print below a number is its "
+                   "interval or its ratio to float.",
+                   "<div class=\"pair\">\n<div>" + list + "</div>\n" + scatter + "</div>\n" +
+                       SummaryTable(p_));
   }
 
   std::string QualitySection() const {
@@ -253,7 +145,7 @@ class Page {
       row.value = q.perplexity_ratio.value;
       row.low = q.perplexity_ratio.low;
       row.high = q.perplexity_ratio.high;
-      row.text = Ratio(q.perplexity_ratio);
+      row.text = fmt::format("{:.4f}", row.value);
       row.title =
           fmt::format("{}: ratio {:.5f}, {:.5f} to {:.5f}", row.name, row.value, row.low, row.high);
       ratios.push_back(row);
@@ -483,7 +375,7 @@ class Page {
       html += fmt::format(
           "<div><h3>{}</h3><p class=\"sub\">{}</p><p class=\"sample\"><span "
           "class=\"prompt\">{}</span>{}{}</p></div>\n",
-          Name(i),
+          ModelName(p_, i),
           i == 0 ? FormatNumber(std::ssize(s.tokens), "token")
                  : fmt::format("the first {} of {} tokens as float", a - s.tokens.begin(),
                                std::ssize(s.tokens)),
@@ -500,8 +392,8 @@ class Page {
   std::string MethodSection() const {
     std::string html = "<ul>\n";
     for (size_t i = 0; i < count(); ++i) {
-      html += fmt::format("<li>{}: {}, {}</li>\n", Name(i), Escaped(p_.folders[i]),
-                          Escaped(RecipeOf(i)));
+      html += fmt::format("<li>{}: {}, {}</li>\n", ModelName(p_, i), Escaped(p_.folders[i]),
+                          Escaped(RecipeName(p_, i)));
     }
     html += fmt::format(
         "<li>Quality: {}, windows of {}, each from an empty state; {}. KL and perplexity: block "

@@ -6,11 +6,15 @@
 
 #include <fmt/format.h>
 
+#include "apps/cli/chart_svg.h"
+#include "apps/cli/html.h"
+#include "apps/cli/report_page.h"
+
 namespace octet::cli {
 
 // A heading, a sentence that explains, and what it is about.
 inline std::string Section(const std::string& title, const std::string& sentence,
-                    const std::string& content) {
+                           const std::string& content) {
   return fmt::format("<section>\n<h2>{}</h2>\n<p>{}</p>\n{}</section>\n", title, sentence, content);
 }
 
@@ -20,6 +24,16 @@ inline std::string Figure(const std::string& caption, const std::string& content
 
 inline std::string Charts(const std::string& figures) {
   return "<div class=\"charts\">\n" + figures + "</div>\n";
+}
+
+// The mark and the name of a model.
+inline std::string ModelName(const ReportPage& page, size_t i) {
+  return Swatch(static_cast<int>(i)) + " " + Escaped(page.names[i]);
+}
+
+// How a model was made: any text.
+inline std::string RecipeName(const ReportPage& page, size_t i) {
+  return i == 0 ? "float reference" : page.recipes[i].empty() ? "float" : page.recipes[i];
 }
 
 }  // namespace octet::cli

@@ -7,6 +7,7 @@
 
 #include "apps/cli/chart_svg.h"
 #include "apps/cli/html.h"
+#include "apps/cli/report_parts.h"
 #include "apps/cli/term.h"
 
 namespace octet::cli {
@@ -82,20 +83,27 @@ std::string Panels(const SiteReport& report, int layer, size_t model) {
 
 std::string SaturationTable(const ReportPage& page) {
   std::vector<std::map<std::string, SiteShare>> models;
-  std::map<std::string, int> sites;
+  std::map<std::string, bool> sites;  // whether some value saturates
   for (const ModelReport& m : page.data.models) {
     models.push_back(m.sites ? Shares(*m.sites) : std::map<std::string, SiteShare>());
     for (const auto& [site, share] : models.back()) {
-      ++sites[site];
+      sites[site] |= share.sum.saturated > 0;
     }
   }
   if (sites.empty()) return "";
+  std::string never;
+  for (const auto& [site, saturates] : sites) {
+    if (!saturates) never += (never.empty() ? "" : ", ") + Escaped(site);
+  }
+  if (!never.empty()) never = "<p>Never in any model: " + never + ".</p>\n";
+  if (std::ranges::none_of(sites, [](const auto& s) { return s.second; })) return never;
   std::string html = "<table class=\"cards\">\n<thead><tr><th>site</th>";
   for (size_t i = 1; i < models.size(); ++i) {
-    html += fmt::format("<th>{} {}</th>", Swatch(static_cast<int>(i)), Escaped(page.names[i]));
+    html += fmt::format("<th>{}</th>", ModelName(page, i));
   }
   html += "</tr></thead>\n<tbody>\n";
-  for (const auto& [site, count] : sites) {
+  for (const auto& [site, saturates] : sites) {
+    if (!saturates) continue;
     html += fmt::format("<tr><th>{}</th>", Escaped(site));
     for (size_t i = 1; i < models.size(); ++i) {
       html += fmt::format("<td data-name=\"{}\">", Escaped(page.names[i]));
@@ -114,7 +122,7 @@ std::string SaturationTable(const ReportPage& page) {
     }
     html += "</tr>\n";
   }
-  return html + "</tbody>\n</table>\n";
+  return html + "</tbody>\n</table>\n" + never;
 }
 
 std::string ActivationPanels(const ReportPage& page) {
@@ -124,8 +132,7 @@ std::string ActivationPanels(const ReportPage& page) {
     for (size_t i = 0; i < page.names.size(); ++i) {
       const ModelReport& m = page.data.models[i];
       if (!m.sites) continue;
-      models += fmt::format("<h3>{} {}</h3>\n{}", Swatch(static_cast<int>(i)),
-                            Escaped(page.names[i]), Panels(*m.sites, layer, i));
+      models += fmt::format("<h3>{}</h3>\n{}", ModelName(page, i), Panels(*m.sites, layer, i));
     }
     if (models.empty()) continue;
     html += fmt::format("<details{}><summary>Block {}</summary>\n{}</details>\n",
