@@ -66,9 +66,9 @@ TEST_F(ReportDataTest, TheFirstModelIsTheReference) {
   const auto other = WithState(*model_, narrow);
   ASSERT_TRUE(other.ok()) << other.status().message();
   const std::vector<std::shared_ptr<const Model>> models = {model_, model_, *other};
-  const std::vector<TokenId> tokens = RandomTokens(*model_, 130, 3);
+  const std::vector<TokenId> tokens = RandomTokens(*model_, 600, 3);
   ReportOptions options;
-  options.windows = {64, 64, 0, 1};
+  options.windows = {600, 600, 0, 1};  // the state is rounded between chunks
   options.speed = false;
   options.sites = false;
   options.drift_tokens = 20;

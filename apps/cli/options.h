@@ -278,7 +278,8 @@ using Command =
                  CompareCommand, GenerateCommand, InspectCommand, RecipesCommand, BenchCommand,
                  DemoCommand, SensitivityCommand, ReproduceCommand, TasksCommand,
                  S4dEvaluateCommand, S4dSensitivityCommand, S4dTrainCommand, S4dQuantizeCommand,
-                 S4dAllocateCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand, ReportCommand>;
+                 S4dAllocateCommand, S4dQatCommand, S4dRecipesCommand, ExportCCommand,
+                 ReportCommand>;
 
 // kInvalidArgument, in one sentence, for a command line that makes no sense.
 Result<Command> ParseCommandLine(int argc, const char* const* argv);
