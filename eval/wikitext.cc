@@ -3,51 +3,13 @@
 #include <utility>
 
 #include "base/utf8.h"
+#include "text/python_string.h"
 
 namespace octet {
 namespace {
 
-// str.isspace() of Python: White_Space, and four separators of ASCII.
-bool IsSpace(char32_t c) {
-  return (c >= 0x09 && c <= 0x0d) || (c >= 0x1c && c <= 0x20) || c == 0x85 || c == 0xa0 ||
-         c == 0x1680 || (c >= 0x2000 && c <= 0x200a) || c == 0x2028 || c == 0x2029 || c == 0x202f ||
-         c == 0x205f || c == 0x3000;
-}
-
-// Bytes of white space at the beginning.
-size_t SpaceBefore(std::string_view text) {
-  size_t end = 0;
-  while (end < text.size()) {
-    const Utf8Char c = ReadUtf8(text, end);
-    if (!IsSpace(c.code_point)) break;
-    end += c.length;
-  }
-  return end;
-}
-
-std::string_view Strip(std::string_view text) {
-  text.remove_prefix(SpaceBefore(text));
-  size_t end = 0;
-  for (size_t i = 0; i < text.size();) {
-    const Utf8Char c = ReadUtf8(text, i);
-    i += c.length;
-    if (!IsSpace(c.code_point)) end = i;
-  }
-  return text.substr(0, end);
-}
-
-std::string Replaced(std::string_view text, std::string_view from, std::string_view to) {
-  std::string out;
-  for (size_t found = text.find(from); found != text.npos; found = text.find(from)) {
-    out += text.substr(0, found);
-    out += to;
-    text.remove_prefix(found + from.size());
-  }
-  return out += text;
-}
-
 std::string UniversalNewlines(std::string_view text) {
-  return Replaced(Replaced(text, "\r\n", "\n"), "\r", "\n");
+  return ReplaceAll(ReplaceAll(text, "\r\n", "\n"), "\r", "\n");
 }
 
 // Calls line(text without its end, whether it has one) for each; there is none after a last end.
@@ -61,7 +23,7 @@ void ForEachLine(std::string_view text, Function line) {
 }
 
 bool IsTitle(std::string_view line) {
-  const std::string marked = Replaced(Replaced(line, "= = =", "==="), "= =", "==");
+  const std::string marked = ReplaceAll(ReplaceAll(line, "= = =", "==="), "= =", "==");
   const std::string_view text = Strip(marked);
   return text.starts_with("= ") && text.ends_with(" =");
 }
@@ -96,10 +58,10 @@ std::string TrimWithin(std::string_view text, char open, char close) {
   }
 }
 
-std::string ReplaceAll(std::string text,
-                       std::initializer_list<std::pair<std::string_view, std::string_view>> list) {
+std::string ReplaceEach(std::string text,
+                        std::initializer_list<std::pair<std::string_view, std::string_view>> list) {
   for (const auto& [from, to] : list) {
-    text = Replaced(text, from, to);
+    text = ReplaceAll(text, from, to);
   }
   return text;
 }
@@ -135,37 +97,37 @@ std::vector<std::string> WikiPages(std::string_view raw) {
 }
 
 std::string Detokenized(std::string_view page) {
-  std::string text = ReplaceSlashedDigits(Replaced(page, "s '", "s'"));
-  text = ReplaceAll(std::move(text), {{" @-@ ", "-"},
-                                      {" @,@ ", ","},
-                                      {" @.@ ", "."},
-                                      {" : ", ": "},
-                                      {" ; ", "; "},
-                                      {" . ", ". "},
-                                      {" ! ", "! "},
-                                      {" ? ", "? "},
-                                      {" , ", ", "}});
+  std::string text = ReplaceSlashedDigits(ReplaceAll(page, "s '", "s'"));
+  text = ReplaceEach(std::move(text), {{" @-@ ", "-"},
+                                       {" @,@ ", ","},
+                                       {" @.@ ", "."},
+                                       {" : ", ": "},
+                                       {" ; ", "; "},
+                                       {" . ", ". "},
+                                       {" ! ", "! "},
+                                       {" ? ", "? "},
+                                       {" , ", ", "}});
   text = TrimWithin(text, '(', ')');
   text = TrimWithin(text, '[', ']');
   text = TrimWithin(text, '{', '}');
   text = TrimWithin(text, '"', '"');
   text = TrimWithin(text, '\'', '\'');
-  return ReplaceAll(std::move(text), {{"= = = =", "===="},
-                                      {"= = =", "==="},
-                                      {"= =", "=="},
-                                      {" \u00b0 ", "\u00b0"},
-                                      {" \n", "\n"},
-                                      {"\n ", "\n"},
-                                      {" N ", " 1 "},
-                                      {" 's", "'s"}});
+  return ReplaceEach(std::move(text), {{"= = = =", "===="},
+                                       {"= = =", "==="},
+                                       {"= =", "=="},
+                                       {" \u00b0 ", "\u00b0"},
+                                       {" \n", "\n"},
+                                       {"\n ", "\n"},
+                                       {" N ", " 1 "},
+                                       {" 's", "'s"}});
 }
 
 int64_t CountWords(std::string_view page) {
   int64_t words = 1;
   while (!page.empty()) {
-    if (const size_t space = SpaceBefore(page); space > 0) {
+    if (const std::string_view rest = StripLeft(page); rest.size() < page.size()) {
       ++words;
-      page.remove_prefix(space);
+      page = rest;
     } else {
       page.remove_prefix(ReadUtf8(page, 0).length);
     }

@@ -156,6 +156,15 @@ int64_t CodePoints(std::string_view text) {
       text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0) != 0x80; });
 }
 
+std::string_view StripLeft(std::string_view text) {
+  while (!text.empty()) {
+    const Utf8Char c = ReadUtf8(text, 0);
+    if (!IsSpace(c.code_point)) break;
+    text.remove_prefix(c.length);
+  }
+  return text;
+}
+
 std::string_view StripRight(std::string_view text) {
   size_t end = 0;
   for (size_t pos = 0; pos < text.size();) {
@@ -167,13 +176,7 @@ std::string_view StripRight(std::string_view text) {
 }
 
 std::string_view Strip(std::string_view text) {
-  text = StripRight(text);
-  while (!text.empty()) {
-    const Utf8Char c = ReadUtf8(text, 0);
-    if (!IsSpace(c.code_point)) break;
-    text.remove_prefix(c.length);
-  }
-  return text;
+  return StripRight(StripLeft(text));
 }
 
 std::string Capitalize(std::string_view text) {

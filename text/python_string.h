@@ -13,7 +13,9 @@ namespace octet {
 // len(text): code points.
 int64_t CodePoints(std::string_view text);
 
-// text.rstrip() and text.strip(): without what str.isspace() is true of at the end, or both ends.
+// text.lstrip(), text.rstrip() and text.strip(): without what str.isspace() is true of at the
+// beginning, the end, or both.
+std::string_view StripLeft(std::string_view text);
 std::string_view StripRight(std::string_view text);
 std::string_view Strip(std::string_view text);
 

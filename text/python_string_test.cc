@@ -23,6 +23,8 @@ TEST(PythonStringTest, StripTakesUnicodesSpacesAndSeparators) {
   EXPECT_EQ(Strip(""), "");
   EXPECT_EQ(StripRight("  a \u202F"), "  a");
   EXPECT_EQ(StripRight(" "), "");
+  EXPECT_EQ(StripLeft("\u202F a  "), "a  ");
+  EXPECT_EQ(StripLeft("\t"), "");
 }
 
 TEST(PythonStringTest, CapitalizeLowersTheRest) {
