@@ -17,8 +17,8 @@ namespace octet {
 // stopped.
 std::string SaveState(const Model& model, const State& state);
 // The state again. kCorrupt for bytes that are not a saved state, are cut off or damaged;
-// kInvalidArgument for a state of another model, told by encodings and by its tensors' names, types,
-// shapes, scales and ends. Errors start with `name`, where the bytes are from.
+// kInvalidArgument for a state of another model, told by encodings and by its tensors' names,
+// types, shapes, scales and ends. Errors start with `name`, where the bytes are from.
 Result<State> LoadState(const Model& model, std::span<const std::byte> bytes,
                         const std::string& name);
 
