@@ -10,7 +10,7 @@ COUNT_PACKAGES="python3 valgrind"
 # What tools/test_python builds and runs; the rest is from PyPI.
 PYTHON_PACKAGES="python3 python3-dev python3-venv"
 # What tests/browser/run opens pages with.
-BROWSER_PACKAGES="python3 chromium"
+BROWSER_PACKAGES="python3 chromium fonts-dejavu-core"
 # Compilers and emulators that run exported C as tests/microcontrollers does.
 MICROCONTROLLER_PACKAGES="python3 gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm clang-14 \
 qemu-user gcc-aarch64-linux-gnu libc6-dev-arm64-cross gcc-i686-linux-gnu libc6-dev-i386-cross \

@@ -11,14 +11,16 @@ import sys
 
 WIDTHS = (390, 1280)
 THEMES = {"dark": 0, "light": 1}
+SECONDS = 300  # that Chromium may take over a page
 
 
 def chromium(folder, *args):
     return subprocess.run(
-        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--allow-file-access-from-files",
+        ["chromium", "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage",
+         "--allow-file-access-from-files",
          f"--user-data-dir={folder}/profile", "--enable-logging=stderr", "--v=0",
          "--virtual-time-budget=10000", *args],
-        capture_output=True, text=True, timeout=120, check=False)
+        capture_output=True, text=True, timeout=SECONDS, check=False)
 
 
 def console_messages(log):
@@ -39,8 +41,7 @@ def look(folder, theme, width):
     return found + [f"console: {m}" for m in console_messages(run.stderr)]
 
 
-def main():
-    folder = pathlib.Path(sys.argv[1]).resolve()
+def look_at_all(folder):
     bad = 0
     for theme in THEMES:
         for width in WIDTHS:
@@ -53,6 +54,14 @@ def main():
         print(f"console: {message}", file=sys.stderr)
         bad += 1
     return 1 if bad else 0
+
+
+def main():
+    try:
+        return look_at_all(pathlib.Path(sys.argv[1]).resolve())
+    except subprocess.TimeoutExpired:
+        print(f"Chromium did not show the page within {SECONDS} seconds", file=sys.stderr)
+        return 1
 
 
 if __name__ == "__main__":
