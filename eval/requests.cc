@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <optional>
 
 #include <fmt/format.h>
 
@@ -62,13 +61,14 @@ Result<TokenId> PrefixToken(const Model& model) {
                   "eos_token in tokenizer_config.json, or eos_token_id in config.json)");
 }
 
-Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const Prompt& prompt,
-                              int64_t max_tokens) {
+Result<Request> EncodeRequest(const Tokenizer& tokenizer, std::optional<TokenId> prefix,
+                              const Prompt& prompt, int64_t max_tokens) {
   Request r;
   int64_t context = 1;
   if (prompt.context.empty()) {
+    if (!prefix) return InvalidArgument("the context is empty, and no token stands for it");
     r.tokens = tokenizer.Encode(prompt.continuation);
-    if (r.tokens.empty() || r.tokens[0] != prefix) r.tokens.insert(r.tokens.begin(), prefix);
+    if (r.tokens.empty() || r.tokens[0] != prefix) r.tokens.insert(r.tokens.begin(), *prefix);
   } else {
     const std::string_view stripped = StripRight(prompt.context);
     if (stripped.empty()) return InvalidArgument("the context has nothing but blanks");

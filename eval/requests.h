@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -37,11 +38,12 @@ Result<TokenId> PrefixToken(const Model& model);
 
 // The harness's TemplateLM._encode_pair: blanks that end the context begin the continuation;
 // context and continuation are encoded as one text, which is cut after as many tokens as the
-// context alone has. An empty context is the prefix token, unless the continuation starts with it.
-// kInvalidArgument where the harness stops: a context of blanks only, a continuation that is left
-// without a token, or one of more than `max_tokens`.
-Result<Request> EncodeRequest(const Tokenizer& tokenizer, TokenId prefix, const Prompt& prompt,
-                              int64_t max_tokens = kMaxRequestTokens);
+// context alone has. An empty context is the prefix token, unless the continuation starts with it;
+// no other context needs `prefix`. kInvalidArgument for an empty context without `prefix`, and
+// where the harness stops: a context of blanks only, a continuation that is left without a token,
+// or one of more than `max_tokens`.
+Result<Request> EncodeRequest(const Tokenizer& tokenizer, std::optional<TokenId> prefix,
+                              const Prompt& prompt, int64_t max_tokens = kMaxRequestTokens);
 
 struct Score {
   double log_likelihood = 0;  // of the continuation, nats
@@ -55,9 +57,10 @@ class Scorer {
 
   // The requests of one item. What all of them have in common, up to the last token before a
   // continuation, runs once, and each goes on from a copy of the state. Softmax in double over all
-  // vocabulary rows. A score depends on the requests of its item only, and differs from that of the
-  // request alone as Session says of texts that are fed in several calls. kInternal when the model
-  // gives logits that are not finite.
+  // vocabulary rows. A score depends on the requests of its item only. Where all of them have the
+  // same context, it is that of the request alone, bit for bit: both are cut after the context.
+  // Elsewhere it differs from that as Session says of texts that are fed in several calls.
+  // kInternal when the model gives logits that are not finite.
   Result<std::vector<Score>> Run(std::span<const Request> requests);
 
  private:

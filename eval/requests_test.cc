@@ -1,6 +1,6 @@
 // Contracts: tokens and where they are cut are those of lm-evaluation-harness; log-likelihoods
 // agree with transformers; what the requests of an item share runs once without changing more than
-// float rounding; what the harness stops at is an error.
+// float rounding, and nothing where they have one context; what the harness stops at is an error.
 #include "eval/requests.h"
 
 #include <gmock/gmock.h>
@@ -134,6 +134,20 @@ TEST_F(RequestsTest, SharedTokensChangeOnlyRounding) {
   EXPECT_TRUE(scorer.Run({})->empty());
 }
 
+TEST_F(RequestsTest, OneContextChangesNothing) {
+  const std::string context = "It was a dark night, and the old man never saw it. The old man";
+  const std::vector<Request> requests =
+      Encode(TaskItem{{{context, " saw"}, {context, " saw the sea"}, {context, " heard"}}, {}, 0});
+  Scorer scorer(model_, std::make_shared<ThreadPool>(1));
+  const auto together = scorer.Run(requests);
+  ASSERT_TRUE(together.ok());
+  for (size_t k = 0; k < requests.size(); ++k) {
+    const auto alone = scorer.Run(std::span(requests).subspan(k, 1));
+    ASSERT_TRUE(alone.ok());
+    EXPECT_EQ((*together)[k].log_likelihood, (*alone)[0].log_likelihood);
+  }
+}
+
 TEST_F(RequestsTest, ScoresDependOnTheItemAlone) {
   const std::vector<Request> a = Encode(ReadGoldenTask(*FindTask("hellaswag"))[0]);
   const std::vector<Request> b = Encode(ReadGoldenTask(*FindTask("winogrande"))[0]);
@@ -154,6 +168,9 @@ TEST_F(RequestsTest, AnEmptyContextIsTheEndOfText) {
   EXPECT_EQ(r.tokens[0], 0);
   EXPECT_NE(r.tokens[1], 0);
   EXPECT_EQ(r.scored, std::ssize(r.tokens) - 1);
+  EXPECT_THAT(EncodeRequest(*tokenizer_, {}, {"", " a"}).status().message(),
+              HasSubstr("the context is empty"));
+  EXPECT_EQ(*EncodeRequest(*tokenizer_, {}, {"The old", " man"}), Encode({"The old", " man"}));
 }
 
 TEST_F(RequestsTest, WhatTheHarnessStopsAt) {

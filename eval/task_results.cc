@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 
 #include <fmt/format.h>
 
@@ -33,8 +34,12 @@ int64_t LargestOf(const std::vector<double>& values) {
   return std::ranges::max_element(values) - values.begin();
 }
 
+bool HasEmptyContext(const TaskItem& item) {
+  return std::ranges::any_of(item.prompts, [](const Prompt& p) { return p.context.empty(); });
+}
+
 Result<std::vector<Score>> ScoreItem(const TaskItem& item, const Tokenizer& tokenizer,
-                                     TokenId prefix, Scorer* scorer) {
+                                     std::optional<TokenId> prefix, Scorer* scorer) {
   std::vector<Request> requests;
   for (const Prompt& p : item.prompts) {
     OCTET_ASSIGN(requests.emplace_back(), EncodeRequest(tokenizer, prefix, p));
@@ -76,7 +81,10 @@ Result<std::vector<ItemResult>> RunTask(const std::shared_ptr<const Model>& mode
                                         const TaskSpec& task, std::span<const TaskItem> items,
                                         int threads, const Progress& progress) {
   OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
-  OCTET_ASSIGN(const TokenId prefix, PrefixToken(*model));
+  std::optional<TokenId> prefix;  // not every model has one
+  if (std::ranges::any_of(items, HasEmptyContext)) {
+    OCTET_ASSIGN(prefix, PrefixToken(*model));
+  }
   const int64_t count = std::ssize(items);
   std::vector<ItemResult> results(items.size());
   const auto run = [&](int64_t part, const std::shared_ptr<ThreadPool>& pool) -> Status {

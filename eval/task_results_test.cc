@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <filesystem>
 #include <functional>
 #include <iterator>
 
@@ -120,6 +121,22 @@ TEST(TaskResultsTest, ErrorsNameTaskAndItem) {
   const std::vector<TaskItem> items = {{{{"a", " b"}}, {}, 0}, {{{"  ", " b"}}, {}, 0}};
   const auto results = RunTask(model, *FindTask("lambada_openai"), items, 1, {});
   EXPECT_THAT(results.status().message(), HasSubstr("lambada_openai: item 1: the context"));
+}
+
+TEST(TaskResultsTest, OnlyAnEmptyContextNeedsAPrefixToken) {
+  const ScratchFolder folder;
+  for (const char* file : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    std::filesystem::copy(std::string("models/books-mamba2-5m/") + file, folder.At(file));
+  }
+  folder.Write("generation_config.json", R"({"eos_token_id": []})");
+  const auto model = Model::Load(folder.path(), {});
+  ASSERT_TRUE(model.ok()) << model.status().message();
+  const TaskSpec& task = *FindTask("lambada_openai");
+  std::vector<TaskItem> items = {{{{"a", " b"}}, {}, 0}};
+  EXPECT_TRUE(RunTask(*model, task, items, 1, {}).ok());
+  items.push_back({{{"", " b"}}, {}, 0});
+  EXPECT_THAT(RunTask(*model, task, items, 1, {}).status().message(),
+              HasSubstr("nothing tells which token ends a text"));
 }
 
 class ItemLinesTest : public testing::Test {

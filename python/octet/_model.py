@@ -90,6 +90,7 @@ class Model:
     def __init__(self, native: _octet.Model, path: str, threads: int) -> None:
         self._native = native
         self._tokenizer: Tokenizer | None = None
+        self._prefix_token: int | None = None
         self.path = path
         self.threads = threads
 
@@ -121,8 +122,13 @@ class Model:
 
     @property
     def prefix_token(self) -> int:
-        """What stands before a text whose first token is scored too: bos, or else the end of a text."""
-        return self._native.prefix_token()
+        """What stands before a text whose first token is scored too: bos, or else the end of a text.
+
+        FileNotFoundError when nothing in the folder tells which token that is.
+        """
+        if self._prefix_token is None:
+            self._prefix_token = self._native.prefix_token()
+        return self._prefix_token
 
     @property
     def tokenizer(self) -> Tokenizer:
@@ -234,7 +240,8 @@ class Model:
         self, context: Union[str, Tokens], continuation: Union[str, Tokens]
     ) -> tuple[Ids, int]:
         if isinstance(context, str) and isinstance(continuation, str):
-            return self._native.encode_pair(context.encode(), continuation.encode())
+            prefix = None if context else self.prefix_token
+            return self._native.encode_pair(context.encode(), continuation.encode(), prefix)
         if isinstance(context, str) or isinstance(continuation, str):
             raise ValueError("context and continuation must both be text or both be tokens")
         both = np.concatenate([as_ids(context), as_ids(continuation)])

@@ -29,13 +29,13 @@ int64_t FrameWidth(const Model& model) {
   return input.op == Op::kFrames ? input.width : 0;
 }
 
-// Tokens of both, and how many of them are the continuation's.
+// Tokens of both, and how many of them are the continuation's. An empty context needs `prefix`.
 std::pair<TokenArray, int64_t> EncodePair(const Model& model, const nb::bytes& context,
-                                          const nb::bytes& continuation) {
+                                          const nb::bytes& continuation,
+                                          std::optional<TokenId> prefix) {
   constexpr int64_t kNoLimit = int64_t{1} << 40;
   const Prompt prompt = {ToString(context), ToString(continuation)};
-  Request r =
-      Value(EncodeRequest(Value(model.tokenizer()), Value(PrefixToken(model)), prompt, kNoLimit));
+  Request r = Value(EncodeRequest(Value(model.tokenizer()), prefix, prompt, kNoLimit));
   return {ToArray(std::move(r.tokens)), r.scored};
 }
 
@@ -83,7 +83,8 @@ void BindModel(nb::module_& m) {
       .def("state_bytes", [](const Model& model) { return State(model.graph()).bytes(); })
       .def("tokenizer", [](const Model& model) { return Value(model.tokenizer()); })
       .def("prefix_token", [](const Model& model) { return Value(PrefixToken(model)); })
-      .def("encode_pair", &EncodePair, nb::arg("context"), nb::arg("continuation"))
+      .def("encode_pair", &EncodePair, nb::arg("context"), nb::arg("continuation"),
+           nb::arg("prefix").none())
       .def("score", &ScoreRequests, nb::arg("requests"), nb::arg("threads"),
            nb::arg("progress").none())
       .def("perplexity", &MeasurePerplexity, nb::arg("tokens"), nb::arg("window"),

@@ -1,7 +1,7 @@
 #include "python/src/score.h"
 
 #include <algorithm>
-#include <atomic>
+#include <mutex>
 
 #include <fmt/format.h>
 
@@ -46,20 +46,20 @@ Result<std::vector<Score>> ScoreAll(const std::shared_ptr<const Model>& model,
   const int64_t groups = std::ssize(begins);
   begins.push_back(requests.size());
   std::vector<Score> scores(requests.size());
-  std::atomic<int64_t> done = 0;  // requests
-  const auto report = [&](std::string_view what, int64_t, int64_t) {
-    if (progress) progress(what, done, std::ssize(requests));
-  };
+  std::mutex mutex;
+  int64_t done = 0;  // requests, which `progress` counts, not groups
   const auto score = [&](int64_t group, const std::shared_ptr<ThreadPool>& pool) -> Status {
     const size_t begin = begins[static_cast<size_t>(group)];
     const size_t count = begins[static_cast<size_t>(group) + 1] - begin;
     Scorer scorer(model, pool);
     OCTET_ASSIGN(const std::vector<Score> part, scorer.Run(requests.subspan(begin, count)));
     std::ranges::copy(part, scores.begin() + static_cast<std::ptrdiff_t>(begin));
+    const std::lock_guard lock(mutex);
     done += static_cast<int64_t>(count);
+    if (progress) progress("scoring", done, std::ssize(requests));
     return {};
   };
-  OCTET_TRY(ForEachWindow(groups, threads, "scoring", report, score));
+  OCTET_TRY(ForEachWindow(groups, threads, "scoring", {}, score));
   return scores;
 }
 

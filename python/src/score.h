@@ -13,10 +13,11 @@
 
 namespace octet::python {
 
-// Scores requests, several at a time; the context of neighbours that have the same one runs once,
-// which does not change their scores (eval/requests.h), nor does `threads`. kInvalidArgument,
-// naming the request, for one without context or continuation or with a token outside the
-// vocabulary; errors else as of Scorer.
+// Scores requests, several at a time; the context of neighbours that have the same one runs once.
+// Neither this nor `threads` changes a score: Scorer cuts requests that have one context where it
+// cuts a single one, after the context (eval/requests.h). kInvalidArgument, naming the request, for
+// one without context or continuation or with a token outside the vocabulary; errors else as of
+// Scorer.
 Result<std::vector<Score>> ScoreAll(const std::shared_ptr<const Model>& model,
                                     std::span<const Request> requests, int threads,
                                     const Progress& progress);

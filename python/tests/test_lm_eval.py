@@ -4,13 +4,16 @@
    tasks/ gets the answer of HFLM in fp32: golden/hflm.json, and HFLM itself where there is PyTorch.
 2. In a program, answers are those of `Model.score` on the same text, and of no other length limit than
    max_length; a quantized model is a model like any other.
-3. What cannot be answered is refused in one sentence.
+3. The hook changes nothing in other programs, nor in a harness that it does not know.
+4. What cannot be answered is refused in one sentence.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+import pickle
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -148,3 +151,22 @@ def test_the_registry_finds_it_by_name() -> None:
     code = "from lm_eval.api.registry import get_model; print(get_model('octet').__module__)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "octet.lm_eval"
+
+
+def test_the_hook_leaves_an_unknown_harness_alone(tmp_path: Path) -> None:
+    (tmp_path / "lm_eval" / "models").mkdir(parents=True)
+    (tmp_path / "lm_eval" / "__init__.py").write_text("")
+    (tmp_path / "lm_eval" / "models" / "__init__.py").write_text("there = True")
+    code = "import lm_eval.models; print(lm_eval.models.there)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
+                          env={**os.environ, "PYTHONPATH": str(tmp_path)})
+    assert done.stdout.strip() == "True"
+    assert "octet is not registered as a model of lm_eval: No module named 'lm_eval.api'" in done.stderr
+
+
+def test_the_loader_of_the_hook_can_be_copied() -> None:
+    import lm_eval.models
+
+    assert lm_eval.models.__spec__ and (loader := lm_eval.models.__spec__.loader)
+    for copied in (copy.copy(loader), pickle.loads(pickle.dumps(loader))):
+        assert copied is not loader and copied.path == lm_eval.models.__file__

@@ -3,7 +3,7 @@
 1. Bad input is a ValueError or an OSError with the one sentence of the library.
 2. Python's other threads run and its signals are handled while the library computes.
 3. The extension shows no symbol but its init function; the version is that of the library.
-4. The types are complete and right: mypy --strict, also of these tests.
+4. The types are complete and right: mypy --strict, also of the hook and of these tests.
 """
 
 from __future__ import annotations
@@ -52,6 +52,22 @@ def test_a_model_without_a_tokenizer(tmp_path: Path) -> None:
     assert model.perplexity([1, 2, 3], window=3).bits_per_byte == 0
     with pytest.raises(FileNotFoundError, match="there is no tokenizer.json"):
         model.generate("text")
+
+
+def test_only_an_empty_context_needs_a_prefix_token(tmp_path: Path) -> None:
+    for file in ("config.json", "model.safetensors", "tokenizer.json"):
+        (tmp_path / file).symlink_to(MAMBA2 / file)
+    (tmp_path / "generation_config.json").write_text('{"eos_token_id": []}')
+    model = octet.load(tmp_path)
+    pair = ("It was a dark", " night")
+    assert model.score([pair]) == octet.load(MAMBA2).score([pair])
+    with pytest.raises(FileNotFoundError, match="nothing tells which token ends a text"):
+        model.score([("", "It was")])
+    # Found once, it is not looked for again.
+    (tmp_path / "tokenizer_config.json").write_text('{"eos_token": "<|endoftext|>"}')
+    assert model.prefix_token == 0
+    (tmp_path / "tokenizer_config.json").unlink()
+    assert model.prefix_token == 0 and model.score([("", "It was")])
 
 
 def test_doubtful_configs_warn(tmp_path: Path) -> None:
@@ -193,7 +209,9 @@ def test_other_threads_run_meanwhile(model: octet.Model, text: str, tmp_path: Pa
         thread.join()
 
 
-def test_signals_are_handled_meanwhile(model: octet.Model, text: str) -> None:
+def test_signals_are_handled_meanwhile(text: str) -> None:
+    # The main thread handles them after windows that it runs itself; here it runs all of them.
+    model = octet.load(MAMBA2, threads=1)
     ids = model.tokenizer.encode(text)[:1000]
     count, done = 0, False
 
@@ -238,7 +256,9 @@ def test_version() -> None:
 
 def test_types(tmp_path: Path) -> None:
     configuration = str(ROOT / "python" / "pyproject.toml")
-    for what in (["-p", "octet"], [str(file) for file in Path(__file__).parent.glob("*.py")]):
+    hook = ROOT / "python" / "hook" / "_octet_lm_eval.py"
+    tests = [str(file) for file in Path(__file__).parent.glob("*.py")]
+    for what in (["-p", "octet"], [str(hook)], tests):
         out = subprocess.run(
             [sys.executable, "-m", "mypy", "--config-file", configuration, "--cache-dir",
              str(tmp_path), *what],
