@@ -22,6 +22,9 @@ struct Estimate {
   double value = 0, low = 0, high = 0;
 };
 
+// Standard errors on either side of a mean that make such an interval of a normal distribution.
+inline constexpr double kNormal95 = 1.959963984540054;
+
 // Mean of `values` with an interval by the block bootstrap: consecutive values form blocks of
 // `block` (the last may be shorter), blocks are drawn with replacement 2000 times, and the interval
 // is the 2.5 % and 97.5 % quantiles of the resampled means. Blocks keep neighbouring tokens, which

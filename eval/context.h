@@ -47,7 +47,8 @@ Result<std::vector<TokenDocument>> CutSegments(const TextFile& file, const Token
 // rounded to the model's format. MeasureDrift (eval/drift.h) rounds it after each token.
 // Estimates are of the mean over segments: exponents of mean negative log-likelihoods, and
 // intervals of 95 % by drawing whole segments with replacement (BootstrapMean), in which model and
-// reference stay together. With one segment an interval has no width. `reference` may be null.
+// reference stay together. Intervals of few segments are too narrow, of eight by about a fifth, and
+// with one segment they have no width. `reference` may be null.
 // kInvalidArgument for nonsensical options, no segment or one of another length, or vocabularies of
 // different size; kInternal for logits that are not finite.
 Result<ContextReport> MeasureContext(const std::shared_ptr<const Model>& model,

@@ -12,8 +12,6 @@
 namespace octet {
 namespace {
 
-constexpr double kNormal95 = 1.959963984540054;  // quantile 0.975 of the normal distribution
-
 using ItemKey = std::pair<std::string_view, int64_t>;
 using ItemIndex = std::map<ItemKey, const ItemResult*>;
 

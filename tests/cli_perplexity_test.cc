@@ -164,6 +164,9 @@ TEST_F(CliPerplexity, ContextRefusesInOneSentence) {
   EXPECT_THAT(context({"--tokens", "9", "--bucket", "0"}), HasSubstr("--bucket"));
   EXPECT_THAT(context({"--tokens", "9", "--html", PathOf("no/such.html")}), HasSubstr("no/such"));
   EXPECT_THAT(context({"--tokens", "9", "--reference", PathOf("none")}), HasSubstr("none"));
+  EXPECT_THAT(Refused({"evaluate", "context", kBooks, "--tokens", "9", "--text", WriteText(4),
+                       "--html", PathOf("./text.txt")}),
+              HasSubstr("text.txt: is read"));
   EXPECT_THAT(Refused({"evaluate", "context", kBooks, "--text", PathOf("none")}),
               HasSubstr("none"));
   std::filesystem::copy(kBooks, PathOf("m"));
@@ -176,7 +179,7 @@ TEST_F(CliPerplexity, ContextRefusesInOneSentence) {
   std::filesystem::remove(file);
   WriteAll(file, tokenizer->Dump());
   EXPECT_THAT(context({"--tokens", "9", "--reference", PathOf("m")}), HasSubstr("tokenizers"));
-  EXPECT_EQ(Entries().size(), 1u);
+  EXPECT_EQ(Entries().size(), 2u) << "the text and the copy of the model alone";
 }
 
 }  // namespace

@@ -136,6 +136,12 @@ TEST_F(CliReportTest, ReadsTheItemsOfTasks) {
   ExpectContains(page, "75.00 %");
   ExpectContains(page, "50.00 %");
   ExpectContains(page, "lost 2, won 1");
+  // Items stay with their models where the reference is not the first.
+  std::vector<std::string> swapped = with({"a.jsonl", "float.jsonl"});
+  std::swap(swapped[1], swapped[2]);
+  swapped.insert(swapped.end(), {"--reference", kBooks});
+  ASSERT_EQ(Octet(swapped).exit_code, 0);
+  EXPECT_EQ(ReadAll(PathOf("r.html")), page);
 }
 
 TEST_F(CliReportTest, LeavesOutWhatIsNotWanted) {
@@ -185,6 +191,10 @@ TEST_F(CliReportTest, RefusesBadInput) {
   ExpectError(bare(PathOf("no/r.html"), {}), "no/r.html");
   ExpectError(bare(PathOf("empty"), {}), "no ordinary file");
   ExpectError(bare(PathOf("a/r.html"), {}), "belongs to the model");
+  const std::string dotted = PathOf("./text.txt");
+  ExpectError(bare(dotted, {"--text", text}), "text.txt: is read");
+  ExpectError(bare(dotted, {"--calibration", text}), "text.txt: is read");
+  ExpectError(bare(page, {"--json", dotted, "--items", text}), "text.txt: is read");
 }
 
 }  // namespace

@@ -129,6 +129,12 @@ TEST_F(CliTasksTest, BadFilesAreNamedByLine) {
                              folder_.string() + "/./lambada_openai.jsonl"}),
               {"lambada_openai.jsonl: is read"});
   EXPECT_EQ(ReadAll(data), before);
+  for (const char* name : {"piqa_valid.jsonl", "piqa_valid_labels.lst"}) {
+    WriteAll(folder_ / name, "0\n");
+    ExpectError(
+        Tasks(kBooks, {"--data", folder_.string(), "--tasks", "piqa", "--items", PathOf(name)}),
+        {name, "is read"});
+  }
 }
 
 }  // namespace

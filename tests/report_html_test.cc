@@ -35,8 +35,8 @@ CompareReport Quality(double ratio, double kl) {
   q.candidate_perplexity = std::exp(2.0) * ratio;
   q.perplexity_ratio = {ratio, ratio - 0.002, ratio + 0.002};
   q.tokens = 1000;
-  q.windows = 4;
-  q.window_kl = {kl, 1.01 * kl, 0.99 * kl, kl};
+  q.windows = 6;
+  q.window_kl = {kl, 1.01 * kl, 0.99 * kl, kl, 1.01 * kl, 0.99 * kl};
   q.by_position = {{0, 1, {kl, kl / 2, 2 * kl}}, {1, 2, {2 * kl, kl, 3 * kl}}, {2, 4, {0, 0, 0}}};
   return q;
 }
@@ -210,7 +210,7 @@ TEST(ReportHtml, HasTheNumbers) {
   for (const char* part :
        {"10.0 MB", "6.10 MB", "61 % of float", "2.17 MB", "7.389", "6.686 to 8.166", "1.0030",
         "1.0010 to 1.0050", "0.0125", "98.75 %", ">250<", "2.50 × float", "w8a8-dynamic", "pp512",
-        "tg64", "1,000 tokens in 4 windows"}) {
+        "tg64", "1,000 tokens in 6 windows"}) {
     ExpectContains(html, part);
   }
   // The best of a column and no other: the smallest model, not the float one.
@@ -243,6 +243,12 @@ TEST(ReportHtml, ShowsAccuracyAndItsDifferences) {
                            "-1.00 (-3.00 to +1.00)", "lost 7, won 0"}) {
     ExpectContains(html, part);
   }
+  // Whiskers end where accuracies do.
+  ReportPage page = FullPage();
+  page.accuracy[0].tasks[0].acc = {0.99, 0.02};
+  page.accuracy[1].tasks[0].acc = {0.01, 0.02};
+  ExpectContains(ReportHtml(page), ": 99.00 %, 95.08 to 100.00");
+  ExpectContains(ReportHtml(page), ": 1.00 %, 0.00 to 4.92");
 }
 
 std::string Sentence(const Verdict& v) {
@@ -266,8 +272,8 @@ TEST(Verdicts, NameTheSmallestThatIsSurelyNear) {
 
 TEST(Verdicts, SayWhatCannotBeToldApart) {
   ReportPage page = TwoModels();
-  page.data.models[2].quality->window_kl = {0.2, 0.001, 0.0001, 0.01};
-  page.data.models[1].quality->window_kl = {0.001, 0.2, 0.01, 0.0001};
+  page.data.models[2].quality->window_kl = {0.2, 0.001, 0.0001, 0.01, 0.01, 0.01};
+  page.data.models[1].quality->window_kl = {0.001, 0.2, 0.01, 0.0001, 0.01, 0.01};
   AddSpeed(&page, {{100, 90, 110}, {250, 240, 251}, {200, 150, 241}});
   const std::vector<Verdict> v = Verdicts(page);
   ExpectContains(Sentence(v[1]), "not told apart from it: small");
@@ -285,6 +291,19 @@ TEST(Verdicts, NothingSpeaksForAModelThatAnotherBeats) {
   EXPECT_EQ(v.back().model, "small");
   AddSpeed(&page, {{100, 90, 110}, {250, 240, 251}, {300, 290, 310}});
   EXPECT_NE(Verdicts(page).back().before, "Nothing speaks for ") << "it is faster";
+}
+
+TEST(Verdicts, TellNothingApartByAFewWindows) {
+  for (const size_t windows : {1u, 5u}) {
+    ReportPage page = TwoModels();
+    page.data.models[2].size = {4'000'000, 3'000'000, 0};
+    for (const size_t i : {1u, 2u}) {
+      page.data.models[i].quality->window_kl.resize(windows);
+    }
+    const std::vector<Verdict> v = Verdicts(page);
+    ExpectContains(Sentence(v[1]), "not told apart from it: small");
+    EXPECT_NE(v.back().before, "Nothing speaks for ") << windows;
+  }
 }
 
 TEST(ChartAxis, HasRoundEndsAroundItsValues) {
@@ -305,6 +324,8 @@ TEST(ChartAxis, HasRoundEndsAroundItsValues) {
     EXPECT_GE(a.ticks().size(), 2u);
     EXPECT_TRUE(std::isfinite(a.At(3)));
   }
+  // Nothing lies between the ends, and steps between them would be too small to count with.
+  EXPECT_LE(ChartAxis::Linear(1e6, std::nextafter(1e6, 2e6), 0, 1).ticks().size(), 10u);
 }
 
 }  // namespace

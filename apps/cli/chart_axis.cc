@@ -29,7 +29,8 @@ std::string TickText(double value) {
 }
 
 ChartAxis ChartAxis::Linear(double low, double high, double from, double to) {
-  if (!(high > low)) {
+  // Ends that are equal, or so near that a double hardly has a step between them.
+  if (!(high - low > 1e-12 * std::max(std::fabs(low), std::fabs(high)))) {
     const double around = std::max(std::fabs(low) * 1e-3, 1e-6);
     low -= around;
     high += around;

@@ -80,7 +80,7 @@ std::string ToText(const ContextCommand& c, const ContextReport& r) {
   }
   return fmt::format(
       "{} of {}, the state carried from the first token to the last\n\n{}\n"
-      "95 % intervals draw whole segments.{}\n",
+      "95 % intervals draw whole segments; those of few segments are too narrow.{}\n",
       FormatNumber(r.segments, "segment"), FormatNumber(c.tokens, "token"), table.Text(),
       r.has_reference ? "\nratio: of both perplexities; KL: nats per token." : "");
 }
@@ -89,7 +89,9 @@ std::string ToText(const ContextCommand& c, const ContextReport& r) {
 
 Status Run(const ContextCommand& c) {
   const std::vector<std::string> reports = {c.html};
+  OCTET_TRY(CheckNotRead(reports, {{c.text}}));
   OCTET_TRY(ProbeReports(c.model, reports));
+  if (!c.reference.empty()) OCTET_TRY(ProbeReports(c.reference, reports));
   OCTET_ASSIGN(const auto model, LoadModel(c.model, 0));
   OCTET_ASSIGN(const TextFile file, ReadTextFile(c.text));
   OCTET_ASSIGN(const std::vector<TokenDocument> segments, Segments(c, file, *model));

@@ -21,11 +21,22 @@ bool Skips(const ReportCommand& c, const char* part) {
   return std::ranges::count(c.skip, part) > 0;
 }
 
-// The reference first. kInvalidArgument for a folder that is named twice, and for too few or many.
-Result<std::vector<std::string>> Folders(const ReportCommand& c) {
-  std::vector<std::string> folders = c.models;
-  if (!c.reference.empty()) {
-    std::erase(folders, c.reference);
+// The models and their items, the reference first.
+struct Subjects {
+  std::vector<std::string> folders, items;
+};
+
+// kInvalidArgument for a folder that is named twice, and for too few or many.
+Result<Subjects> ChosenSubjects(const ReportCommand& c) {
+  Subjects subjects{c.models, c.items};
+  std::vector<std::string>& folders = subjects.folders;
+  if (const auto found = std::ranges::find(folders, c.reference); found != folders.end()) {
+    const auto to_front = [at = found - folders.begin()](std::vector<std::string>* v) {
+      if (at < std::ssize(*v)) std::rotate(v->begin(), v->begin() + at, v->begin() + at + 1);
+    };
+    to_front(&subjects.items);
+    to_front(&folders);
+  } else if (!c.reference.empty()) {
     folders.insert(folders.begin(), c.reference);
   }
   std::set<std::filesystem::path> seen;
@@ -42,13 +53,18 @@ Result<std::vector<std::string>> Folders(const ReportCommand& c) {
     return InvalidArgument(
         fmt::format("a report compares at most {} models, not {}", kMaxSeries, folders.size()));
   }
-  return folders;
+  return subjects;
 }
 
 // Before minutes of work.
 Status CheckOutputs(const ReportCommand& c, const std::vector<std::string>& folders) {
   std::vector<std::string> paths = {c.output};
   if (c.json != "-") paths.push_back(c.json);
+  std::vector<std::string> inputs = c.items;
+  for (const std::string& text : {c.text.path, c.calibration}) {
+    if (text != "self") inputs.push_back(text);
+  }
+  OCTET_TRY(CheckNotRead(paths, inputs));
   for (const std::string& folder : folders) {
     OCTET_TRY(ProbeReports(folder, paths));
   }
@@ -70,7 +86,7 @@ Result<Models> LoadModels(const std::vector<std::string>& folders, const FloatCh
   return models;
 }
 
-// Of the files of --items, which must hold the same tasks, one for each model.
+// Of the files of --items, which must hold the same tasks, one for each model, in their order.
 Result<std::vector<ReportAccuracy>> ReadAccuracy(const std::vector<std::string>& paths,
                                                  size_t models) {
   std::vector<ReportAccuracy> all;
@@ -217,10 +233,11 @@ Status CheckLayers(const ReportCommand& c, const Graph& graph) {
 }  // namespace
 
 Status Run(const ReportCommand& c) {
-  OCTET_ASSIGN(const std::vector<std::string> folders, Folders(c));
+  OCTET_ASSIGN(const Subjects subjects, ChosenSubjects(c));
+  const std::vector<std::string>& folders = subjects.folders;
   OCTET_TRY(CheckOutputs(c, folders));
   ReportPage page;
-  OCTET_ASSIGN(page.accuracy, ReadAccuracy(c.items, folders.size()));
+  OCTET_ASSIGN(page.accuracy, ReadAccuracy(subjects.items, folders.size()));
   OCTET_ASSIGN(const FloatCheckpoint source, LoadFloatCheckpoint(folders.front()));
   OCTET_ASSIGN(const Models models, LoadModels(folders, source));
   OCTET_TRY(CheckLayers(c, source.graph));

@@ -183,19 +183,16 @@ Status CheckItemsPath(const TasksCommand& c, std::span<const TaskSpec* const> ta
   if (IsItemsFile(c.model)) {
     return InvalidArgument(c.model + ": is a file of items already; --items needs a model");
   }
-  std::vector<std::filesystem::path> inputs = {c.baseline};
+  std::vector<std::string> inputs = {c.baseline};
   for (const TaskSpec* task : tasks) {
     for (const TaskSpec::File& file : task->files) {
-      inputs.push_back(std::filesystem::path(c.data) / file.data);
-    }
-  }
-  for (const std::filesystem::path& input : inputs) {
-    std::error_code error;
-    if (std::filesystem::equivalent(c.items, input, error)) {
-      return InvalidArgument(c.items + ": is read by this run; write the items elsewhere");
+      for (const char* name : {file.data, file.labels}) {
+        inputs.push_back((std::filesystem::path(c.data) / name).string());
+      }
     }
   }
   const std::string files[] = {c.items};
+  OCTET_TRY(CheckNotRead(files, inputs));
   OCTET_TRY(ProbeReports(c.model, files));
   return c.baseline.empty() ? Status() : ProbeReports(c.baseline, files);
 }

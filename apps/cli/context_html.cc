@@ -167,7 +167,7 @@ std::string ContextHtml(const ContextReport& report, const std::string& model,
   html += fmt::format(
       "<h1>Perplexity by position of {}</h1>\n"
       "<p>{} segment{} of {} tokens, the state carried from the first to the last; bars are 95 % "
-      "intervals over segments.</p>\n",
+      "intervals over segments, too narrow where these are few.</p>\n",
       Escaped(model), report.segments, report.segments == 1 ? "" : "s", report.buckets.back().last);
   if (report.has_reference) {
     html += fmt::format(

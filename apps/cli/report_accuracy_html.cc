@@ -1,5 +1,7 @@
 #include "apps/cli/report_accuracy_html.h"
 
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "apps/cli/chart_svg.h"
@@ -9,8 +11,6 @@
 
 namespace octet::cli {
 namespace {
-
-constexpr double kWidth95 = 1.96;  // standard errors on either side
 
 std::string PercentText(const MeanAndError& m) {
   return fmt::format("{:.2f} %", 100 * m.value);
@@ -26,8 +26,8 @@ ChartRow RowOf(const ReportPage& page, size_t model, const MeanAndError& m) {
   row.name = page.names[model];
   row.series = static_cast<int>(model);
   row.value = 100 * m.value;
-  row.low = 100 * (m.value - kWidth95 * m.error);
-  row.high = 100 * (m.value + kWidth95 * m.error);
+  row.low = 100 * std::max(0.0, m.value - kNormal95 * m.error);
+  row.high = 100 * std::min(1.0, m.value + kNormal95 * m.error);
   row.text = PercentText(m);
   row.title = fmt::format("{}: {:.2f} %, {:.2f} to {:.2f}", row.name, row.value, row.low, row.high);
   return row;

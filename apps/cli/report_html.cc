@@ -93,9 +93,7 @@ class Page {
         "<h1>{} and {}</h1>\n<p>Quality is measured against the float model on {} of {}; speed on "
         "{} with {}. Intervals are 95 %. Every model keeps its colour and mark through the "
         "page; hover over a mark for its numbers.</p>\n",
-        Escaped(p_.names.front()),
-        FormatNumber(static_cast<int64_t>(count()) - 1,
-                     count() == 2 ? "other model" : "other model"),
+        Escaped(p_.names.front()), FormatNumber(static_cast<int64_t>(count()) - 1, "other model"),
         FormatNumber(Quality(1).tokens, "token"), Escaped(p_.text), Escaped(p_.isa),
         FormatNumber(p_.threads, "thread"));
   }
@@ -306,8 +304,8 @@ class Page {
       row.name = (i->layer < 0 ? "outside the blocks, " : fmt::format("block {}, ", i->layer)) +
                  ColumnOf(*i);
       row.value = i->kl;
-      row.low = std::max(0.0, i->kl - 1.96 * i->kl_error);
-      row.high = i->kl + 1.96 * i->kl_error;
+      row.low = std::max(0.0, i->kl - kNormal95 * i->kl_error);
+      row.high = i->kl + kNormal95 * i->kl_error;
       row.text = FormatDecimals(i->kl);
       row.title = fmt::format("{}: KL {}", row.name, FormatDecimals(i->kl));
       rows.push_back(std::move(row));

@@ -53,7 +53,8 @@ struct Verdict {
   std::string before, model, after;
 };
 // The smallest model that is surely within 1 % of the float perplexity, the closest to float, the
-// smallest, the fastest, where the intervals tell; and those for which nothing speaks.
+// smallest, the fastest, where the intervals tell; and those for which nothing speaks. Fewer than 6
+// windows of text tell no two models apart.
 std::vector<Verdict> Verdicts(const ReportPage& page);
 
 }  // namespace octet::cli

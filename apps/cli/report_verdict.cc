@@ -8,7 +8,8 @@
 namespace octet::cli {
 namespace {
 
-constexpr double kNear = 1.01;  // ratio of perplexities
+constexpr double kNear = 1.01;        // ratio of perplexities
+constexpr size_t kEnoughWindows = 6;  // of fewer a bootstrap interval is too narrow to go by
 
 // The models beside the reference.
 struct Candidates {
@@ -26,6 +27,12 @@ struct Candidates {
 
 std::string Percent(double ratio) {
   return fmt::format("{:+.2f} %", 100 * (ratio - 1));
+}
+
+// Whether model `a` is, with 95 % confidence, closer to float than `b`.
+bool SurelyCloser(const Candidates& c, size_t a, size_t b) {
+  const std::vector<double>&of_a = c.Quality(a).window_kl, &of_b = c.Quality(b).window_kl;
+  return of_a.size() >= kEnoughWindows && PairedDifference(of_b, of_a).low > 0;
 }
 
 Verdict Recommended(const Candidates& c) {
@@ -55,8 +62,7 @@ Verdict Closest(const Candidates& c) {
   }
   std::string others;
   for (size_t i = 1; i < c.end(); ++i) {
-    if (i == best) continue;
-    if (PairedDifference(c.Quality(i).window_kl, c.Quality(best).window_kl).low > 0) continue;
+    if (i == best || SurelyCloser(c, best, i)) continue;
     others += (others.empty() ? "" : ", ") + c.page.names[i];
   }
   return {
@@ -94,7 +100,7 @@ Verdict Fastest(const Candidates& c, BenchTest test, const std::string& what) {
 // Whether `a` is smaller, closer and faster than `b` in everything that was measured.
 bool Beats(const Candidates& c, size_t a, size_t b) {
   if (c.Size(a) > c.Size(b)) return false;
-  if (PairedDifference(c.Quality(b).window_kl, c.Quality(a).window_kl).low <= 0) return false;
+  if (!SurelyCloser(c, a, b)) return false;
   for (const BenchTest test : {BenchTest::kPrefill, BenchTest::kDecode}) {
     const Spread *of_a = c.Speed(a, test), *of_b = c.Speed(b, test);
     if (of_a != nullptr && of_b != nullptr && of_a->median < of_b->median) return false;

@@ -68,6 +68,17 @@ Status ProbeReports(const std::string& model, std::span<const std::string> paths
   return {};
 }
 
+Status CheckNotRead(std::span<const std::string> outputs, std::span<const std::string> inputs) {
+  for (const std::string& output : outputs) {
+    for (const std::string& input : inputs) {
+      std::error_code error;
+      if (!std::filesystem::equivalent(output, input, error)) continue;
+      return InvalidArgument(output + ": is read by this run; write to another file");
+    }
+  }
+  return {};
+}
+
 Status WriteTextFile(const std::string& path, const std::string& text) {
   OCTET_ASSIGN(FileWriter file, FileWriter::Create(path));
   OCTET_TRY(file.Write(std::as_bytes(std::span(text))));

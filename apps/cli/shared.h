@@ -100,6 +100,9 @@ Status ProbeFile(const std::string& path);
 // The same of the reports that a command writes about `model`, "" being none: they must be apart
 // from each other and from the model's own files.
 Status ProbeReports(const std::string& model, std::span<const std::string> paths);
+// kInvalidArgument where one of the files `outputs` is one of `inputs`, by whatever name: what a
+// command reads it must not replace. "" is none.
+Status CheckNotRead(std::span<const std::string> outputs, std::span<const std::string> inputs);
 // Writes or replaces the file `path`; nothing is left on an error.
 Status WriteTextFile(const std::string& path, const std::string& text);
 
