@@ -278,9 +278,11 @@ TEST(Verdicts, SayWhatCannotBeToldApart) {
   const std::vector<Verdict> v = Verdicts(page);
   ExpectContains(Sentence(v[1]), "not told apart from it: small");
   EXPECT_EQ(v[3].model, "near");
-  ExpectContains(Sentence(v[3]), "250 tokens/s, 2.50 times float; within the spread: small");
+  ExpectContains(Sentence(v[3]), "250 tokens/s, 2.50 times float; not told apart from it: small");
+  EXPECT_EQ(v[3].before, "Highest median speed with a prompt: ");
   AddSpeed(&page, {{100, 90, 110}, {250, 242, 251}, {200, 150, 241}});
-  EXPECT_EQ(Sentence(Verdicts(page)[3]).find("spread"), std::string::npos);
+  EXPECT_EQ(Verdicts(page)[3].before, "Fastest with a prompt: ");
+  EXPECT_EQ(Sentence(Verdicts(page)[3]).find("told apart"), std::string::npos);
 }
 
 TEST(Verdicts, NothingSpeaksForAModelThatAnotherBeats) {

@@ -23,9 +23,10 @@ void AddTexts(CLI::App* c, ReportCommand* r) {
   AddCount(c, "--samples", "pieces of that text; 4 times as many others calibrate the sensitivity",
            &r->samples, 2, 1 << 20);
   AddCount(c, "--length", "tokens of a piece", &r->length, 2, 1 << 24);
-  c->add_option("--items", r->items,
-                "what octet evaluate tasks wrote about a model, one file for each model in order; "
-                "before them that of a --reference that is not one of them")
+  c->add_option(
+       "--items", r->items,
+       "what octet evaluate tasks wrote about a model; repeated, one file for each model in "
+       "their order, before them that of a --reference that is not one of them")
       ->allow_extra_args(false)
       ->type_name("FILE.jsonl");
 }

@@ -118,8 +118,9 @@ class Page {
                ScatterChart("mean KL over size", "size, MB", "mean KL, nats per token", points,
                             1e-6 * static_cast<double>(Model(0).size.total()), "float"));
     return Section("Which model to take",
-                   "The best of each column is underlined; small print below a number is its "
-                   "interval or its ratio to float.",
+                   "The best size, state, KL and agreement are underlined, and a speed where no "
+                   "other model's spread reaches it; small print below a number is its interval or "
+                   "its ratio to float.",
                    "<div class=\"pair\">\n<div>" + list + "</div>\n" + scatter + "</div>\n" +
                        SummaryTable(p_));
   }

@@ -94,16 +94,33 @@ void AddAccuracy(const ReportPage& page, std::vector<Column>* columns) {
   }));
 }
 
+// Whether every measurement of the fastest was faster than all of the others.
+bool FastestStandsOut(const ReportPage& page, BenchTest test) {
+  const auto speed = [&](size_t i) -> const Spread& {
+    return page.data.speed->Find(i, test)->tokens_per_s;
+  };
+  size_t best = 0;
+  for (size_t i = 1; i < page.names.size(); ++i) {
+    if (speed(i).median > speed(best).median) best = i;
+  }
+  for (size_t i = 0; i < page.names.size(); ++i) {
+    if (i != best && speed(i).max >= speed(best).min) return false;
+  }
+  return true;
+}
+
 void AddSpeeds(const ReportPage& page, std::vector<Column>* columns) {
   for (const BenchTest test : {BenchTest::kPrefill, BenchTest::kDecode}) {
     if (!page.data.speed || page.data.speed->Find(0, test) == nullptr) continue;
     const auto median = [&](size_t i) {
       return page.data.speed->Find(i, test)->tokens_per_s.median;
     };
+    const bool ranked = FastestStandsOut(page, test);
     const char* name = test == BenchTest::kPrefill ? "prompt, tokens/s" : "writing, tokens/s";
     columns->push_back(MakeColumn(page, name, [&](size_t i) {
       return Cell{fmt::format("{:.0f}", median(i)),
-                  i == 0 ? "" : fmt::format("{:.2f} × float", median(i) / median(0)), -median(i)};
+                  i == 0 ? "" : fmt::format("{:.2f} × float", median(i) / median(0)),
+                  ranked ? -median(i) : kUnranked};
     }));
   }
 }

@@ -92,9 +92,9 @@ Verdict Fastest(const Candidates& c, BenchTest test, const std::string& what) {
     others += (others.empty() ? "" : ", ") + c.page.names[i];
   }
   const double times = c.Speed(best, test)->median / c.Speed(0, test)->median;
-  return {"Fastest " + what + ": ", c.page.names[best],
+  return {(others.empty() ? "Fastest " : "Highest median speed ") + what + ": ", c.page.names[best],
           fmt::format(" ({:.0f} tokens/s, {:.2f} times float{})", c.Speed(best, test)->median,
-                      times, others.empty() ? "" : "; within the spread: " + others)};
+                      times, others.empty() ? "" : "; not told apart from it: " + others)};
 }
 
 // Whether `a` is smaller, closer and faster than `b` in everything that was measured.
