@@ -94,9 +94,9 @@ Result<std::vector<ItemResult>> RunTask(const std::shared_ptr<const Model>& mode
       const auto at = static_cast<size_t>(i);
       Result<std::vector<Score>> scores = ScoreItem(items[at], tokenizer, prefix, &scorer);
       if (!scores.ok()) {
-        return scores.status().Annotate(fmt::format("{}: item {}", task.name, i));
+        return scores.status().Annotate(fmt::format("{}: item {}", task.name, items[at].doc));
       }
-      results[at] = Judge(task, items[at], i, *std::move(scores));
+      results[at] = Judge(task, items[at], items[at].doc, *std::move(scores));
     }
     return {};
   };

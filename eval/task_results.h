@@ -33,7 +33,7 @@ struct ItemResult {
 ItemResult Judge(const TaskSpec& task, const TaskItem& item, int64_t doc,
                  std::vector<Score> scores);
 
-// All items of a task, in order. Does not depend on `threads`. Errors name task and item.
+// Items of a task, in order. Does not depend on `threads`. Errors name task and item.
 Result<std::vector<ItemResult>> RunTask(const std::shared_ptr<const Model>& model,
                                         const TaskSpec& task, std::span<const TaskItem> items,
                                         int threads, const Progress& progress);

@@ -118,9 +118,9 @@ TEST(TaskResultsTest, MeansAndErrors) {
 TEST(TaskResultsTest, ErrorsNameTaskAndItem) {
   const auto model = LoadBooks();
   ASSERT_NE(model, nullptr);
-  const std::vector<TaskItem> items = {{{{"a", " b"}}, {}, 0}, {{{"  ", " b"}}, {}, 0}};
+  const std::vector<TaskItem> items = {{{{"a", " b"}}, {}, 0}, {{{"  ", " b"}}, {}, 0, 7}};
   const auto results = RunTask(model, *FindTask("lambada_openai"), items, 1, {});
-  EXPECT_THAT(results.status().message(), HasSubstr("lambada_openai: item 1: the context"));
+  EXPECT_THAT(results.status().message(), HasSubstr("lambada_openai: item 7: the context"));
 }
 
 TEST(TaskResultsTest, OnlyAnEmptyContextNeedsAPrefixToken) {

@@ -246,9 +246,13 @@ struct FoundFile {
 
 Result<FoundFile> FindFile(const TaskSpec& task, const std::string& folder) {
   const std::filesystem::path base = folder;
+  std::error_code error;
+  if (!std::filesystem::is_directory(base, error)) {
+    const bool there = std::filesystem::exists(base, error);
+    return NotFound(folder + (there ? ": is not a folder" : ": there is no such folder"));
+  }
   std::vector<std::string> names;
   for (const TaskSpec::File& file : task.files) {
-    std::error_code error;
     if (std::filesystem::exists(base / file.data, error)) {
       return FoundFile{(base / file.data).string(),
                        *file.labels == '\0' ? "" : (base / file.labels).string()};
@@ -295,14 +299,17 @@ Result<std::vector<TaskItem>> ReadTask(const TaskSpec& task, const std::string& 
   std::optional<std::vector<int64_t>> labels;
   std::vector<TaskItem> items;
   size_t lines = 0;
-  OCTET_TRY(ForEachJsonLine(file.data, [&](const Json& line, int64_t) -> Status {
+  Status labels_status;  // of another file than the line
+  const Status read = ForEachJsonLine(file.data, [&](const Json& line, int64_t) -> Status {
     const size_t at = lines++;
     if (file.labels.empty() || line.Find("label") != nullptr) {
       OCTET_ASSIGN(items.emplace_back(), task.read(line));
       return {};
     }
     if (!labels) {
-      OCTET_ASSIGN(labels, ReadLabels(file.labels));
+      Result<std::vector<int64_t>> found = ReadLabels(file.labels);
+      if (!found.ok()) return labels_status = found.status();
+      labels = *std::move(found);
     }
     if (at >= labels->size()) {
       return Corrupt(
@@ -312,13 +319,18 @@ Result<std::vector<TaskItem>> ReadTask(const TaskSpec& task, const std::string& 
     if (labeled.is_object()) labeled.Set("label", (*labels)[at]);
     OCTET_ASSIGN(items.emplace_back(), task.read(labeled));
     return {};
-  }));
+  });
+  OCTET_TRY(labels_status);
+  OCTET_TRY(read);
   if (labels && labels->size() != lines) {
     return Corrupt(fmt::format("{}: has {} lines, and {} has {}", file.labels, labels->size(),
                                file.data, lines));
   }
   if (items.empty()) return InvalidArgument(file.data + ": there is no item in the file");
   if (limit > 0 && std::ssize(items) > limit) items.resize(static_cast<size_t>(limit));
+  for (size_t i = 0; i < items.size(); ++i) {
+    items[i].doc = static_cast<int64_t>(i);
+  }
   return items;
 }
 

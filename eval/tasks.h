@@ -25,6 +25,7 @@ struct TaskItem {
   std::vector<Prompt> prompts;   // one for each choice; of a task without choices the only one
   std::vector<int64_t> lengths;  // of the choices in code points; empty: the task has no acc_norm
   int64_t gold = 0;              // index of the right choice
+  int64_t doc = 0;               // index in the file
 };
 
 // How a task is read and scored; lm_eval/tasks/<name>/ has the harness's own form.
@@ -48,8 +49,8 @@ std::span<const TaskSpec> AllTasks();
 const TaskSpec* FindTask(std::string_view name);
 
 // The first `limit` items (0: all) of a task in `folder`, at least one. kNotFound, naming the
-// folder and the names looked for, when it has none of the files; else errors start with the file
-// and, where it is one, the line.
+// folder and the names looked for, when it has none of the files, or is none; else errors start
+// with the file and, where it is one, the line.
 Result<std::vector<TaskItem>> ReadTask(const TaskSpec& task, const std::string& folder,
                                        int64_t limit);
 

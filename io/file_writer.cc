@@ -20,6 +20,10 @@ Result<FileWriter> FileWriter::Create(const std::string& path) {
   if (fd < 0 && (errno == ENOENT || errno == ENOTDIR)) {
     std::error_code ignored;
     const std::filesystem::path parent = std::filesystem::absolute(path, ignored).parent_path();
+    if (std::filesystem::is_directory(parent, ignored)) {
+      return InvalidArgument(
+          fmt::format("{}: cannot be written: {} takes no new files", path, parent.string()));
+    }
     return InvalidArgument(
         fmt::format("{}: the parent folder {} does not exist", path, parent.string()));
   }

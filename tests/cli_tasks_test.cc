@@ -6,6 +6,8 @@
 
 #include <filesystem>
 
+#include <fmt/format.h>
+
 #include "tests/cli_output.h"
 #include "tests/cli_program.h"
 
@@ -96,12 +98,66 @@ TEST_F(CliTasksTest, ABaselineIsAModelOrItsItems) {
   EXPECT_EQ(Number(*same.Find("paired"), "average_difference"), 0);
 }
 
+TEST_F(CliTasksTest, ABaselineRunsTheItemsOfTheFileAlone) {
+  // The data of other tasks is not there, and piqa's item 2 would stop the run.
+  const std::string two = ItemsOf(kBooks, "two.jsonl", {"--limit", "2"});
+  std::string lines = ReadAll(two);
+  lines.erase(0, lines.find('\n', lines.find('\n') + 1) + 1);  // hellaswag
+  lines.resize(lines.find('\n', lines.find('\n') + 1) + 1);
+  WriteAll(folder_ / "piqa.jsonl", lines);
+  const std::string data = ReadAll(std::string(kData) + "/piqa_valid.jsonl");
+  const size_t third = data.find('\n', data.find('\n') + 1) + 1;
+  std::string solution;
+  for (int i = 0; i < 3000; ++i) {
+    solution += "a 7 ";
+  }
+  WriteAll(folder_ / "piqa_valid.jsonl",
+           data.substr(0, third) +
+               fmt::format("{{\"goal\": \"g\", \"sol1\": \"{}\", \"sol2\": \"b\", \"label\": 0}}\n",
+                           solution));
+  ExpectError(Tasks(kBooks, {"--data", folder_.string(), "--tasks", "piqa"}), {"piqa: item 2"});
+  const Json j =
+      OctetJson(Tasks(PathOf("piqa.jsonl"), {"--data", folder_.string(), "--baseline", kBooks}));
+  const Json::Array& tasks = j.Find("paired")->Find("tasks")->AsArray();
+  ASSERT_EQ(tasks.size(), 1u);
+  EXPECT_EQ(Number(tasks[0], "items"), 2);
+  EXPECT_EQ(Number(tasks[0], "difference"), 0);
+}
+
+TEST_F(CliTasksTest, TablesSayWhatTheyCount) {
+  const std::string one = ItemsOf(kBooks, "one.jsonl", {"--limit", "1"});
+  const Outcome o = Octet(Tasks(one, {"--tasks", "piqa, winogrande", "--baseline", one}));
+  ASSERT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_EQ(o.out.find("perplexity"), std::string::npos) << o.out;
+  EXPECT_EQ(o.out.find("+-"), std::string::npos) << o.out;
+  EXPECT_EQ(o.out.find('['), std::string::npos) << o.out;
+  EXPECT_NE(o.out.find("base, model: acc\n"), std::string::npos) << o.out;
+  const std::string all = Octet(Tasks(one, {"--baseline", one})).out;
+  EXPECT_NE(all.find("base, model: acc, of hellaswag acc_norm\n"), std::string::npos) << all;
+  EXPECT_NE(all.find("base %  model %"), std::string::npos) << all;
+  const Json j = OctetJson(Tasks(one, {"--baseline", one, "--tasks", "hellaswag"}));
+  EXPECT_EQ(Text(j, "model"), one);
+  EXPECT_EQ(Text(j, "baseline"), one);
+  EXPECT_EQ(Text(j, "protocol"), "lm-evaluation-harness 0.4.13");
+  EXPECT_EQ(j.Find("average_stderr"), nullptr);
+  EXPECT_EQ(j.Find("tasks")->AsArray()[0].Find("acc_stderr"), nullptr);
+  EXPECT_EQ(j.Find("paired")->Find("average_difference_ci95"), nullptr);
+}
+
 TEST_F(CliTasksTest, BadInputIsOneSentence) {
   ExpectError(Tasks(kBooks, {"--data", kData, "--tasks", "hellaswg"}),
               {"unknown task hellaswg", "did you mean hellaswag?"});
   ExpectError(Tasks(kBooks, {"--data", kData, "--tasks", "something"}), {"the tasks are lambada"});
   ExpectError(Tasks(kBooks, {}), {"--data"});
-  ExpectError(Tasks(kBooks, {"--data", PathOf("none")}), {"none", "lambada_openai.jsonl"});
+  ExpectError(Tasks(kBooks, {"--data", PathOf("none")}), {"none: there is no such folder"});
+  WriteAll(folder_ / "items.txt", "");
+  ExpectError(Tasks(kBooks, {"--data", PathOf("items.txt")}), {"items.txt: is not a folder"});
+  ExpectError(Tasks(kBooks, {"--data", folder_.string()}), {"no file of lambada_openai"});
+  ExpectError(Tasks(PathOf("items.txt"), {}), {"items.txt", "does not end in .jsonl"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--baseline", PathOf("items.txt")}),
+              {"items.txt", "does not end in .jsonl"});
+  ExpectError(Tasks(kBooks, {"--data", kData, "--items", "/proc/x.jsonl"}),
+              {"/proc/x.jsonl: cannot be written"});
   ExpectError(Tasks(PathOf("none"), {"--data", kData}), {"none", "no such model"});
   ExpectError(Tasks(kBooks, {"--data", kData, "--limit", "0"}), {"--limit"});
   ExpectError(Tasks(kBooks, {"--data", kData, "--items", PathOf("no/such/file.jsonl")}),

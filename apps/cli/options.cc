@@ -251,6 +251,7 @@ class Parser {
                   "only these of lambada_openai, hellaswag, piqa, arc_easy, arc_challenge, "
                   "winogrande")
         ->delimiter(',')
+        ->transform([](std::string name) { return CLI::detail::trim(name); })
         ->allow_extra_args(false)
         ->type_name("NAME,NAME");
     c->add_option("--limit", t.limit, "only the first N items of each task")
