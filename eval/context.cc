@@ -58,7 +58,9 @@ Estimate Mean(std::span<const Row> rows, const ContextBucket& b, int64_t predict
     }
     means.push_back(sum / static_cast<double>(b.last - b.first));
   }
-  return BootstrapMean(means, 1, kSeed);
+  Estimate e = BootstrapMean(means, 1, kSeed);
+  if (std::ssize(means) < kIntervalSegments) e.low = e.high = e.value;
+  return e;
 }
 
 Estimate Exp(const Estimate& e) {
@@ -95,6 +97,7 @@ Result<ContextReport> MeasureContext(const std::shared_ptr<const Model>& model,
   ContextReport report;
   report.has_reference = reference != nullptr;
   report.segments = std::ssize(segments);
+  report.has_intervals = report.segments >= kIntervalSegments;
   report.buckets = CutBuckets(options);
   const int64_t n = options.tokens;
   if (reference == nullptr) {

@@ -31,8 +31,12 @@ struct ContextBucket {
   Estimate reference_perplexity, ratio, kl;
 };
 
+// The bootstrap over fewer segments gives intervals that are far too narrow.
+inline constexpr int64_t kIntervalSegments = 6;
+
 struct ContextReport {
   bool has_reference = false;
+  bool has_intervals = false;  // else there are fewer segments, and low == value == high
   int64_t segments = 0;
   std::vector<ContextBucket> buckets;  // the last may be short
 };
@@ -47,8 +51,8 @@ Result<std::vector<TokenDocument>> CutSegments(const TextFile& file, const Token
 // rounded to the model's format. MeasureDrift (eval/drift.h) rounds it after each token.
 // Estimates are of the mean over segments: exponents of mean negative log-likelihoods, and
 // intervals of 95 % by drawing whole segments with replacement (BootstrapMean), in which model and
-// reference stay together. Intervals of few segments are too narrow, of eight by about a fifth, and
-// with one segment they have no width. `reference` may be null.
+// reference stay together; of fewer than kIntervalSegments there are none, and of eight they are
+// too narrow by about a fifth. `reference` may be null.
 // kInvalidArgument for nonsensical options, no segment or one of another length, or vocabularies of
 // different size; kInternal for logits that are not finite.
 Result<ContextReport> MeasureContext(const std::shared_ptr<const Model>& model,

@@ -3,7 +3,8 @@
 //    file and its longest document are named.
 // 2. Buckets grow, or are equal, and cover the tokens; their numbers are those of sessions that
 //    read a segment token by token, in double precision.
-// 3. An interval holds its estimate, and has no width where all segments are the same.
+// 3. An interval holds its estimate, has no width where all segments are the same, and is left out
+//    of fewer than six segments.
 // 4. Without a reference the perplexities are the same; the number of threads changes no bit.
 // 5. Nonsense, segments of another length and other vocabularies are refused.
 #include "eval/context.h"
@@ -31,7 +32,7 @@ class ContextTest : public testing::Test {
   void SetUp() override {
     ASSERT_NE(model_, nullptr);
     narrow_ = *WithState(*model_, *ParseStateFormat("i16"));
-    for (int i = 0; i < 3; ++i) {
+    for (int i = 0; i < 6; ++i) {
       segments_.push_back(RandomTokens(*model_, 301, static_cast<uint64_t>(i) + 1));
     }
   }
@@ -63,7 +64,8 @@ TEST_F(ContextTest, NumbersAreThoseOfSessions) {
   const auto report = MeasureContext(narrow_, model_, segments_, {300, 0, 1}, {});
   ASSERT_TRUE(report.ok()) << report.status().message();
   EXPECT_TRUE(report->has_reference);
-  EXPECT_EQ(report->segments, 3);
+  EXPECT_TRUE(report->has_intervals);
+  EXPECT_EQ(report->segments, 6);
   ASSERT_EQ(report->buckets.size(), 4u);
   const int64_t ends[] = {64, 128, 256, 300};
   std::vector<std::vector<double>> nlls;
@@ -80,7 +82,7 @@ TEST_F(ContextTest, NumbersAreThoseOfSessions) {
         sum += n[static_cast<size_t>(p)];
       }
     }
-    const double want = sum / static_cast<double>(3 * (b.last - b.first));
+    const double want = sum / static_cast<double>(6 * (b.last - b.first));
     EXPECT_NEAR(std::log(b.reference_perplexity.value), want, kFloatNoise);
     EXPECT_NEAR(std::log(b.perplexity.value / b.reference_perplexity.value),
                 std::log(b.ratio.value), 1e-9);
@@ -115,7 +117,7 @@ TEST_F(ContextTest, TheStateIsCarriedToTheEnd) {
 }
 
 TEST_F(ContextTest, EqualBucketsAndSegmentsWithoutSpread) {
-  const std::vector<TokenDocument> same(4, segments_[0]);
+  const std::vector<TokenDocument> same(6, segments_[0]);
   const auto report = MeasureContext(narrow_, model_, same, {300, 140, 1}, {});
   ASSERT_TRUE(report.ok()) << report.status().message();
   ASSERT_EQ(report->buckets.size(), 3u);
@@ -125,6 +127,21 @@ TEST_F(ContextTest, EqualBucketsAndSegmentsWithoutSpread) {
   for (const ContextBucket& b : report->buckets) {
     EXPECT_DOUBLE_EQ(b.ratio.low, b.ratio.high);
     EXPECT_DOUBLE_EQ(b.ratio.low, b.ratio.value);
+  }
+}
+
+TEST_F(ContextTest, FewSegmentsHaveNoIntervals) {
+  for (const size_t n : {size_t{1}, size_t{5}}) {
+    const auto report =
+        MeasureContext(narrow_, model_, std::span(segments_).first(n), {300, 0, 1}, {});
+    ASSERT_TRUE(report.ok()) << report.status().message();
+    EXPECT_FALSE(report->has_intervals);
+    for (const ContextBucket& b : report->buckets) {
+      for (const Estimate& e : {b.perplexity, b.reference_perplexity, b.ratio, b.kl}) {
+        EXPECT_EQ(e.low, e.value);
+        EXPECT_EQ(e.high, e.value);
+      }
+    }
   }
 }
 

@@ -18,6 +18,7 @@ namespace {
 
 using testing::AllOf;
 using testing::HasSubstr;
+using testing::Not;
 
 constexpr const char* kRaw = "tests/golden/perplexity/wikitext.raw";
 
@@ -57,6 +58,8 @@ TEST_F(CliPerplexity, PresetsGiveTheNumbersOfTheirSources) {
         std::tuple("document", "lm-evaluation-harness", &document)}) {
     EXPECT_EQ(Text(*json, "schema"), "octet.evaluate.perplexity/1");
     EXPECT_EQ(Text(*json, "protocol"), name);
+    EXPECT_EQ(Text(*json, "model"), kBooks);
+    EXPECT_EQ(Text(*json, "text"), kRaw);
     EXPECT_THAT(Text(*json, "reference"), HasSubstr(reference));
     std::vector<std::string> args = Preset(name);
     const Outcome text = Octet(args);
@@ -93,7 +96,8 @@ TEST_F(CliPerplexity, PresetsRefuseWhatTheySet) {
   EXPECT_EQ(Octet(with("strided", {"--max-tokens", "90"})).exit_code, 0);
   EXPECT_THAT(Refused(Preset("gptq")), AllOf(HasSubstr("--protocol"), HasSubstr("strided")));
   EXPECT_THAT(Refused(with("wikitext2-gptq", {"--max-tokens", "90"})),
-              AllOf(HasSubstr(kRaw), HasSubstr("shorter"), HasSubstr("2048")));
+              AllOf(HasSubstr(kRaw), HasSubstr("shorter"),
+                    HasSubstr("the protocol's window is 2048"), Not(HasSubstr("--window"))));
   for (const char* name : {"wikitext2-gptq", "strided", "document"}) {
     std::vector<std::string> args = Preset(name);
     WriteAll(folder_ / "blank.txt", " \n\n");
@@ -111,12 +115,16 @@ TEST_F(CliPerplexity, ContextIsMeasuredByPosition) {
   const std::string q = PathOf("q"), html = PathOf("plot.html");
   ASSERT_EQ(Octet(QuickQuantize(kBooks, "absmax", q)).exit_code, 0);
   std::vector<std::string> args = {"evaluate", "context",     q,        "--text", kRaw,
-                                   "--tokens", "500",         "--html", html,     "--segments",
-                                   "3",        "--reference", kBooks};
+                                   "--tokens", "300",         "--html", html,     "--segments",
+                                   "6",        "--reference", kBooks};
   const Json json = OctetJson(args);
   EXPECT_EQ(Text(json, "schema"), "octet.evaluate.context/1");
-  EXPECT_EQ(Number(json, "segments"), 3);
-  EXPECT_EQ(Number(json, "tokens"), 500);
+  EXPECT_EQ(Number(json, "segments"), 6);
+  EXPECT_EQ(Number(json, "tokens"), 300);
+  EXPECT_EQ(Text(json, "model"), q);
+  EXPECT_EQ(Text(json, "reference"), kBooks);
+  EXPECT_EQ(Text(json, "text"), kRaw);
+  EXPECT_EQ(Text(json, "protocol"), "state-carried");
   const Json::Array& buckets = json.Find("buckets")->AsArray();
   ASSERT_EQ(buckets.size(), 4u);
   double last = 0;
@@ -130,17 +138,18 @@ TEST_F(CliPerplexity, ContextIsMeasuredByPosition) {
     EXPECT_LE(*interval[0].AsNumber(), Number(b, "ratio"));
     EXPECT_GE(*interval[1].AsNumber(), Number(b, "ratio"));
   }
-  EXPECT_EQ(last, 500);
+  EXPECT_EQ(last, 300);
   const std::string page = ReadAll(html);
   EXPECT_THAT(page,
               AllOf(HasSubstr("<!DOCTYPE html>"), HasSubstr("aria-label=\"perplexity by"),
                     HasSubstr("class=\"curve model\""), HasSubstr("class=\"curve reference\""),
-                    HasSubstr("prefers-color-scheme: dark"), HasSubstr("3 segments of 500")));
+                    HasSubstr("prefers-color-scheme: dark"), HasSubstr("6 segments of 300"),
+                    HasSubstr("<td>256 to 299</td>"), HasSubstr("bars and brackets")));
   for (const char* foreign : {"href", "<script", "url(", "nan", "inf"}) {
     EXPECT_EQ(page.find(foreign), std::string::npos) << foreign;
   }
   const Outcome text = Octet(args);
-  EXPECT_THAT(text.out, AllOf(HasSubstr("256 to 499"), HasSubstr("ratio"), HasSubstr("95 %")));
+  EXPECT_THAT(text.out, AllOf(HasSubstr("256 to 299"), HasSubstr("ratio"), HasSubstr("95 %")));
   ExpectNarrow(text.out);
   args.insert(args.end(), {"--threads", "1"});
   EXPECT_EQ(OctetJson(args), json);
@@ -149,6 +158,12 @@ TEST_F(CliPerplexity, ContextIsMeasuredByPosition) {
   ASSERT_EQ(alone.Find("buckets")->AsArray().size(), 3u);
   EXPECT_EQ(alone.Find("buckets")->AsArray()[0].Find("ratio"), nullptr);
   EXPECT_EQ(ReadAll(html).find("curve reference"), std::string::npos);
+  EXPECT_NE(ReadAll(html).find("no intervals"), std::string::npos);
+  EXPECT_EQ(ReadAll(html).find("<path class=\"model\""), std::string::npos) << "a bar";
+  EXPECT_EQ(alone.Find("buckets")->AsArray()[0].Find("perplexity_ci95"), nullptr);
+  args[10] = "5";
+  EXPECT_THAT(Octet(args).out,
+              AllOf(HasSubstr("No intervals: they need at least 6"), Not(HasSubstr("["))));
   EXPECT_EQ(Entries().size(), 2u);
 }
 

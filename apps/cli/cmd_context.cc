@@ -32,9 +32,9 @@ Result<std::shared_ptr<const Model>> LoadReference(const ContextCommand& c, cons
   return reference;
 }
 
-void SetEstimate(const std::string& name, const Estimate& e, Json* object) {
+void SetEstimate(const std::string& name, const Estimate& e, bool interval, Json* object) {
   object->Set(name, e.value);
-  object->Set(name + "_ci95", Json(Json::Array{Json(e.low), Json(e.high)}));
+  if (interval) object->Set(name + "_ci95", Json(Json::Array{Json(e.low), Json(e.high)}));
 }
 
 Json ToJson(const ContextCommand& c, const ContextReport& r) {
@@ -43,15 +43,19 @@ Json ToJson(const ContextCommand& c, const ContextReport& r) {
     Json bucket = Json::MakeObject();
     bucket.Set("first", b.first);
     bucket.Set("last", b.last);
-    SetEstimate("perplexity", b.perplexity, &bucket);
+    SetEstimate("perplexity", b.perplexity, r.has_intervals, &bucket);
     if (r.has_reference) {
-      SetEstimate("reference_perplexity", b.reference_perplexity, &bucket);
-      SetEstimate("ratio", b.ratio, &bucket);
-      SetEstimate("kl_mean", b.kl, &bucket);
+      SetEstimate("reference_perplexity", b.reference_perplexity, r.has_intervals, &bucket);
+      SetEstimate("ratio", b.ratio, r.has_intervals, &bucket);
+      SetEstimate("kl_mean", b.kl, r.has_intervals, &bucket);
     }
     buckets.Append(std::move(bucket));
   }
   Json j = Json::MakeObject();
+  j.Set("model", c.model);
+  if (r.has_reference) j.Set("reference", c.reference);
+  j.Set("text", c.text);
+  j.Set("protocol", "state-carried");
   j.Set("tokens", c.tokens);
   j.Set("segments", r.segments);
   j.Set("buckets", std::move(buckets));
@@ -59,7 +63,8 @@ Json ToJson(const ContextCommand& c, const ContextReport& r) {
 }
 
 std::string ToText(const ContextCommand& c, const ContextReport& r) {
-  const auto interval = [](const Estimate& e, int digits) {
+  const auto interval = [&](const Estimate& e, int digits) {
+    if (!r.has_intervals) return fmt::format("{:.{}f}", e.value, digits);
     return fmt::format("{:.{}f} [{:.{}f}, {:.{}f}]", e.value, digits, e.low, digits, e.high,
                        digits);
   };
@@ -79,9 +84,11 @@ std::string ToText(const ContextCommand& c, const ContextReport& r) {
     table.Add(row);
   }
   return fmt::format(
-      "{} of {}, the state carried from the first token to the last\n\n{}\n"
-      "95 % intervals draw whole segments; those of few segments are too narrow.{}\n",
+      "{} of {}, the state carried from the first token to the last\n\n{}\n{}{}\n",
       FormatNumber(r.segments, "segment"), FormatNumber(c.tokens, "token"), table.Text(),
+      r.has_intervals
+          ? "95 % intervals draw whole segments."
+          : fmt::format("No intervals: they need at least {} segments.", kIntervalSegments),
       r.has_reference ? "\nratio: of both perplexities; KL: nats per token." : "");
 }
 

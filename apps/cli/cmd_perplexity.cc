@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include <fmt/format.h>
 
 #include "apps/cli/commands.h"
@@ -14,11 +16,21 @@ struct Measured {
   int64_t dropped = 0;
 };
 
+// CheckWindow where --window cannot help.
+Status CheckProtocolWindow(const TextFlags& text, int64_t tokens) {
+  if (text.max_tokens > 0) tokens = std::min(tokens, text.max_tokens);
+  if (tokens >= text.window) return {};
+  return InvalidArgument(
+      fmt::format("{}: the text is shorter than a window: it has {}, the protocol's window is {}",
+                  text.path, FormatNumber(tokens, "token"), text.window));
+}
+
 // The options and GPTQ's protocol, which drop what fills no window.
 Result<Measured> MeasureWindows(const std::shared_ptr<const Model>& model, const TextFlags& text,
-                                std::span<const TokenId> tokens, int threads,
+                                bool fixed, std::span<const TokenId> tokens, int threads,
                                 const Progress& progress) {
-  OCTET_TRY(CheckWindow(text, std::ssize(tokens)));
+  OCTET_TRY(fixed ? CheckProtocolWindow(text, std::ssize(tokens))
+                  : CheckWindow(text, std::ssize(tokens)));
   Measured m;
   m.windows = MakeWindowOptions(text, threads);
   OCTET_ASSIGN(m.report, Perplexity(model, tokens, text.path, m.windows, progress));
@@ -30,7 +42,7 @@ Result<Measured> Measure(const std::shared_ptr<const Model>& model, const Perple
                          const Progress& progress) {
   if (c.protocol.empty()) {
     OCTET_ASSIGN(const std::vector<TokenId> tokens, LoadTokens(c.text, *model));
-    return MeasureWindows(model, c.text, tokens, c.threads, progress);
+    return MeasureWindows(model, c.text, false, tokens, c.threads, progress);
   }
   OCTET_ASSIGN(const Tokenizer tokenizer, model->tokenizer());
   OCTET_ASSIGN(const std::string rows, ReadJoinedRows(c.text.path));
@@ -40,7 +52,7 @@ Result<Measured> Measure(const std::shared_ptr<const Model>& model, const Perple
   TextFlags text = c.text;
   text.window = protocol.window;
   text.stride = protocol.stride;
-  if (!strided) return MeasureWindows(model, text, tokens, c.threads, progress);
+  if (!strided) return MeasureWindows(model, text, true, tokens, c.threads, progress);
   Measured m;
   m.windows = MakeWindowOptions(text, c.threads);
   OCTET_ASSIGN(m.report, StridedPerplexity(model, tokens, text.path, m.windows, progress));
@@ -52,17 +64,19 @@ std::string ProtocolText(const PerplexityProtocol& protocol) {
   return fmt::format("protocol       {}\n               {}\n", protocol.name, protocol.reference);
 }
 
-Json StartJson(const PerplexityProtocol* protocol) {
+Json StartJson(const PerplexityCommand& c, const PerplexityProtocol* protocol) {
   Json j = Json::MakeObject();
+  j.Set("model", c.model);
+  j.Set("text", c.text.path);
   j.Set("protocol", protocol == nullptr ? "windows" : std::string(protocol->name));
   if (protocol != nullptr) j.Set("reference", std::string(protocol->reference));
   return j;
 }
 
-void Report(const Measured& m, const PerplexityProtocol* protocol, bool json) {
+void Report(const PerplexityCommand& c, const Measured& m, const PerplexityProtocol* protocol) {
   const PerplexityReport& r = m.report;
-  if (json) {
-    Json j = StartJson(protocol);
+  if (c.json) {
+    Json j = StartJson(c, protocol);
     j.Set("perplexity", r.perplexity);
     j.Set("nll_per_token", r.nll_per_token);
     j.Set("tokens", r.tokens);
@@ -84,9 +98,9 @@ void Report(const Measured& m, const PerplexityProtocol* protocol, bool json) {
             m.dropped == 0 ? "" : fmt::format("not scored     {}\n", DroppedText(m.dropped))));
 }
 
-void Report(const DocumentReport& r, bool json) {
-  if (json) {
-    Json j = StartJson(&kDocumentProtocol);
+void Report(const PerplexityCommand& c, const DocumentReport& r) {
+  if (c.json) {
+    Json j = StartJson(c, &kDocumentProtocol);
     j.Set("word_perplexity", r.word_perplexity);
     j.Set("byte_perplexity", r.byte_perplexity);
     j.Set("bits_per_byte", r.bits_per_byte);
@@ -117,7 +131,7 @@ Status RunDocuments(const std::shared_ptr<const Model>& model, const PerplexityC
   const Result<DocumentReport> report = DocumentPerplexity(
       model, ScoredPages(pages), kDocumentProtocol.window, c.threads, bar.Callback());
   if (!report.ok()) return report.status().Annotate(c.model);
-  Report(*report, c.json);
+  Report(c, *report);
   return {};
 }
 
@@ -131,7 +145,7 @@ Status Run(const PerplexityCommand& c) {
   const PerplexityProtocol* protocol = c.protocol.empty()                    ? nullptr
                                        : c.protocol == kStridedProtocol.name ? &kStridedProtocol
                                                                              : &kGptqProtocol;
-  Report(m, protocol, c.json);
+  Report(c, m, protocol);
   return {};
 }
 

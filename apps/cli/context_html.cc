@@ -11,17 +11,22 @@
 namespace octet::cli {
 namespace {
 
-constexpr double kWidth = 860, kPanel = 280, kLeft = 72, kRight = 20, kTop = 34, kBottom = 34;
+constexpr double kWidth = 640, kPanel = 280, kLeft = 84, kRight = 36, kTop = 34, kBottom = 34;
 
 constexpr const char* kStyle = R"(
 :root { --a: #0b5cad; --b: #b3470f; }
 @media (prefers-color-scheme: dark) { :root { --a: #6cb6ff; --b: #ffa657; } }
-figure { overflow-x: auto; }
+figure { max-width: 44rem; }
+td { white-space: nowrap; }
+figure svg { display: block; width: 100%; height: auto; }
+text { font-size: 13px; }
+@media (max-width: 40rem) { text { font-size: 18px; } }
 .grid { stroke: var(--line); }
 .quiet { fill: var(--quiet); }
 .curve { fill: none; stroke-width: 1.8; }
 .model { stroke: var(--a); fill: none; }
-.reference { stroke: var(--b); fill: none; stroke-dasharray: 5 3; }
+.reference { stroke: var(--b); fill: none; }
+.curve.reference { stroke-width: 6; opacity: .5; }
 .a { fill: var(--a); }
 .b { fill: var(--b); }
 )";
@@ -30,6 +35,11 @@ struct Point {
   double position;
   Estimate value;
 };
+
+std::string EstimateText(const Estimate& e, bool interval) {
+  return interval ? fmt::format("{:.5g} [{:.5g}, {:.5g}]", e.value, e.low, e.high)
+                  : fmt::format("{:.5g}", e.value);
+}
 
 bool Growing(const std::vector<ContextBucket>& buckets) {
   if (buckets.size() < 3) return false;
@@ -47,7 +57,7 @@ class Panel {
       high_ = std::max({high_, e.value, e.high});
     }
     // A flat curve still needs some height.
-    const double margin = std::max(0.06 * (high_ - low_), 1e-6 * std::abs(high_));
+    const double margin = std::max(0.06 * (high_ - low_), 1e-3 * std::abs(high_));
     low_ -= margin;
     high_ += margin;
     start_ = growing_ ? static_cast<double>(buckets.front().last) / 4 : 0;
@@ -75,7 +85,7 @@ class Panel {
     double labelled = 0;
     for (const ContextBucket& b : buckets) {
       const double x = X(static_cast<double>(b.last)), bottom = top_ + kPanel - kBottom;
-      if (x - labelled < 48) continue;
+      if (x - labelled < 64) continue;
       labelled = x;
       svg += fmt::format(
           "<line class=\"grid\" x1=\"{0:.1f}\" x2=\"{0:.1f}\" y1=\"{1:.1f}\" y2=\"{2:.1f}\"/>"
@@ -85,18 +95,24 @@ class Panel {
     return svg;
   }
 
-  std::string Curve(const std::vector<Point>& points, const char* style) const {
+  // Circles of that radius, and bars where there are `intervals`.
+  std::string Curve(const std::vector<Point>& points, const char* style, int radius,
+                    bool intervals) const {
     std::string svg, path;
     for (const Point& p : points) {
-      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", X(p.position),
-                          Y(p.value.value));
+      const double x = X(p.position), y = Y(p.value.value);
+      path += fmt::format("{}{:.1f} {:.1f}", path.empty() ? "M" : " L", x, y);
+      if (intervals) {
+        svg += fmt::format(
+            "<path class=\"{0}\" d=\"M{1:.1f} {2:.1f} V{3:.1f} M{4:.1f} {2:.1f} h6 M{4:.1f} "
+            "{3:.1f} "
+            "h6\"/>",
+            style, x, Y(p.value.low), Y(p.value.high), x - 3);
+      }
       svg += fmt::format(
-          "<path class=\"{0}\" d=\"M{1:.1f} {2:.1f} V{3:.1f} M{4:.1f} {2:.1f} h6 M{4:.1f} {3:.1f} "
-          "h6\"/><circle class=\"{0}\" cx=\"{1:.1f}\" cy=\"{5:.1f}\" r=\"3\"><title>{6:.0f} "
-          "tokens: "
-          "{7:.5g} [{8:.5g}, {9:.5g}]</title></circle>\n",
-          style, X(p.position), Y(p.value.low), Y(p.value.high), X(p.position) - 3,
-          Y(p.value.value), p.position, p.value.value, p.value.low, p.value.high);
+          "<circle class=\"{}\" cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"{}\"><title>{:.0f} tokens: "
+          "{}</title></circle>\n",
+          style, x, y, radius, p.position, EstimateText(p.value, intervals));
     }
     return fmt::format("<path class=\"curve {}\" d=\"{}\"/>\n", style, path) + svg;
   }
@@ -142,21 +158,44 @@ std::string Diagram(const ContextReport& r) {
                                            : std::vector<Point>();
   const double height = r.has_reference ? 2 * kPanel : kPanel;
   std::string svg = fmt::format(
-      "<figure><svg role=\"img\" aria-label=\"perplexity by position\" width=\"{0}\" "
-      "height=\"{1}\" "
-      "viewBox=\"0 0 {0} {1}\">\n",
+      "<figure><svg role=\"img\" aria-label=\"perplexity by position\" viewBox=\"0 0 {0} {1}\">\n",
       kWidth, height);
   const Panel top(r.buckets, 0, Values(model, reference));
   svg += top.Grid("perplexity, by tokens before", r.buckets);
-  if (r.has_reference) svg += top.Curve(reference, "reference");
-  svg += top.Curve(model, "model");
+  if (r.has_reference) svg += top.Curve(reference, "reference", 6, r.has_intervals);
+  svg += top.Curve(model, "model", 3, r.has_intervals);
   if (r.has_reference) {
     const std::vector<Point> ratio = Points(r.buckets, &ContextBucket::ratio);
     const Panel bottom(r.buckets, kPanel, Values(ratio, {{0, {1, 1, 1}}}));
     svg += bottom.Grid("perplexity of the model over that of the reference", r.buckets);
-    svg += bottom.Curve(ratio, "model");
+    svg += bottom.Curve(ratio, "model", 3, r.has_intervals);
   }
   return svg + "</svg></figure>\n";
+}
+
+std::string NumbersTable(const ContextReport& r) {
+  std::string html =
+      "<div class=\"scroll\"><table>\n<tr><th scope=\"col\">tokens</th><th scope=\"col\">"
+      "perplexity</th>";
+  if (r.has_reference) {
+    html +=
+        "<th scope=\"col\">reference</th><th scope=\"col\">ratio</th><th scope=\"col\">KL, "
+        "nats</th>";
+  }
+  html += "</tr>\n";
+  std::vector<Estimate ContextBucket::*> columns = {&ContextBucket::perplexity};
+  if (r.has_reference) {
+    columns.insert(columns.end(), {&ContextBucket::reference_perplexity, &ContextBucket::ratio,
+                                   &ContextBucket::kl});
+  }
+  for (const ContextBucket& b : r.buckets) {
+    html += fmt::format("<tr><td>{} to {}</td>", b.first, b.last - 1);
+    for (const auto column : columns) {
+      html += fmt::format("<td>{}</td>", EstimateText(b.*column, r.has_intervals));
+    }
+    html += "</tr>\n";
+  }
+  return html + "</table></div>\n";
 }
 
 }  // namespace
@@ -166,17 +205,19 @@ std::string ContextHtml(const ContextReport& report, const std::string& model,
   std::string html = HtmlHead("Perplexity by position of " + model, kStyle);
   html += fmt::format(
       "<h1>Perplexity by position of {}</h1>\n"
-      "<p>{} segment{} of {} tokens, the state carried from the first to the last; bars are 95 % "
-      "intervals over segments, too narrow where these are few.</p>\n",
-      Escaped(model), report.segments, report.segments == 1 ? "" : "s", report.buckets.back().last);
+      "<p>{} segment{} of {} tokens, the state carried from the first to the last; {}</p>\n",
+      Escaped(model), report.segments, report.segments == 1 ? "" : "s", report.buckets.back().last,
+      report.has_intervals
+          ? "bars and brackets are 95 % intervals over segments."
+          : fmt::format("no intervals: they need at least {} segments.", kIntervalSegments));
   if (report.has_reference) {
     html += fmt::format(
         "<p><svg width=\"12\" height=\"12\"><circle class=\"a\" cx=\"6\" cy=\"6\" r=\"5\"/></svg> "
         "{} &nbsp; <svg width=\"12\" height=\"12\"><circle class=\"b\" cx=\"6\" cy=\"6\" "
-        "r=\"5\"/></svg> reference {}, dashed</p>\n",
+        "r=\"5\"/></svg> reference {}, the wide line</p>\n",
         Escaped(model), Escaped(reference));
   }
-  return html + Diagram(report) + "</body>\n</html>\n";
+  return html + Diagram(report) + NumbersTable(report) + "</body>\n</html>\n";
 }
 
 }  // namespace octet::cli

@@ -9,8 +9,8 @@
 namespace octet::cli {
 
 // A complete page (apps/cli/html.h) with an SVG: perplexity over position, and with a reference
-// their ratio below it, each with intervals; positions are logarithmic when buckets grow. `model`
-// and `reference` are any text; at least one bucket.
+// their ratio below it, each with its intervals, then a table of the numbers; positions are
+// logarithmic when buckets grow. `model` and `reference` are any text; at least one bucket.
 std::string ContextHtml(const ContextReport& report, const std::string& model,
                         const std::string& reference);
 
