@@ -27,7 +27,7 @@ std::vector<int> LayersOf(const ReportOptions& options, const Graph& graph) {
   std::vector<int> layers = options.layers;
   if (layers.empty()) layers = {0, graph.layers / 2, graph.layers - 1};
   std::ranges::sort(layers);
-  layers.erase(std::ranges::unique(layers).begin(), layers.end());
+  layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   return layers;
 }
 
