@@ -45,7 +45,7 @@ int64_t ConvHistory::RowBytes() const {
 }
 
 void ConvHistory::Load(int64_t row, float* values) const {
-  const std::byte* from = data_.data() + row * RowBytes();
+  const std::byte* from = At(row);
   if (codes_ == nullptr) {
     std::memcpy(values, from, static_cast<size_t>(RowBytes()));
     return;
@@ -64,14 +64,15 @@ void ConvHistory::Load(int64_t row, float* values) const {
   }
 }
 
+const float* ConvHistory::Values(int64_t row) const {
+  return codes_ == nullptr ? reinterpret_cast<const float*>(At(row)) : nullptr;
+}
+
 bool ConvHistory::IsSound() const {
   if (codes_ == nullptr) {
-    std::vector<float> row(static_cast<size_t>(channels_));
-    for (int64_t r = 0; r < rows_; ++r) {
-      Load(r, row.data());
-      if (!std::ranges::all_of(row, [](float x) { return std::isfinite(x); })) return false;
-    }
-    return true;
+    return std::ranges::all_of(std::span(reinterpret_cast<const float*>(data_.data()),
+                                         static_cast<size_t>(rows_ * channels_)),
+                               [](float x) { return std::isfinite(x); });
   }
   for (int64_t i = 0; i < rows_ * channels_; ++i) {
     const int code = LoadCode(codes_->codec, data_.data(), i);
@@ -81,7 +82,7 @@ bool ConvHistory::IsSound() const {
 }
 
 void ConvHistory::Store(int64_t row, const float* values) {
-  std::byte* to = data_.data() + row * RowBytes();
+  std::byte* to = At(row);
   if (codes_ == nullptr) {
     std::memcpy(to, values, static_cast<size_t>(RowBytes()));
     return;
@@ -101,12 +102,9 @@ void ConvHistory::Store(int64_t row, const float* values) {
 }
 
 void ConvHistory::Push(const float* x, int64_t x_stride, int64_t T) {
-  const int64_t kept = std::max<int64_t>(rows_ - T, 0);
-  if (kept > 0) {
-    std::memmove(data_.data(), data_.data() + T * RowBytes(),
-                 static_cast<size_t>(kept * RowBytes()));
-  }
-  for (int64_t row = kept; row < rows_; ++row) {
+  if (rows_ == 0) return;
+  oldest_ = (oldest_ + T) % rows_;
+  for (int64_t row = std::max<int64_t>(rows_ - T, 0); row < rows_; ++row) {
     Store(row, x + (T - rows_ + row) * x_stride);
   }
 }
@@ -114,7 +112,11 @@ void ConvHistory::Push(const float* x, int64_t x_stride, int64_t T) {
 bool operator==(const ConvHistory& a, const ConvHistory& b) {
   const bool same_codes = a.codes_ == b.codes_ ||
                           (a.codes_ != nullptr && b.codes_ != nullptr && *a.codes_ == *b.codes_);
-  return same_codes && a.rows_ == b.rows_ && a.channels_ == b.channels_ && a.data_ == b.data_;
+  if (!same_codes || a.rows_ != b.rows_ || a.channels_ != b.channels_) return false;
+  for (int64_t row = 0; row < a.rows_; ++row) {
+    if (!std::ranges::equal(a.row(row), b.row(row))) return false;
+  }
+  return true;
 }
 
 }  // namespace octet

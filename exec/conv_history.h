@@ -35,15 +35,19 @@ class ConvHistory {
   int64_t rows() const { return rows_; }
   // Writes the C values of row `row`, 0 <= row < rows().
   void Load(int64_t row, float* values) const;
+  // The C values of row `row` where they are kept in fp32, until the next Push; else null.
+  const float* Values(int64_t row) const;
   // Appends x [T, C], x_stride floats between rows, and forgets the T oldest rows. Where codes are
   // kept, a value that none stands for is rounded to one.
   void Push(const float* x, int64_t x_stride, int64_t T);
   // Memory of the rows.
   int64_t bytes() const { return static_cast<int64_t>(data_.size()); }
-  // The rows as they are stored, [rows, channels] codes or floats. Whoever writes them asks IsSound
+  // Row `row` as it is stored, `channels` codes or floats. Whoever writes rows asks IsSound
   // afterwards: whether every code is one of its codec, and every float finite.
-  std::span<std::byte> data() { return data_; }
-  std::span<const std::byte> data() const { return data_; }
+  std::span<std::byte> row(int64_t row) { return {At(row), static_cast<size_t>(RowBytes())}; }
+  std::span<const std::byte> row(int64_t row) const {
+    return {At(row), static_cast<size_t>(RowBytes())};
+  }
   bool IsSound() const;
 
   friend bool operator==(const ConvHistory& a, const ConvHistory& b);
@@ -58,10 +62,14 @@ class ConvHistory {
   static std::shared_ptr<const Codes> CodesOf(const Graph& graph, const Node& conv);
   void Store(int64_t row, const float* values);
   int64_t RowBytes() const;
+  int64_t Slot(int64_t row) const { return (oldest_ + row) % rows_; }
+  std::byte* At(int64_t row) { return data_.data() + Slot(row) * RowBytes(); }
+  const std::byte* At(int64_t row) const { return data_.data() + Slot(row) * RowBytes(); }
 
   int64_t rows_ = 0, channels_ = 0;
+  int64_t oldest_ = 0;                  // slot of row 0; the others follow it in a ring
   std::shared_ptr<const Codes> codes_;  // null: fp32
-  std::vector<std::byte> data_;         // [rows, channels]
+  std::vector<std::byte> data_;         // [slots, channels]
 };
 
 }  // namespace octet

@@ -11,6 +11,7 @@
 #include <deque>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
@@ -146,6 +147,33 @@ TEST(ConvHistory, EqualitySeesRowsCodesAndScales) {
   copy.Push(row.data(), kWidth, 1);
   EXPECT_FALSE(h == copy);
   EXPECT_EQ(AllRows(h), std::vector<float>(3 * kWidth)) << "the original changed with its copy";
+}
+
+TEST(ConvHistory, EqualitySeesTheOrderOfRowsAndNotTheirPlaces) {
+  const Encoding codes = StaticCodes(Codec::kUniform, 1);
+  const std::vector<float> rows = Rows(codes, false, 4, 9);
+  ConvHistory at_once = MakeHistory("xBC_in", codes), in_turn = at_once, reversed = at_once;
+  at_once.Push(rows.data(), kWidth, 4);
+  for (int64_t t = 0; t < 4; ++t) {
+    in_turn.Push(rows.data() + t * kWidth, kWidth, 1);
+    reversed.Push(rows.data() + (3 - t) * kWidth, kWidth, 1);
+  }
+  EXPECT_TRUE(at_once == in_turn);
+  EXPECT_FALSE(at_once == reversed);
+  for (int64_t row = 0; row < 3; ++row) {
+    EXPECT_TRUE(std::ranges::equal(at_once.row(row), in_turn.row(row))) << row;
+  }
+}
+
+TEST(ConvHistory, ShowsItsRowsWhereTheyAreFloats) {
+  const Encoding codes = StaticCodes(Codec::kUniform, 1);
+  EXPECT_EQ(MakeHistory("xBC_in", codes).Values(0), nullptr);
+  ConvHistory h = MakeHistory("xBC_in", codes, HistoryStorage::kFloats);
+  const std::vector<float> rows = Rows(codes, false, 2, 9);
+  h.Push(rows.data(), kWidth, 2);
+  EXPECT_THAT(std::vector(h.Values(0), h.Values(0) + kWidth), ::testing::Each(0.0f));
+  EXPECT_TRUE(std::equal(rows.begin(), rows.begin() + kWidth, h.Values(1)));
+  EXPECT_TRUE(std::equal(rows.begin() + kWidth, rows.end(), h.Values(2)));
 }
 
 }  // namespace

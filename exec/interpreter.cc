@@ -223,9 +223,12 @@ class NodeRunner {
     const Floats& bias = Vector(n.weights[1]);
     const std::vector<float> taps = ConvTaps(Vector(n.weights[0]), n.taps);
     ConvHistory& memory = state_.conv(n.layer);
-    Floats history(static_cast<size_t>(memory.rows() * n.width));
+    std::vector<Floats> history;
+    std::vector<const float*> rows;
     for (int64_t row = 0; row < memory.rows(); ++row) {
-      memory.Load(row, history.data() + row * n.width);
+      history.emplace_back(static_cast<size_t>(n.width));
+      memory.Load(row, history.back().data());
+      rows.push_back(history.back().data());
     }
     Conv1dArgs a{};
     a.T = T_;
@@ -235,7 +238,7 @@ class NodeRunner {
     a.x_stride = n.width;
     a.taps = taps.data();
     a.bias = bias.empty() ? nullptr : bias.data();
-    a.history = history.data();
+    a.history = rows.data();
     a.y = out;
     RunKernel(a, isas_);
     memory.Push(in, n.width, T_);

@@ -120,8 +120,10 @@ class Lowering : private NodeLowering {
     base.K = n_.taps;
     base.x_stride = x.stride;
     const int layer = n_.layer;
-    const auto choice =
-        Pick(base, &Conv1dArgs::T, kTokenBlock, (base.K - 1) * base.C * int64_t{sizeof(float)});
+    // Pointers to the rows before a block, and rows that are kept as codes.
+    const int64_t pointer_bytes = CeilDiv((base.K - 1) * int64_t{sizeof(const float*)}, 64) * 64;
+    const auto choice = Pick(base, &Conv1dArgs::T, kTokenBlock,
+                             pointer_bytes + (base.K - 1) * base.C * int64_t{sizeof(float)});
     const int64_t history_offset = extra_offset_;
     Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
       const int64_t keep = base.K - 1;
@@ -131,15 +133,15 @@ class Lowering : private NodeLowering {
         ConvHistory& carried = s.state->conv(layer);
         const float* rows = Floats(f, x) + s.row * x.stride;
         const int64_t begin = block * kTokenBlock;
-        auto* history =
-            reinterpret_cast<float*>(static_cast<std::byte*>(w.scratch) + history_offset);
+        std::byte* scratch = static_cast<std::byte*>(w.scratch) + history_offset;
+        auto* history = reinterpret_cast<const float**>(scratch);
+        auto* decoded = reinterpret_cast<float*>(scratch + pointer_bytes);
         for (int64_t j = 0; j < keep; ++j) {
           const int64_t t = begin - keep + j;
-          if (t < 0) {
-            carried.Load(keep + t, history + j * base.C);
-          } else {
-            std::copy_n(rows + t * x.stride, base.C, history + j * base.C);
-          }
+          history[j] = t < 0 ? carried.Values(keep + t) : rows + t * x.stride;
+          if (history[j] != nullptr) continue;
+          carried.Load(keep + t, decoded + j * base.C);
+          history[j] = decoded + j * base.C;
         }
         Conv1dArgs a = base;
         a.T = std::min(s.T, begin + kTokenBlock) - begin;

@@ -91,7 +91,9 @@ void State::ForEachPart(S& state, const Part& part) {
   };
   visit(std::span(&state.position_, 1));
   for (auto& l : state.layers_) {
-    visit(l.conv.data());
+    for (int64_t row = 0; row < l.conv.rows(); ++row) {
+      visit(l.conv.row(row));
+    }
     visit(std::span(l.h));
     visit(std::span(l.h_scales));
     visit(std::span(l.h_residuals));

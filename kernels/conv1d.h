@@ -17,10 +17,11 @@ struct Conv1dArgs {
   int64_t T, C, K;  // tokens, channels, taps; K >= 1
   const float* x;   // [T, C] with x_stride floats between rows
   int64_t x_stride;
-  const float* taps;     // [K, C]: ConvTaps
-  const float* bias;     // [C] or null
-  const float* history;  // [K - 1, C]: the last K - 1 inputs, oldest first; zeros at the start
-  float* y;              // [T, C] contiguous; must not overlap x
+  const float* taps;  // [K, C]: ConvTaps
+  const float* bias;  // [C] or null
+  // The last K - 1 inputs, rows of C floats, oldest first; zeros at the start.
+  const float* const* history;
+  float* y;  // [T, C] contiguous; must not overlap x
 };
 
 // The weight [C, K] of a checkpoint as kernels read it.

@@ -34,7 +34,10 @@ struct Conv {
     weight = Random(p.C * p.K, &rng);
     taps = ConvTaps(weight, p.K);
     bias = Random(p.C, &rng);
-    history = Random((p.K - 1) * p.C, &rng);
+    for (int64_t row = 0; row < p.K - 1; ++row) {
+      history.push_back(Random(p.C, &rng));
+      rows.push_back(history.back().data());
+    }
     y.assign(static_cast<size_t>(p.T * p.C), std::numeric_limits<float>::quiet_NaN());
     args = {p.T,
             p.C,
@@ -43,7 +46,7 @@ struct Conv {
             p.C + p.x_pad,
             taps.data(),
             p.bias ? bias.data() : nullptr,
-            history.data(),
+            rows.data(),
             y.data()};
   }
   static std::vector<float> Random(int64_t n, Rng* rng) {
@@ -56,10 +59,12 @@ struct Conv {
   void Reset() { y.assign(y.size(), std::numeric_limits<float>::quiet_NaN()); }
   // Row s of history ++ x; s = -(K - 1) is the oldest.
   double X(int64_t s, int64_t c) const {
-    return s < 0 ? history[static_cast<size_t>((args.K - 1 + s) * args.C + c)]
+    return s < 0 ? history[static_cast<size_t>(args.K - 1 + s)][static_cast<size_t>(c)]
                  : x[static_cast<size_t>(s * args.x_stride + c)];
   }
-  std::vector<float> x, weight, taps, bias, history, y;
+  std::vector<float> x, weight, taps, bias, y;
+  std::vector<std::vector<float>> history;
+  std::vector<const float*> rows;
   Conv1dArgs args;
 };
 
@@ -116,9 +121,10 @@ TEST(Conv1d, SplitsChangeNothing) {
       part.T = std::min(step, v.args.T - t);
       part.x += t * part.x_stride;
       part.y += t * part.C;
-      std::vector<float> history;
-      for (int64_t i = 0; i < (part.K - 1) * part.C; ++i) {
-        history.push_back(static_cast<float>(v.X(t - part.K + 1 + i / part.C, i % part.C)));
+      std::vector<const float*> history;
+      for (int64_t s = t - part.K + 1; s < t; ++s) {
+        history.push_back(s < 0 ? v.rows[static_cast<size_t>(part.K - 1 + s)]
+                                : v.x.data() + s * part.x_stride);
       }
       part.history = history.data();
       Reference(part).run(part, {});

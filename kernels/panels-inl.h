@@ -6,11 +6,13 @@
 //   Sums, Codes           vectors: kRows sums of int32; 4 columns of kRows rows
 //   kRows                 rows of a vector; 16 / kRows vectors make a row of panels
 //   kTokens, kPanelsI8    tile of prefill: as many sums as the registers hold
-//   kTokensI4, kPanelsI4  the same with one more sum for each
+//   kTokensI4, kPanelsI4  the same of 4-bit codes, with one more sum for each
+//   kColumnsI4            columns whose products with 4-bit codes Parts may hold; 0: any number
 //   kOffset8              what LoadI8 leaves added to a code: 128, or 0 where it is taken off
-//   Set(v), LoadI8(p), LoadI4(p, &low, &high), Dot(sums, codes, x4), DotI4 the same for codes
-//   of LoadI4, AddScaled(total, sums, m),
-//   Store(p, sums)
+//   Parts                 sums of 4-bit codes times x: Sums, or what AddParts(sums, parts) adds to
+//                         them where kColumnsI4 is not 0
+//   Set(v), LoadI8(p), LoadI4(p, &low, &high), Dot(sums, codes, x4), DotI4(parts, codes, x4) for
+//   codes of LoadI4, AddScaled(total, sums, m), Store(p, sums)
 //   SumOf64(sums, x)      adds 64 signed bytes to the lanes in any way; Total(sums) adds the lanes
 //   Dequantize16(acc, x_scale, row_scale, stride, out)   DequantizeAcc of 16 sums
 // Everything here must be inlined or have internal linkage: tools/check_symbols.
@@ -92,6 +94,33 @@ void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, c
   }
 }
 
+// Adds the products of columns [begin, end) to `parts`: 4-bit codes of kTokens tokens by kPanels
+// panels.
+template <class I, int kTokens, int kPanels, int kVectors = kPanels * 16 / I::kRows>
+inline __attribute__((always_inline)) void DotColumnsI4(const TokenCodes& x,
+                                                        const uint8_t* const* panel, int64_t begin,
+                                                        int64_t end,
+                                                        typename I::Parts (*parts)[kVectors]) {
+  for (int64_t k = begin; k < end; k += 8) {
+    typename I::Codes low[kVectors], high[kVectors];
+    if constexpr (kTokens == 1) PrefetchPanels<kPanels>(panel, k * 8);
+#pragma GCC unroll 16
+    for (int v = 0; v < kVectors; ++v) {
+      const int row = v * I::kRows % 16;
+      I::LoadI4(panel[v * I::kRows / 16] + (k * 8 + row * 4), &low[v], &high[v]);
+    }
+#pragma GCC unroll 16
+    for (int t = 0; t < kTokens; ++t) {
+      const int8_t* x8 = x.x + t * x.stride + k;
+#pragma GCC unroll 16
+      for (int v = 0; v < kVectors; ++v) {
+        parts[t][v] = I::DotI4(parts[t][v], low[v], x8);
+        parts[t][v] = I::DotI4(parts[t][v], high[v], x8 + 4);
+      }
+    }
+  }
+}
+
 // The same for 4-bit codes with multipliers [groups, 16] of each panel.
 template <class I, int kTokens, int kPanels>
 void TileI4(const TokenCodes& x, const uint8_t* const* panel, const uint8_t* const* multipliers,
@@ -115,21 +144,26 @@ void TileI4(const TokenCodes& x, const uint8_t* const* panel, const uint8_t* con
         sums[t][v] = I::Set(-8 * x_sum.sums[t * x_sum.groups + g]);
       }
     }
-    for (int64_t k = g * group; k < end; k += 8) {
-      typename I::Codes low[kVectors], high[kVectors];
-      if constexpr (kTokens == 1) PrefetchPanels<kPanels>(panel, k * 8);
+    if constexpr (I::kColumnsI4 == 0) {
+      DotColumnsI4<I, kTokens, kPanels>(x, panel, g * group, end, sums);
+    } else {
+      for (int64_t k = g * group; k < end; k += I::kColumnsI4) {
+        typename I::Parts parts[kTokens][kVectors];
 #pragma GCC unroll 16
-      for (int v = 0; v < kVectors; ++v) {
-        const int row = v * I::kRows % 16;
-        I::LoadI4(panel[v * I::kRows / 16] + (k * 8 + row * 4), &low[v], &high[v]);
-      }
+        for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 16
-      for (int t = 0; t < kTokens; ++t) {
-        const int8_t* x8 = x.x + t * x.stride + k;
+          for (int v = 0; v < kVectors; ++v) {
+            parts[t][v] = I::Set(0);
+          }
+        }
+        const int64_t next = k + I::kColumnsI4 < end ? k + I::kColumnsI4 : end;
+        DotColumnsI4<I, kTokens, kPanels>(x, panel, k, next, parts);
 #pragma GCC unroll 16
-        for (int v = 0; v < kVectors; ++v) {
-          sums[t][v] = I::DotI4(sums[t][v], low[v], x8);
-          sums[t][v] = I::DotI4(sums[t][v], high[v], x8 + 4);
+        for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 16
+          for (int v = 0; v < kVectors; ++v) {
+            sums[t][v] = I::AddParts(sums[t][v], parts[t][v]);
+          }
         }
       }
     }

@@ -5,9 +5,11 @@
 struct Avx512Vnni {
   using Sums = __m512i;
   using Codes = __m512i;
+  using Parts = Sums;
   static constexpr int kRows = 16;
   static constexpr int kTokens = 12, kPanelsI8 = 2;
   static constexpr int kTokensI4 = 6, kPanelsI4 = 2;
+  static constexpr int64_t kColumnsI4 = 0;
   static constexpr int32_t kOffset8 = 128;
 
   static Sums Set(int32_t v) { return _mm512_set1_epi32(v); }
@@ -23,7 +25,7 @@ struct Avx512Vnni {
     __builtin_memcpy(&four, x4, sizeof(four));
     return _mm512_dpbusd_epi32(sums, codes, _mm512_set1_epi32(four));
   }
-  static Sums DotI4(Sums sums, Codes codes, const int8_t* x4) { return Dot(sums, codes, x4); }
+  static Parts DotI4(Parts parts, Codes codes, const int8_t* x4) { return Dot(parts, codes, x4); }
   static Sums AddScaled(Sums total, Sums sums, const uint8_t* m) {
     const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(m));
     return _mm512_add_epi32(total, _mm512_mullo_epi32(sums, _mm512_cvtepu8_epi32(bytes)));

@@ -5,9 +5,11 @@
 struct Dotprod {
   using Sums = int32x4_t;
   using Codes = int8x16_t;
+  using Parts = Sums;
   static constexpr int kRows = 4;
   static constexpr int kTokens = 5, kPanelsI8 = 1;
   static constexpr int kTokensI4 = 2, kPanelsI4 = 1;
+  static constexpr int64_t kColumnsI4 = 0;
   static constexpr int32_t kOffset8 = 0;
 
   static Sums Set(int32_t v) { return vdupq_n_s32(v); }
@@ -24,7 +26,7 @@ struct Dotprod {
     __builtin_memcpy(&four, x4, sizeof(four));
     return vdotq_s32(sums, codes, vreinterpretq_s8_s32(vdupq_n_s32(four)));
   }
-  static Sums DotI4(Sums sums, Codes codes, const int8_t* x4) { return Dot(sums, codes, x4); }
+  static Parts DotI4(Parts parts, Codes codes, const int8_t* x4) { return Dot(parts, codes, x4); }
   static Sums AddScaled(Sums total, Sums sums, const uint8_t* m) {
     const int32x4_t multipliers = {m[0], m[1], m[2], m[3]};
     return vmlaq_s32(total, sums, multipliers);

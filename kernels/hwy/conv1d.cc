@@ -58,7 +58,7 @@ void Conv1d(const Conv1dArgs& a, void* scratch) {
     count = a.K == 4 && a.T - t >= kAtOnce ? kAtOnce : 1;
     for (int64_t j = 0; j < a.K - 1 + count; ++j) {
       const int64_t s = t - a.K + 1 + j;
-      rows[j] = s < 0 ? a.history + (a.K - 1 + s) * a.C : a.x + s * a.x_stride;
+      rows[j] = s < 0 ? a.history[a.K - 1 + s] : a.x + s * a.x_stride;
     }
     const auto tokens = count > 1 ? Tokens<4, kAtOnce> : a.K == 4 ? Tokens<4, 1> : Tokens<0, 1>;
     tokens(a, rows, a.y + t * a.C);

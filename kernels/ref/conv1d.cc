@@ -15,7 +15,7 @@ void Run(const Conv1dArgs& a, const Workspace&) {
       float sum = a.bias == nullptr ? 0.0f : a.bias[c];
       for (int64_t j = 0; j < a.K; ++j) {
         const int64_t s = t - a.K + 1 + j;
-        const float x = s < 0 ? a.history[(a.K - 1 + s) * a.C + c] : a.x[s * a.x_stride + c];
+        const float x = s < 0 ? a.history[a.K - 1 + s][c] : a.x[s * a.x_stride + c];
         sum = std::fma(a.taps[j * a.C + c], x, sum);
       }
       a.y[t * a.C + c] = SiluF(sum);
