@@ -320,7 +320,7 @@ void ScaleRows(float* const* rows, int64_t N16, float* scales) {
     for (int64_t i = 0; i < 16; i += kLanes) {
       auto most = hn::Zero(d);
       for (int64_t n = i; n < N16; n += 16) {
-        most = hn::Max(hn::Abs(hn::LoadU(d, rows[r] + n)), most);  // in this order without NaN
+        most = MaxMagnitude(hn::LoadU(d, rows[r] + n), most);
       }
       hn::StoreU(most, d, lanes + r * 16 + i);
     }

@@ -65,6 +65,17 @@ inline void DecodeCodes(const int8_t* codes, int64_t n, float scale, float* valu
   }
 }
 
+// The larger of |v| and `most`, which is not negative; the latter where v is NaN.
+HWY_INLINE hn::Vec<hn::ScalableTag<float>> MaxMagnitude(hn::Vec<hn::ScalableTag<float>> v,
+                                                        hn::Vec<hn::ScalableTag<float>> most) {
+#if HWY_TARGET == HWY_AVX3
+  most.raw = _mm512_range_ps(v.raw, most.raw, 0xb);  // of magnitudes, the larger
+  return most;
+#else
+  return hn::Max(hn::Abs(v), most);
+#endif
+}
+
 // The largest |values[i]|, i < n.
 inline float AbsMax(const float* values, int64_t n) {
   const hn::ScalableTag<float> d;
@@ -72,7 +83,7 @@ inline float AbsMax(const float* values, int64_t n) {
   auto most = hn::Zero(d);
   int64_t i = 0;
   for (; i + lanes <= n; i += lanes) {
-    most = hn::Max(hn::Abs(hn::LoadU(d, values + i)), most);  // in this order without NaN
+    most = MaxMagnitude(hn::LoadU(d, values + i), most);
   }
   float absmax = hn::GetLane(hn::MaxOfLanes(d, most));
   for (; i < n; ++i) {
@@ -126,20 +137,49 @@ inline bool HasPlainCodes(const StateView& h, int64_t N) {
          h.residuals == nullptr && h.unrounded == nullptr && N % 16 == 0;
 }
 
-// QuantizeI8 of values [N] that are finite and whose scale holds the largest: none saturates, so
-// that the code is the low byte of what NearestV's sum leaves.
+// Rounds four vectors of values within [-127, 127] to the nearest integers, halves to even, and
+// stores these codes one vector after another.
+HWY_INLINE void StoreNearest(hn::Vec<Lanes16::D> a, hn::Vec<Lanes16::D> b, hn::Vec<Lanes16::D> c,
+                             hn::Vec<Lanes16::D> d, int8_t* codes) {
+#if HWY_TARGET == HWY_AVX3
+  const __m512i low = _mm512_packs_epi32(_mm512_cvtps_epi32(a.raw), _mm512_cvtps_epi32(b.raw));
+  const __m512i high = _mm512_packs_epi32(_mm512_cvtps_epi32(c.raw), _mm512_cvtps_epi32(d.raw));
+  // Packing leaves four codes of each vector in each 128 bits.
+  const __m512i order = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  _mm512_storeu_si512(codes, _mm512_permutexvar_epi32(order, _mm512_packs_epi16(low, high)));
+#elif HWY_TARGET == HWY_AVX2
+  const __m256i low = _mm256_packs_epi32(_mm256_cvtps_epi32(a.raw), _mm256_cvtps_epi32(b.raw));
+  const __m256i high = _mm256_packs_epi32(_mm256_cvtps_epi32(c.raw), _mm256_cvtps_epi32(d.raw));
+  const __m256i order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(codes),
+                      _mm256_permutevar8x32_epi32(_mm256_packs_epi16(low, high), order));
+#else
+  const Lanes16::D df;
+  const auto lanes = static_cast<int64_t>(hn::Lanes(df));
+  StoreCodes(df, NearestV(df, a), codes);
+  StoreCodes(df, NearestV(df, b), codes + lanes);
+  StoreCodes(df, NearestV(df, c), codes + 2 * lanes);
+  StoreCodes(df, NearestV(df, d), codes + 3 * lanes);
+#endif
+}
+
+// QuantizeI8 of values [N] that are finite and whose scale holds the largest: none saturates.
 HWY_INLINE void StoreFittingRow(const float* values, int64_t N, float inverse_scale,
                                 int8_t* codes) {
   using D = Lanes16::D;
   const D d;
-  const hn::RebindToUnsigned<D> du;
-  const hn::Rebind<uint8_t, D> d8;
   const auto lanes = static_cast<int64_t>(hn::Lanes(d));
   const auto inverse = hn::Set(d, inverse_scale);
-  const auto round = hn::Set(d, 0x1.8p23f);
-  for (int64_t n = 0; n < N; n += lanes) {
-    const auto t = hn::Add(hn::Mul(hn::LoadU(d, values + n), inverse), round);
-    hn::StoreU(hn::TruncateTo(d8, hn::BitCast(du, t)), d8, reinterpret_cast<uint8_t*>(codes + n));
+  int64_t n = 0;
+  for (; n + 4 * lanes <= N; n += 4 * lanes) {
+    const float* from = values + n;
+    StoreNearest(hn::Mul(hn::LoadU(d, from), inverse),
+                 hn::Mul(hn::LoadU(d, from + lanes), inverse),
+                 hn::Mul(hn::LoadU(d, from + 2 * lanes), inverse),
+                 hn::Mul(hn::LoadU(d, from + 3 * lanes), inverse), codes + n);
+  }
+  for (; n < N; n += lanes) {
+    StoreCodes(d, NearestV(d, hn::Mul(hn::LoadU(d, values + n), inverse)), codes + n);
   }
 }
 
@@ -174,8 +214,16 @@ inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
   hn::StoreU(scale, four, h.scales + row);
   HWY_ALIGN float inverse[kFittingRows];
   hn::Store(hn::Div(hn::Set(four, 1.0f), scale), four, inverse);
+  int8_t* codes = static_cast<int8_t*>(h.data) + row * N;
+  if (N == static_cast<int64_t>(hn::MaxLanes(d))) {
+    const auto scaled = [&](int64_t r) HWY_ATTR {
+      return hn::Mul(hn::LoadU(d, values[r]), hn::Set(d, inverse[r]));
+    };
+    StoreNearest(scaled(0), scaled(1), scaled(2), scaled(3), codes);
+    return true;
+  }
   for (int64_t r = 0; r < kFittingRows; ++r) {
-    StoreFittingRow(values[r], N, inverse[r], static_cast<int8_t*>(h.data) + (row + r) * N);
+    StoreFittingRow(values[r], N, inverse[r], codes + r * N);
   }
   return true;
 }

@@ -102,7 +102,7 @@ HWY_INLINE void StepCodes(float decay, const float* u, const float* scale, const
         const auto h = hn::Mul(LoadCodes(d, codes + r * N + at), vs[r]);
         const auto v = hn::MulAdd(vd, h, hn::Mul(vu[r], b));
         hn::StoreU(v, d, values + r * N + at);
-        most[r][i] = hn::Max(hn::Abs(v), most[r][i]);
+        most[r][i] = MaxMagnitude(v, most[r][i]);
         sum[r].MulAddVector(i, c, v);
       }
     }
@@ -142,13 +142,14 @@ void StepChannels(const SsdArgs& args, int64_t head, int64_t p, int count, float
     // A value that is not finite leaves no finite sum.
     finite[r / kRowsAtOnce] = hn::AllTrue(d, hn::IsFinite(sum));
     const auto scale = ScaleForAbsMaxV(most);
-    hn::StoreU(sum, d, args.y + row + r);
+    const float* D = args.D_per_channel ? args.D + row + r : args.D + head;
+    const auto skip = args.D_per_channel ? hn::LoadU(d, D) : hn::Set(d, *D);
+    hn::StoreU(hn::Add(hn::Mul(skip, hn::LoadU(d, x + r)), sum), d, args.y + row + r);
     if (!finite[r / kRowsAtOnce]) continue;
     hn::StoreU(scale, d, scales + r);
     hn::StoreU(hn::Div(hn::Set(d, 1.0f), scale), d, inverse + r);
   }
   for (int r = 0; r < count; ++r) {
-    args.y[row + r] = SkipOf(args, head, p + r) * x[r] + args.y[row + r];
     float* values = block.values + r * N;
     if (finite[r / kRowsAtOnce]) {
       StoreFittingRow(values, N, inverse[r], codes + r * N);
