@@ -32,8 +32,8 @@ inline std::vector<float> RandomFloats(int64_t n, Rng* rng, float lo, float hi) 
   return v;
 }
 
-// A problem with its oracle. `extreme`: every code at +-127 (or the ends of 4 bits), multiplier
-// 127.
+// A problem with its oracle. `extreme`: every code at an end, the lowest in even rows and the highest
+// in odd ones; multiplier 127.
 struct IntegerProblem {
   IntegerProblem(DType dtype, const LinearShape& s, uint64_t seed, bool extreme, bool per_token,
                  bool per_row)
@@ -44,12 +44,11 @@ struct IntegerProblem {
       x.push_back(static_cast<int8_t>(extreme ? 127 : static_cast<int>(rng.Below(255)) - 127));
     }
     codes.resize(static_cast<size_t>(s.N * s.K));
-    for (int& c : codes) {
-      if (i4) {
-        c = extreme ? -8 : static_cast<int>(rng.Below(16)) - 8;
-      } else {
-        c = extreme ? -127 : static_cast<int>(rng.Below(255)) - 127;
-      }
+    const int low = i4 ? -8 : -127, high = i4 ? 7 : 127;
+    for (int64_t i = 0; i < s.N * s.K; ++i) {
+      const int end = i / s.K % 2 == 0 ? low : high;
+      const int any = low + static_cast<int>(rng.Below(static_cast<uint64_t>(high - low + 1)));
+      codes[static_cast<size_t>(i)] = extreme ? end : any;
     }
     for (int64_t i = 0; i < s.N * groups; ++i) {
       multipliers.push_back(static_cast<uint8_t>(extreme ? 127 : 1 + rng.Below(127)));
