@@ -32,6 +32,7 @@ namespace {
 using DF = hn::ScalableTag<float>;
 using DI = hn::ScalableTag<int32_t>;
 constexpr int64_t kLanes = HWY_LANES(float);
+constexpr int kVectors16 = 16 / static_cast<int>(kLanes);
 constexpr int64_t kPassRows = kFittingRows;  // of the state that share a wait for their scales
 
 // What turns a code into its place in the right factor: code + 128 for int8, the code for int16.
@@ -60,6 +61,7 @@ struct Int8Layout {
     acc = scratch.Take<int32_t>(std::max({L16 * L16, P16 * N16, L16 * P16}));
     carried = scratch.Take<float>(L16 * P16);
     carried_scale = scratch.Take<double>(P16);
+    next_scale = scratch.Take<float>(args.H * args.P);
   }
   Scratch scratch;
   HeadTile head;
@@ -79,6 +81,7 @@ struct Int8Layout {
   int32_t* acc;           // product of the stage at work
   float* carried;         // [L16, P16]
   double* carried_scale;  // [P16]
+  float* next_scale;      // [H, P], of the states that enter the next chunk
 };
 
 // Stores n codes as T; returns their sum.
@@ -278,18 +281,42 @@ HWY_INLINE hn::Vec<DF> LocalV(const LocalRow& local, int64_t n) {
   return DequantizeV(d, acc, local.scale);
 }
 
-// Codes of the state row [N16] into `codes`, and its stage 3 in floats.
+// Codes of 16 values, already clamped and in units of their scale.
+template <class T>
+HWY_INLINE void Store16(const hn::Vec<DF>* values, T* codes) {
+  const DF d;
+  for (int v = 0; v < kVectors16; ++v) {
+    StoreCodes(d, NearestV(d, values[v]), codes + v * kLanes);
+  }
+}
+
+// Codes of the state row [N16] into `codes`, and its stage 3 in floats. Returns through `most` [16]
+// lanes of the largest magnitudes that leave.
 template <bool kFew, class T>
 void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t N16, float* row,
-                T* codes) {
+                T* codes, float* most) {
   const DF d;
   const auto inverse = hn::Set(d, inverse_scale);
   const auto kept = hn::Set(d, decay);
-  for (int64_t n = 0; n < N16; n += kLanes) {
-    const auto value = hn::LoadU(d, row + n);
-    const auto code = QuantizeV(d, value, inverse);
-    StoreCodes(d, code, codes + n);
-    hn::StoreU(hn::MulAdd(kept, value, LocalV<kFew>(local, n)), d, row + n);
+  const auto limit = hn::Set(d, kMaxCodeI8);
+  hn::Vec<DF> largest[kVectors16];
+  for (auto& l : largest) {
+    l = hn::Zero(d);
+  }
+  for (int64_t n = 0; n < N16; n += 16) {
+    hn::Vec<DF> units[kVectors16];
+    for (int v = 0; v < kVectors16; ++v) {
+      const int64_t at = n + v * kLanes;
+      const auto value = hn::LoadU(d, row + at);
+      units[v] = hn::Min(hn::Max(hn::Mul(value, inverse), hn::Neg(limit)), limit);
+      const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, at));
+      hn::StoreU(passed, d, row + at);
+      largest[v] = MaxMagnitude(passed, largest[v]);
+    }
+    Store16(units, codes + n);
+  }
+  for (int v = 0; v < kVectors16; ++v) {
+    hn::StoreU(largest[v], d, most + v * kLanes);
   }
 }
 
@@ -338,10 +365,10 @@ void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s)
 }
 
 // Stage 3 of channel p, whose state enters in `row` [N16]; leaves its codes in s.state, and in
-// s.carried_scale what turns their products with C into values.
+// s.carried_scale what turns their products with C into values. `most`: see PassFloats.
 template <class T>
 void PassRow(const SsdArgs& args, int64_t len, int64_t g, int64_t p, float decay, float scale,
-             const Int8Layout& s, float* row) {
+             const Int8Layout& s, float* row, float* most) {
   const Codec codec = args.scales->x_scaled_codec;
   const double unit = UnitOf(codec, s.x_scale[p]);
   LocalRow local = {s.acc + p * s.N16, unit * args.scales->B[g], false};
@@ -351,9 +378,9 @@ void PassRow(const SsdArgs& args, int64_t len, int64_t g, int64_t p, float decay
   if (args.passing == StatePassing::kGateQ7) {
     PassCodes(s.head.a[len - 1], scale, local, s.N16, row, codes);
   } else if (local.few) {
-    PassFloats<true>(decay, 1.0f / scale, local, s.N16, row, codes);
+    PassFloats<true>(decay, 1.0f / scale, local, s.N16, row, codes, most);
   } else {
-    PassFloats<false>(decay, 1.0f / scale, local, s.N16, row, codes);
+    PassFloats<false>(decay, 1.0f / scale, local, s.N16, row, codes, most);
   }
 }
 
@@ -367,6 +394,8 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
   const bool in_place =
       args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
   const bool plain = HasPlainCodes(args.h, args.N);
+  // What leaves in floats enters the next chunk as it is, and its largest value is at hand.
+  const bool follows = in_place && args.passing == StatePassing::kFloat;
   if (!in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
   for (int64_t p = 0; p < args.P; p += kPassRows) {
     const int64_t first = h * args.P + p;
@@ -379,13 +408,20 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
       if (!in_place && i == r) LoadStateRowV(args.h, first + r, args.N, rows[r]);
     }
     float scales[kPassRows];
-    if (args.scales->state == nullptr) {
-      ScaleRows(rows, s.N16, scales);
-    } else {
+    if (args.scales->state != nullptr) {
       std::copy_n(args.scales->state + first, count, scales);
+    } else if (follows && t0 > 0) {
+      std::copy_n(s.next_scale + first, count, scales);
+    } else {
+      ScaleRows(rows, s.N16, scales);
     }
+    HWY_ALIGN float most[kPassRows * 16] = {};
     for (int64_t r = 0; r < count; ++r) {
-      PassRow<T>(args, len, g, p + r, decay, scales[r], s, rows[r]);
+      PassRow<T>(args, len, g, p + r, decay, scales[r], s, rows[r], most + r * 16);
+    }
+    if (follows) {
+      hn::StoreU(ScaleForAbsMaxV(MaxRows(most)), Four(), scales);
+      std::copy_n(scales, count, s.next_scale + first);
     }
     if (in_place ||
         (plain && count == kPassRows && StoreFittingRows(args.h, first, args.N, rows))) {
