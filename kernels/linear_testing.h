@@ -32,8 +32,8 @@ inline std::vector<float> RandomFloats(int64_t n, Rng* rng, float lo, float hi) 
   return v;
 }
 
-// A problem with its oracle. `extreme`: every code at an end, the lowest in even rows and the highest
-// in odd ones; multiplier 127.
+// A problem with its oracle. `extreme`: every code at an end, the lowest in even rows and the
+// highest in odd ones; multiplier 127.
 struct IntegerProblem {
   IntegerProblem(DType dtype, const LinearShape& s, uint64_t seed, bool extreme, bool per_token,
                  bool per_row)

@@ -173,8 +173,7 @@ HWY_INLINE void StoreFittingRow(const float* values, int64_t N, float inverse_sc
   int64_t n = 0;
   for (; n + 4 * lanes <= N; n += 4 * lanes) {
     const float* from = values + n;
-    StoreNearest(hn::Mul(hn::LoadU(d, from), inverse),
-                 hn::Mul(hn::LoadU(d, from + lanes), inverse),
+    StoreNearest(hn::Mul(hn::LoadU(d, from), inverse), hn::Mul(hn::LoadU(d, from + lanes), inverse),
                  hn::Mul(hn::LoadU(d, from + 2 * lanes), inverse),
                  hn::Mul(hn::LoadU(d, from + 3 * lanes), inverse), codes + n);
   }
