@@ -125,37 +125,40 @@ class Lowering : private NodeLowering {
     const auto choice = Pick(base, &Conv1dArgs::T, kTokenBlock,
                              pointer_bytes + (base.K - 1) * base.C * int64_t{sizeof(float)});
     const int64_t history_offset = extra_offset_;
-    Push(choice.decode->name, choice.prefill->name, [=](const Frame& f) {
-      const int64_t keep = base.K - 1;
-      const int64_t blocks = f.decode ? 1 : CeilDiv(f.T, kTokenBlock);
-      // Every block but the first finds its history in x; the carried one is shifted at the end.
-      OverSequences(f, blocks, [&](const Sequence& s, int64_t block, const Workspace& w) {
-        ConvHistory& carried = s.state->conv(layer);
-        const float* rows = Floats(f, x) + s.row * x.stride;
-        const int64_t begin = block * kTokenBlock;
-        std::byte* scratch = static_cast<std::byte*>(w.scratch) + history_offset;
-        auto* history = reinterpret_cast<const float**>(scratch);
-        auto* decoded = reinterpret_cast<float*>(scratch + pointer_bytes);
-        for (int64_t j = 0; j < keep; ++j) {
-          const int64_t t = begin - keep + j;
-          history[j] = t < 0 ? carried.Values(keep + t) : rows + t * x.stride;
-          if (history[j] != nullptr) continue;
-          carried.Load(keep + t, decoded + j * base.C);
-          history[j] = decoded + j * base.C;
-        }
-        Conv1dArgs a = base;
-        a.T = std::min(s.T, begin + kTokenBlock) - begin;
-        a.x = rows + begin * x.stride;
-        a.taps = taps->data();
-        a.bias = bias->empty() ? nullptr : bias->data();
-        a.history = history;
-        a.y = Floats(f, y) + (s.row + begin) * a.C;
-        choice.For(f).run(a, w);
-      });
-      for (const Sequence& s : f.sequences) {
-        s.state->conv(layer).Push(Floats(f, x) + s.row * x.stride, x.stride, s.T);
-      }
-    });
+    PushLead(choice.decode->name, choice.prefill->name,
+             [=](const Frame& f, const RowsFunction& next) {
+               const int64_t keep = base.K - 1;
+               const int64_t blocks = f.decode ? 1 : CeilDiv(f.T, kTokenBlock);
+               // Every block but the first finds its history in x; the carried one is shifted at
+               // the end.
+               OverSequences(f, blocks, [&](const Sequence& s, int64_t block, const Workspace& w) {
+                 ConvHistory& carried = s.state->conv(layer);
+                 const float* rows = Floats(f, x) + s.row * x.stride;
+                 const int64_t begin = block * kTokenBlock;
+                 std::byte* scratch = static_cast<std::byte*>(w.scratch) + history_offset;
+                 auto* history = reinterpret_cast<const float**>(scratch);
+                 auto* decoded = reinterpret_cast<float*>(scratch + pointer_bytes);
+                 for (int64_t j = 0; j < keep; ++j) {
+                   const int64_t t = begin - keep + j;
+                   history[j] = t < 0 ? carried.Values(keep + t) : rows + t * x.stride;
+                   if (history[j] != nullptr) continue;
+                   carried.Load(keep + t, decoded + j * base.C);
+                   history[j] = decoded + j * base.C;
+                 }
+                 Conv1dArgs a = base;
+                 a.T = std::min(s.T, begin + kTokenBlock) - begin;
+                 a.x = rows + begin * x.stride;
+                 a.taps = taps->data();
+                 a.bias = bias->empty() ? nullptr : bias->data();
+                 a.history = history;
+                 a.y = Floats(f, y) + (s.row + begin) * a.C;
+                 choice.For(f).run(a, w);
+                 next(f, s.row + begin, s.row + begin + a.T, w);
+               });
+               for (const Sequence& s : f.sequences) {
+                 s.state->conv(layer).Push(Floats(f, x) + s.row * x.stride, x.stride, s.T);
+               }
+             });
   }
 
   void Softplus() {
@@ -426,22 +429,29 @@ std::vector<ValueUse> ValueUses(const Graph& graph, const WeightMap& weights) {
 
 void RunInOrder(std::span<const Step> steps, const Frame& f) {
   for (size_t i = 0; i < steps.size();) {
-    size_t last = i;
-    while (last < steps.size() && steps[last].rows) {
-      ++last;
-    }
-    if (last == i) {
+    if (steps[i].run) {
       steps[i++].run(f);
       continue;
     }
-    const int64_t block = f.decode ? kStreamBlock : kTokenBlock;
-    f.pool->For(CeilDiv(f.T, block), [&](int64_t task, int worker) {
-      const int64_t begin = task * block;
-      const Workspace scratch{(*f.scratch)[static_cast<size_t>(worker)].data()};
-      for (size_t s = i; s < last; ++s) {
-        steps[s].rows(f, begin, std::min(f.T, begin + block), scratch);
+    const size_t first = steps[i].lead ? i + 1 : i;
+    size_t last = first;
+    while (last < steps.size() && steps[last].rows) {
+      ++last;
+    }
+    const auto pass = [&](const Frame&, int64_t begin, int64_t end, const Workspace& scratch) {
+      for (size_t s = first; s < last; ++s) {
+        steps[s].rows(f, begin, end, scratch);
       }
-    });
+    };
+    if (steps[i].lead) {
+      steps[i].lead(f, pass);
+    } else {
+      const int64_t block = f.decode ? kStreamBlock : kTokenBlock;
+      f.pool->For(CeilDiv(f.T, block), [&](int64_t task, int worker) {
+        const Workspace scratch{(*f.scratch)[static_cast<size_t>(worker)].data()};
+        pass(f, task * block, std::min(f.T, (task + 1) * block), scratch);
+      });
+    }
     i = last;
   }
 }

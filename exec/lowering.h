@@ -40,16 +40,23 @@ struct Frame {
   ThreadPool* pool = nullptr;
 };
 
-// One of `run` and `rows` is set. Consecutive steps with `rows` pass over the tokens together, a
-// block at a time, while its values are in cache.
+// Does rows [begin, end) with a worker's scratch memory.
+using RowsFunction =
+    std::function<void(const Frame&, int64_t begin, int64_t end, const Workspace&)>;
+
+// One of `run`, `lead` and `rows` is set. Consecutive steps with `rows` pass over the tokens
+// together, a block at a time, while its values are in cache; one with `lead` begins such a pass.
 struct Step {
   std::string site;
   std::string decode_kernel, prefill_kernel;
   std::function<void(const Frame&)> run;
   ValueId node = -1;
   bool encoding = false;  // it encodes the node's value
-  // What treats each token for itself: does rows [begin, end).
-  std::function<void(const Frame&, int64_t begin, int64_t end, const Workspace&)> rows;
+  // What treats each token for itself.
+  RowsFunction rows;
+  // What needs more than each token for itself, see LeadsTokens: does all rows, in blocks, and
+  // calls `next` for each block when its values are there.
+  std::function<void(const Frame&, const RowsFunction& next)> lead;
 };
 
 // Runs steps one after the other.

@@ -53,13 +53,18 @@ class NodeLowering {
 
   void Push(std::string decode, std::string prefill, std::function<void(const Frame&)> run) {
     steps_->push_back(
-        {n_.site, std::move(decode), std::move(prefill), std::move(run), v_, false, {}});
+        {n_.site, std::move(decode), std::move(prefill), std::move(run), v_, false, {}, {}});
   }
   // A step that treats each token for itself; only of the value's encoding, or of an operation that
   // does, see TreatsTokensAlone.
   template <class Rows>
   void PushRows(std::string decode, std::string prefill, const Rows& rows) {
-    steps_->push_back({n_.site, std::move(decode), std::move(prefill), {}, v_, false, rows});
+    steps_->push_back({n_.site, std::move(decode), std::move(prefill), {}, v_, false, rows, {}});
+  }
+  // A step of an operation that LeadsTokens; see Step::lead.
+  template <class Lead>
+  void PushLead(std::string decode, std::string prefill, const Lead& lead) {
+    steps_->push_back({n_.site, std::move(decode), std::move(prefill), {}, v_, false, {}, lead});
   }
 
   // Picks for `args` with 1 and with many tokens in `tokens`, a field of Args; books the kernels'

@@ -83,7 +83,8 @@ std::vector<bool> Windows(const Graph& graph, const std::vector<ValueUse>& uses)
 std::vector<size_t> GroupEnds(const Graph& graph) {
   std::vector<size_t> end(graph.nodes.size());
   for (size_t v = graph.nodes.size(); v-- > 0;) {
-    const bool joins = v + 1 < graph.nodes.size() && TreatsTokensAlone(graph.nodes[v].op) &&
+    const Op op = graph.nodes[v].op;
+    const bool joins = v + 1 < graph.nodes.size() && (TreatsTokensAlone(op) || LeadsTokens(op)) &&
                        TreatsTokensAlone(graph.nodes[v + 1].op);
     end[v] = joins ? end[v + 1] : v;
   }
@@ -108,6 +109,10 @@ bool TreatsTokensAlone(Op op) {
     default:
       return false;
   }
+}
+
+bool LeadsTokens(Op op) {
+  return op == Op::kCausalConvSilu;
 }
 
 ValuePlan PlanValues(const Graph& graph, const std::vector<ValueUse>& uses, int64_t piece) {

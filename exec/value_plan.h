@@ -34,6 +34,10 @@ struct ValueUse {
 // tokens after the other (Step::rows).
 bool TreatsTokensAlone(Op op);
 
+// Whether an operation, which reads tokens before its own too, begins such a run: the operations
+// that follow it take each block of tokens when it is done (Step::lead).
+bool LeadsTokens(Op op);
+
 // Assigns memory by liveness: a value's bytes are reused after its last reader, and after those
 // that run together with it. `uses`: by ValueId. A split whose decoded floats would overwrite what
 // another reader of its parent sees gets memory of its own.

@@ -140,7 +140,8 @@ Graph RandomGraph(Rng* rng) {
     Node n{};
     n.site = fmt::format("v{}", i);
     n.width = 1 + static_cast<int64_t>(rng->Below(40));
-    constexpr Op kOps[] = {Op::kAdd, Op::kGate, Op::kGate, Op::kGate, Op::kLinear};
+    constexpr Op kOps[] = {Op::kAdd,  Op::kGate,   Op::kGate,
+                           Op::kGate, Op::kLinear, Op::kCausalConvSilu};
     n.op = i == 0 ? Op::kEmbedding : kOps[rng->Below(std::size(kOps))];
     for (size_t in = 0; i > 0 && in < 1 + rng->Below(3); ++in) {
       n.in.push_back(static_cast<ValueId>(rng->Below(i)));
@@ -187,19 +188,21 @@ class TaggedRun {
     memory_.assign(static_cast<size_t>(plan_.bytes), -1);
   }
 
-  // Consecutive nodes that treat tokens alone take one token after the other.
+  // Consecutive nodes that treat tokens alone, and one that leads them, take one token after the
+  // other; the latter then reads the tokens before it too.
   void ExpectReadersSeeTheirInputs() {
     const auto alone = [&](size_t v) { return TreatsTokensAlone(g_.nodes[v].op); };
     for (size_t v = 0; v + 1 < g_.nodes.size();) {
+      const bool leads = LeadsTokens(g_.nodes[v].op);
       size_t end = v + 1;
-      while (alone(v) && end + 1 < g_.nodes.size() && alone(end)) {
+      while ((alone(v) || leads) && end + 1 < g_.nodes.size() && alone(end)) {
         ++end;
       }
-      const int64_t rows = alone(v) ? 1 : kPiece;
+      const int64_t rows = alone(v) || leads ? 1 : kPiece;
       for (int64_t t = 0; t < kPiece; t += rows) {
         for (size_t u = v; u < end; ++u) {
           for (const ValueId in : g_.nodes[u].in) {
-            Read(u, static_cast<size_t>(in), t, t + rows);
+            Read(u, static_cast<size_t>(in), leads && u == v ? 0 : t, t + rows);
           }
           Write(u, t, t + rows);
         }
