@@ -5,6 +5,7 @@
 //  2. Codes rise with the value, across every border and its neighbours in fp32; the error of each
 //     segment is at most half its step, and NaN, infinities and denormals have the codes that the
 //     headers name.
+//     QuantizeI8 rounds as nearbyint does, and saturates.
 //  3. FitCodec makes every value of the range lie within half a step of a code (but for the soft
 //     edges' percentile, the same), with scales of 12 bits; zeros beyond 63 enlarge the scale.
 //  4. Units times their size are the values that the code can hold, and sums of their products are
@@ -277,6 +278,22 @@ TEST(Codec, NanIsZeroAndDenormalsRoundToIt) {
       EXPECT_EQ(std::bit_cast<uint32_t>(FakeQuantize(codec, v, scale, zero)), 0u) << "not -0";
     }
   });
+}
+
+TEST(QuantizeI8, IsNearbyintWithinItsCodes) {
+  const auto expect = [](float t) {
+    const int want =
+        std::isnan(t) ? -127 : static_cast<int>(std::clamp(std::nearbyint(t), -127.0f, 127.0f));
+    EXPECT_EQ(QuantizeI8(t, 1.0f), want) << t;
+  };
+  for (const float t : {kNan, -kNan, kInf, -kInf, 0.0f, -0.0f, 1e-45f, 3e38f, -3e38f}) {
+    expect(t);
+  }
+  for (float t = -130.0f; t <= 130.0f; t += 0.5f) {  // every half, and its neighbours
+    for (const float near : {std::nextafter(t, -kInf), t, std::nextafter(t, kInf)}) {
+      expect(near);
+    }
+  }
 }
 
 TEST(Codec, RangeEndsHalfAStepBeyondTheCodes) {

@@ -59,6 +59,10 @@ struct Channel {
 // The state of channels [i, i + kAtOnce), N == 16: where it is in floats, or decoded to `rows`.
 HWY_INLINE float* LoadRows(const StateView& state, bool plain, int64_t i, float* rows) {
   if (state.format.codec == StateCodec::kF32) return static_cast<float*>(state.data) + i * 16;
+  if (HasFixedCodes(state, 16)) {
+    LoadFixedRows(state, i, rows);
+    return rows;
+  }
   for (int64_t r = 0; r < kAtOnce; ++r) {
     if (plain) {
       const int8_t* codes = static_cast<const int8_t*>(state.data) + (i + r) * 16;
@@ -73,6 +77,7 @@ HWY_INLINE float* LoadRows(const StateView& state, bool plain, int64_t i, float*
 // Rounds `rows` [kAtOnce, 16], which may be overwritten, to the format after token `token`.
 HWY_INLINE void StoreRows(const StateView& state, bool plain, int64_t i, int64_t token,
                           float* rows) {
+  if (HasFixedCodes(state, 16)) return StoreFixedRows(state, i, rows);
   const float* values[kAtOnce];
   for (int64_t r = 0; r < kAtOnce; ++r) {
     values[r] = rows + r * 16;

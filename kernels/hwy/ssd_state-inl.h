@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <optional>
 
 #include "hwy/highway.h"
 #include "kernels/hwy/math-inl.h"
@@ -185,6 +186,16 @@ HWY_INLINE void StoreFittingRow(const float* values, int64_t N, float inverse_sc
 // Rows that StoreFittingRows takes.
 inline constexpr int64_t kFittingRows = 4;
 
+// Codes of kFittingRows rows of 16 values: unit(i) is vector i of the rows, one after the other, in
+// units of their scales and within [-127, 127].
+template <class Unit>
+HWY_INLINE void StoreRowsOf16(const Unit& unit, int8_t* codes) {
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(Lanes16::D()));
+  for (int i = 0; i < kFittingRows * Lanes16::kVectors; i += 4) {
+    StoreNearest(unit(i), unit(i + 1), unit(i + 2), unit(i + 3), codes + i * kLanes);
+  }
+}
+
 // Rounds rows [row, row + kFittingRows) to plain codes (HasPlainCodes): the bits of StoreStateRowV.
 // False, with nothing stored, where a value is not finite.
 inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
@@ -214,11 +225,13 @@ inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
   HWY_ALIGN float inverse[kFittingRows];
   hn::Store(hn::Div(hn::Set(four, 1.0f), scale), four, inverse);
   int8_t* codes = static_cast<int8_t*>(h.data) + row * N;
-  if (N == static_cast<int64_t>(hn::MaxLanes(d))) {
-    const auto scaled = [&](int64_t r) HWY_ATTR {
-      return hn::Mul(hn::LoadU(d, values[r]), hn::Set(d, inverse[r]));
+  if (N == 16) {
+    constexpr int kVectors = Lanes16::kVectors;
+    const auto unit = [&](int i) HWY_ATTR {
+      const float* at = values[i / kVectors] + i % kVectors * hn::MaxLanes(d);
+      return hn::Mul(hn::LoadU(d, at), hn::Set(d, inverse[i / kVectors]));
     };
-    StoreNearest(scaled(0), scaled(1), scaled(2), scaled(3), codes);
+    StoreRowsOf16(unit, codes);
     return true;
   }
   for (int64_t r = 0; r < kFittingRows; ++r) {
@@ -427,6 +440,38 @@ void StoreIntegerRow(const float* values, int64_t N, const RowScale& scale, floa
   }
 }
 
+// Whether rows of 16 values are codes of fixed scales that LoadFixedRows and StoreFixedRows take.
+inline bool HasFixedCodes(const StateView& h, int64_t N) {
+  return h.format.codec == StateCodec::kI8Static && h.format.rounding == StateRounding::kNearest &&
+         h.residuals == nullptr && h.unrounded == nullptr && N == 16;
+}
+
+// Decodes rows [row, row + kFittingRows) (HasFixedCodes) to `values` [kFittingRows, 16].
+inline void LoadFixedRows(const StateView& h, int64_t row, float* values) {
+  const StateTag d;
+  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(d));
+  for (int64_t r = 0; r < kFittingRows; ++r) {
+    const RowScale scale = ScaleOfRow(h, row + r);
+    const int8_t* codes = static_cast<const int8_t*>(h.data) + (row + r) * 16;
+    for (int64_t n = 0; n < 16; n += kLanes) {
+      hn::StoreU(hn::Mul(LoadIntegers(codes + n), ScaleV(scale, n)), d, values + r * 16 + n);
+    }
+  }
+}
+
+// Rounds `values` [kFittingRows, 16] to those rows: the bits of StoreStateRowV.
+inline void StoreFixedRows(const StateView& h, int64_t row, const float* values) {
+  const StateTag d;
+  const auto most = hn::Set(d, kMaxCodeI8);
+  const auto unit = [&](int i) HWY_ATTR {
+    const int64_t at = i * static_cast<int64_t>(hn::MaxLanes(d));
+    const auto inverse = InverseV(ScaleOfRow(h, row + at / 16), at % 16);
+    const auto t = hn::Mul(hn::LoadU(d, values + at), inverse);
+    return hn::Min(hn::Max(t, hn::Neg(most)), most);  // in this order for NaN
+  };
+  StoreRowsOf16(unit, static_cast<int8_t*>(h.data) + row * 16);
+}
+
 inline void LoadStateRowV(const StateView& h, int64_t row, int64_t N, float* values) {
   switch (h.format.codec) {
     case StateCodec::kF32:
@@ -456,9 +501,10 @@ inline void StoreStateRowV(const StateView& h, int64_t row, int64_t N, int64_t t
                            float* values) {
   const auto bytes = static_cast<size_t>(N) * sizeof(float);
   if (h.unrounded != nullptr) std::memcpy(h.unrounded + row * N, values, bytes);
-  const RowNoise noise(h.noise_key, h.position + token, row);
   const bool stochastic = h.format.rounding == StateRounding::kStochastic;
-  const RowNoise* noise_if_any = stochastic ? &noise : nullptr;
+  std::optional<RowNoise> noise;
+  if (stochastic) noise.emplace(h.noise_key, h.position + token, row);
+  const RowNoise* noise_if_any = noise ? &*noise : nullptr;
   if (h.format.dynamic_scales()) {
     h.scales[row] = ScaleForAbsMax(AbsMax(values, N), h.format.max_code());
   }
@@ -467,7 +513,7 @@ inline void StoreStateRowV(const StateView& h, int64_t row, int64_t N, int64_t t
       std::memcpy(static_cast<float*>(h.data) + row * N, values, bytes);
       return;
     case StateCodec::kF16:
-      if (stochastic) RoundHalvesStochastic(values, N, noise, values);
+      if (stochastic) RoundHalvesStochastic(values, N, *noise, values);
       StoreHalves(values, N, static_cast<uint16_t*>(h.data) + row * N);
       return;
     case StateCodec::kI16:
