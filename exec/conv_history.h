@@ -35,15 +35,17 @@ class ConvHistory {
   int64_t rows() const { return rows_; }
   // Writes the C values of row `row`, 0 <= row < rows().
   void Load(int64_t row, float* values) const;
-  // The C values of row `row` where they are kept in fp32, until the next Push; else null.
+  // The C values of row `row`, 0 <= row < rows(), where they are kept in fp32: to be read until
+  // this history changes. Else null.
   const float* Values(int64_t row) const;
   // Appends x [T, C], x_stride floats between rows, and forgets the T oldest rows. Where codes are
   // kept, a value that none stands for is rounded to one.
   void Push(const float* x, int64_t x_stride, int64_t T);
   // Memory of the rows.
   int64_t bytes() const { return static_cast<int64_t>(data_.size()); }
-  // Row `row` as it is stored, `channels` codes or floats. Whoever writes rows asks IsSound
-  // afterwards: whether every code is one of its codec, and every float finite.
+  // Row `row`, 0 <= row < rows(), as it is stored: `channels` codes or floats, until the next Push.
+  // Whoever writes rows asks IsSound afterwards: whether every code is one of its codec, and every
+  // float finite.
   std::span<std::byte> row(int64_t row) { return {At(row), static_cast<size_t>(RowBytes())}; }
   std::span<const std::byte> row(int64_t row) const {
     return {At(row), static_cast<size_t>(RowBytes())};

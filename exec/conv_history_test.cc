@@ -151,12 +151,13 @@ TEST(ConvHistory, EqualitySeesRowsCodesAndScales) {
 
 TEST(ConvHistory, EqualitySeesTheOrderOfRowsAndNotTheirPlaces) {
   const Encoding codes = StaticCodes(Codec::kUniform, 1);
-  const std::vector<float> rows = Rows(codes, false, 4, 9);
+  const std::vector<float> rows = Rows(codes, false, 3, 9);
   ConvHistory at_once = MakeHistory("xBC_in", codes), in_turn = at_once, reversed = at_once;
-  at_once.Push(rows.data(), kWidth, 4);
-  for (int64_t t = 0; t < 4; ++t) {
+  at_once.Push(rows.data(), kWidth, 3);
+  in_turn.Push(rows.data(), kWidth, 1);  // its rows lie elsewhere from here on
+  for (int64_t t = 0; t < 3; ++t) {
     in_turn.Push(rows.data() + t * kWidth, kWidth, 1);
-    reversed.Push(rows.data() + (3 - t) * kWidth, kWidth, 1);
+    reversed.Push(rows.data() + (2 - t) * kWidth, kWidth, 1);
   }
   EXPECT_TRUE(at_once == in_turn);
   EXPECT_FALSE(at_once == reversed);

@@ -54,8 +54,10 @@ struct Step {
   bool encoding = false;  // it encodes the node's value
   // What treats each token for itself.
   RowsFunction rows;
-  // What needs more than each token for itself, see LeadsTokens: does all rows, in blocks, and
-  // calls `next` for each block when its values are there.
+  // What needs more than each token for itself, see LeadsTokens: does all rows, in blocks of one
+  // sequence, and calls `next` once for each block when its values are there, from the worker that
+  // did it: at the same time as other workers, and with its scratch memory, which is overwritten.
+  // The step's inputs stay what they are until all of that is over.
   std::function<void(const Frame&, const RowsFunction& next)> lead;
 };
 

@@ -19,7 +19,8 @@ using FloatVector = std::vector<float>;
 // Tokens that one task handles in operations that treat tokens alike. Fixed, so that the partition
 // never depends on the number of threads.
 constexpr int64_t kTokenBlock = 16;
-// The same where each token is of another stream.
+// The same where each token is of another stream and no step leads the others, which goes stream by
+// stream.
 constexpr int64_t kStreamBlock = 2;
 // Streams that one step takes a token of.
 constexpr int64_t kMaxStreams = 64;

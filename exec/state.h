@@ -46,8 +46,8 @@ class State {
   void Advance(int64_t tokens) { position_ += tokens; }
 
   // The same as bytes, of a number that graph and format alone decide: position(), then of each
-  // block the history, the codes, dynamic scales and residuals as they lie in memory (little
-  // endian), then the sum.
+  // block the history, its oldest row first, the codes, dynamic scales and residuals, then the sum;
+  // all little endian.
   std::string ToBytes() const;
   // Takes the place of what a state of the same graph remembered. kCorrupt, with `this` unchanged,
   // for another number of bytes, a position below 0 or above 2^62, a code that the format does not

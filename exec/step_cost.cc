@@ -27,7 +27,7 @@ class Costs {
       return cost_;
     }
     cost_.weight_bytes = WeightBytes();
-    cost_.state_bytes = 2 * StateBytes();
+    cost_.state_bytes = StateBytes();
     double values = T_ * Width(n_) * sizeof(float);
     for (size_t i = 0; i < n_.in.size(); ++i) {
       // A split reads its window only.
@@ -58,8 +58,11 @@ class Costs {
     const bool history = n_.op == Op::kCausalConvSilu;
     if (!history && !HasState(n_.op)) return 0;
     State state = State::OfBlock(graph_, n_.layer);
-    const int64_t conv = state.conv(n_.layer).bytes();
-    return static_cast<double>(history ? conv : state.bytes() - conv);
+    const ConvHistory& conv = state.conv(n_.layer);
+    const auto history_bytes = static_cast<double>(conv.bytes());
+    if (!history) return 2 * (static_cast<double>(state.bytes()) - history_bytes);
+    const auto rows = static_cast<double>(conv.rows());
+    return rows == 0 ? 0 : history_bytes * (1 + std::min(T_, rows) / rows);
   }
 
   double Operations() const {

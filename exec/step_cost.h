@@ -14,8 +14,8 @@ namespace octet {
 
 // Of one run on some tokens. Work that a kernel does twice, for its own reasons, counts once.
 struct StepCost {
-  double weight_bytes = 0;      // as stored, scales included; read once, whatever the tokens
-  double state_bytes = 0;       // recurrent state or history: read once and written once
+  double weight_bytes = 0;  // as stored, scales included; read once, whatever the tokens
+  double state_bytes = 0;   // recurrent state: read and written; history: read, new rows written
   double activation_bytes = 0;  // inputs read and results written, codes where there are codes
   // A multiply-add is two, an exponential one. Of an Ssd: those of its chunked form for more than
   // one token.

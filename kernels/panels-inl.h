@@ -6,8 +6,10 @@
 //   Sums, Codes           vectors: kRows sums of int32; 4 columns of kRows rows
 //   kRows                 rows of a vector; 16 / kRows vectors make a row of panels
 //   kTokens, kPanelsI8    tile of prefill: as many sums as the registers hold
-//   kTokensI4, kPanelsI4  the same of 4-bit codes, with one more sum for each
-//   kColumnsI4            columns whose products with 4-bit codes Parts may hold; 0: any number
+//   kTokensI4, kPanelsI4  the same of 4-bit codes, with as many Parts
+//   kColumnsI4            columns whose products with 4-bit codes Parts may hold, a multiple of 8;
+//   0:
+//                         any number
 //   kOffset8              what LoadI8 leaves added to a code: 128, or 0 where it is taken off
 //   Parts                 sums of 4-bit codes times x: Sums, or what AddParts(sums, parts) adds to
 //                         them where kColumnsI4 is not 0
@@ -125,6 +127,7 @@ inline __attribute__((always_inline)) void DotColumnsI4(const TokenCodes& x,
 template <class I, int kTokens, int kPanels>
 void TileI4(const TokenCodes& x, const uint8_t* const* panel, const uint8_t* const* multipliers,
             int64_t columns, int64_t group, const Corrections& x_sum, int32_t* out) {
+  static_assert(I::kColumnsI4 % 8 == 0);
   constexpr int kVectors = kPanels * 16 / I::kRows;
   typename I::Sums total[kTokens][kVectors];
 #pragma GCC unroll 16

@@ -45,9 +45,10 @@ struct Shape {
   int64_t T = 53, I = 21, N = 16, period = 16;
   StateFormat state;
   uint64_t seed = 1;
+  bool one_scale = false;  // of a format with static scales, rather than one for each column
   std::string Name() const {
-    return fmt::format("T={} I={} N={} period={} state={} seed={}", T, I, N, period, ToText(state),
-                       seed);
+    return fmt::format("T={} I={} N={} period={} state={} seed={} one_scale={}", T, I, N, period,
+                       ToText(state), seed, one_scale);
   }
 };
 
@@ -136,7 +137,7 @@ class Problem {
   Rng rng_;
   ScanArgs args_{};
   std::vector<float> initial_;
-  StateMemory memory_{shape_.state, shape_.I, shape_.N, 2.0f, shape_.N};
+  StateMemory memory_{shape_.state, shape_.I, shape_.N, 2.0f, shape_.one_scale ? 1 : shape_.N};
   StateMemory start_ = memory_;
 };
 
@@ -182,8 +183,14 @@ TEST(Scan, EveryKernelGivesTheBitsOfTheRecurrence) {
 TEST(Scan, SoTheyDoInEveryFormatOfTheState) {
   for (const std::string_view name : StateFormatNames()) {
     for (const int64_t T : {1, 9}) {
-      Problem problem({.T = T, .I = 23, .period = 4, .state = Format(std::string(name))});
-      ExpectTheBitsOfTheRecurrence(&problem);
+      for (const bool one_scale : {false, true}) {
+        Problem problem({.T = T,
+                         .I = 23,
+                         .period = 4,
+                         .state = Format(std::string(name)),
+                         .one_scale = one_scale});
+        ExpectTheBitsOfTheRecurrence(&problem);
+      }
     }
   }
 }

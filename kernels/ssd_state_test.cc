@@ -237,7 +237,7 @@ TEST(StateRow, EveryKernelStoresTheseBits) {
   for (const std::string& name : StateFormatNames()) {
     const StateFormat f = *ParseStateFormat(name);
     for (const int64_t N : {1, 2, 7, 8, 15, 16, 17, 31, 32, 33, 64, 129}) {
-      const int64_t I = 3;
+      const int64_t I = 7;  // four rows at once, and three alone
       StateMemory memory(f, I, N, 1.0f, /*columns=*/N);
       Rng rng(static_cast<uint64_t>(N));
       const std::vector<float> values = RandomRow(&rng, I * N), x(At(I), 1.0f), dt(At(I), 1.0f);

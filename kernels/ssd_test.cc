@@ -321,7 +321,7 @@ TEST_P(SsdPerIsa, StepsOfPlainCodesGiveTheSameBits) {
   constexpr float kInf = std::numeric_limits<float>::infinity();
   const float inputs[] = {0.0f, 1e-12f, -1e-30f, kInf, 3e38f, std::nanf(""), -1.5f};
   for (const int64_t P : {1, 3, 4, 7, 16, 23, 64}) {
-    for (const int64_t N : {16, 48, 128}) {
+    for (const int64_t N : {16, 48, 80, 128}) {
       SsdShape shape;
       shape.P = P;
       shape.N = N;

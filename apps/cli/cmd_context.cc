@@ -25,10 +25,7 @@ Result<std::shared_ptr<const Model>> LoadReference(const ContextCommand& c, cons
   if (c.reference.empty()) return std::shared_ptr<const Model>();
   OCTET_ASSIGN(std::shared_ptr<const Model> reference, LoadModel(c.reference, 0));
   OCTET_ASSIGN(const std::vector<TokenDocument> own, Segments(c, file, *reference));
-  if (!std::ranges::equal(own, segments)) {
-    return InvalidArgument(fmt::format(
-        "{} and {} have different tokenizers; they cannot be compared", c.model, c.reference));
-  }
+  if (!std::ranges::equal(own, segments)) return DifferentTokenizers(c.model, c.reference);
   return reference;
 }
 

@@ -136,13 +136,17 @@ Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& mode
   return tokenizer.Encode(file.text);
 }
 
+Status DifferentTokenizers(const std::string& reference, const std::string& candidate) {
+  return InvalidArgument(fmt::format("{} and {} have different tokenizers; they cannot be compared",
+                                     reference, candidate));
+}
+
 Status CheckSameTokens(const std::vector<TokenId>& tokens, const TextFlags& text,
                        const Model& reference, const Model& candidate) {
   if (!candidate.tokenizer().ok()) return {};
   OCTET_ASSIGN(const std::vector<TokenId> other, LoadTokens(text, candidate));
   if (other == tokens) return {};
-  return InvalidArgument(fmt::format("{} and {} have different tokenizers; they cannot be compared",
-                                     reference.folder(), candidate.folder()));
+  return DifferentTokenizers(reference.folder(), candidate.folder());
 }
 
 int64_t StoredBytes(const Graph& graph, const WeightMap& weights) {

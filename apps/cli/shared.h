@@ -39,6 +39,9 @@ WindowOptions MakeWindowOptions(const TextFlags& text, int threads);
 // The text of `text.path` as tokens, one stream.
 Result<std::vector<TokenId>> LoadTokens(const TextFlags& text, const Model& model);
 
+// kInvalidArgument, for models whose tokens are not the same; folders.
+Status DifferentTokenizers(const std::string& reference, const std::string& candidate);
+
 // Token ids mean the same in both models only when the tokenizers agree on the text, whose `tokens`
 // are those of `reference`: kInvalidArgument, naming both folders, otherwise.
 Status CheckSameTokens(const std::vector<TokenId>& tokens, const TextFlags& text,

@@ -281,15 +281,6 @@ HWY_INLINE hn::Vec<DF> LocalV(const LocalRow& local, int64_t n) {
   return DequantizeV(d, acc, local.scale);
 }
 
-// Codes of 16 values, already clamped and in units of their scale.
-template <class T>
-HWY_INLINE void Store16(const hn::Vec<DF>* values, T* codes) {
-  const DF d;
-  for (int v = 0; v < kVectors16; ++v) {
-    StoreCodes(d, NearestV(d, values[v]), codes + v * kLanes);
-  }
-}
-
 // Codes of the state row [N16] into `codes`, and its stage 3 in floats. Returns through `most` [16]
 // lanes of the largest magnitudes that leave.
 template <bool kFew, class T>
@@ -298,22 +289,19 @@ void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t
   const DF d;
   const auto inverse = hn::Set(d, inverse_scale);
   const auto kept = hn::Set(d, decay);
-  const auto limit = hn::Set(d, kMaxCodeI8);
   hn::Vec<DF> largest[kVectors16];
   for (auto& l : largest) {
     l = hn::Zero(d);
   }
   for (int64_t n = 0; n < N16; n += 16) {
-    hn::Vec<DF> units[kVectors16];
     for (int v = 0; v < kVectors16; ++v) {
       const int64_t at = n + v * kLanes;
       const auto value = hn::LoadU(d, row + at);
-      units[v] = hn::Min(hn::Max(hn::Mul(value, inverse), hn::Neg(limit)), limit);
+      StoreCodes(d, QuantizeV(d, value, inverse), codes + at);
       const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, at));
       hn::StoreU(passed, d, row + at);
       largest[v] = MaxMagnitude(passed, largest[v]);
     }
-    Store16(units, codes + n);
   }
   for (int v = 0; v < kVectors16; ++v) {
     hn::StoreU(largest[v], d, most + v * kLanes);
@@ -365,7 +353,8 @@ void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s)
 }
 
 // Stage 3 of channel p, whose state enters in `row` [N16]; leaves its codes in s.state, and in
-// s.carried_scale what turns their products with C into values. `most`: see PassFloats.
+// s.carried_scale what turns their products with C into values. `most`: see PassFloats; left alone
+// where the state passes as codes.
 template <class T>
 void PassRow(const SsdArgs& args, int64_t len, int64_t g, int64_t p, float decay, float scale,
              const Int8Layout& s, float* row, float* most) {
@@ -395,7 +384,8 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
       args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
   const bool plain = HasPlainCodes(args.h, args.N);
   // What leaves in floats enters the next chunk as it is, and its largest value is at hand.
-  const bool follows = in_place && args.passing == StatePassing::kFloat;
+  const bool follows =
+      in_place && args.passing == StatePassing::kFloat && args.scales->state == nullptr;
   if (!in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
   for (int64_t p = 0; p < args.P; p += kPassRows) {
     const int64_t first = h * args.P + p;

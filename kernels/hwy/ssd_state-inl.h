@@ -448,14 +448,9 @@ inline bool HasFixedCodes(const StateView& h, int64_t N) {
 
 // Decodes rows [row, row + kFittingRows) (HasFixedCodes) to `values` [kFittingRows, 16].
 inline void LoadFixedRows(const StateView& h, int64_t row, float* values) {
-  const StateTag d;
-  constexpr auto kLanes = static_cast<int64_t>(hn::MaxLanes(d));
   for (int64_t r = 0; r < kFittingRows; ++r) {
-    const RowScale scale = ScaleOfRow(h, row + r);
     const int8_t* codes = static_cast<const int8_t*>(h.data) + (row + r) * 16;
-    for (int64_t n = 0; n < 16; n += kLanes) {
-      hn::StoreU(hn::Mul(LoadIntegers(codes + n), ScaleV(scale, n)), d, values + r * 16 + n);
-    }
+    DecodeIntegers(codes, 16, ScaleOfRow(h, row + r), values + r * 16);
   }
 }
 
