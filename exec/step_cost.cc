@@ -27,7 +27,7 @@ class Costs {
       return cost_;
     }
     cost_.weight_bytes = WeightBytes();
-    cost_.state_bytes = StateBytes();
+    cost_.state_bytes = MovedStateBytes();
     double values = T_ * Width(n_) * sizeof(float);
     for (size_t i = 0; i < n_.in.size(); ++i) {
       // A split reads its window only.
@@ -54,7 +54,7 @@ class Costs {
     return static_cast<double>(bytes);
   }
 
-  double StateBytes() const {
+  double MovedStateBytes() const {
     const bool history = n_.op == Op::kCausalConvSilu;
     if (!history && !HasState(n_.op)) return 0;
     State state = State::OfBlock(graph_, n_.layer);
