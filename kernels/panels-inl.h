@@ -71,7 +71,7 @@ void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, c
     }
   }
   for (int64_t k = 0; k < columns; k += 4) {
-    typename I::Codes codes[kVectors];
+    decltype(I::LoadI8(nullptr)) codes[kVectors];
     if constexpr (kTokens == 1) PrefetchPanels<kPanels>(panel, k * 16);
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
