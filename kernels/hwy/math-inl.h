@@ -33,9 +33,12 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class DF, class V = hn::VFromD<DF>>
 HWY_INLINE V ExpV(DF df, V x) {
   const hn::RebindToSigned<DF> di;
-  const V limit = hn::Set(df, 88.37f);
-  const V clamped = hn::IfThenElse(hn::Gt(x, limit), limit, x);
-  const V n = hn::Round(hn::Mul(clamped, hn::Set(df, 1.44269504088896341f)));
+  // What becomes of NaN here does not matter, nor of what the last lines take for an underflow.
+  const V clamped = hn::Min(x, hn::Set(df, 88.37f));
+  // Adding this rounds to an integer, halves to even, and leaves it in the low bits.
+  const V shift = hn::Set(df, 0x1.8p23f);
+  const V shifted = hn::Add(hn::Mul(clamped, hn::Set(df, 1.44269504088896341f)), shift);
+  const V n = hn::Sub(shifted, shift);
   V r = hn::MulAdd(n, hn::Set(df, -0.693145751953125f), clamped);
   r = hn::MulAdd(n, hn::Set(df, -1.428606765330187e-06f), r);
   V p = hn::Set(df, 1.3926175889e-03f);
@@ -45,7 +48,7 @@ HWY_INLINE V ExpV(DF df, V x) {
   p = hn::MulAdd(p, r, hn::Set(df, 0.5f));
   p = hn::MulAdd(p, r, hn::Set(df, 1.0f));
   p = hn::MulAdd(p, r, hn::Set(df, 1.0f));
-  const auto exponent = hn::Add(hn::ConvertTo(di, n), hn::Set(di, 127));
+  const auto exponent = hn::Add(hn::BitCast(di, shifted), hn::Set(di, 127));
   const V value = hn::Mul(p, hn::BitCast(df, hn::ShiftLeft<23>(exponent)));
   const V below = hn::IfThenZeroElse(hn::Lt(x, hn::Zero(df)), x);  // underflow, or NaN itself
   return hn::IfThenElse(hn::Ge(x, hn::Set(df, -87.33f)), value, below);

@@ -61,7 +61,8 @@ struct Int8Layout {
     acc = scratch.Take<int32_t>(std::max({L16 * L16, P16 * N16, L16 * P16}));
     carried = scratch.Take<float>(L16 * P16);
     carried_scale = scratch.Take<double>(P16);
-    next_scale = scratch.Take<float>(args.H * args.P);
+    local_scale = scratch.Take<double>(P16);
+    next_scale = scratch.Take<float>(args.H * P16);
   }
   Scratch scratch;
   HeadTile head;
@@ -81,7 +82,8 @@ struct Int8Layout {
   int32_t* acc;           // product of the stage at work
   float* carried;         // [L16, P16]
   double* carried_scale;  // [P16]
-  float* next_scale;      // [H, P], of the states that enter the next chunk
+  double* local_scale;    // [P16], makes sums of S_loc values
+  float* next_scale;      // [H, P16], of the states that enter the next chunk
 };
 
 // Stores n codes as T; returns their sum.
@@ -266,11 +268,10 @@ HWY_INLINE hn::Vec<DI> StateCodeV(hn::Vec<DF> value, hn::Vec<DF> inverse) {
   return hn::ConvertTo(DI(), hn::Min(hn::Max(code, hn::Neg(limit)), limit));
 }
 
-// S_loc of a row: sums and what makes them values.
+// S_loc of a row: sums [N16] and what makes them values.
 struct LocalRow {
-  const int32_t* acc;  // [N16]
+  const int32_t* acc;
   double scale;
-  bool few;  // FloatsDequantize
 };
 
 template <bool kFew>
@@ -281,6 +282,18 @@ HWY_INLINE hn::Vec<DF> LocalV(const LocalRow& local, int64_t n) {
   return DequantizeV(d, acc, local.scale);
 }
 
+// Four vectors of values in units of their scale, limited to codes, as T.
+template <class T>
+HWY_INLINE void StoreUnits(const hn::Vec<DF>* units, T* codes) {
+  if constexpr (sizeof(T) == 1) {
+    StoreNearest(units[0], units[1], units[2], units[3], codes);
+    return;
+  }
+  for (int v = 0; v < 4; ++v) {
+    StoreCodes(DF(), NearestV(DF(), units[v]), codes + v * kLanes);
+  }
+}
+
 // Codes of the state row [N16] into `codes`, and its stage 3 in floats. Returns through `most` [16]
 // lanes of the largest magnitudes that leave.
 template <bool kFew, class T>
@@ -289,19 +302,31 @@ void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t
   const DF d;
   const auto inverse = hn::Set(d, inverse_scale);
   const auto kept = hn::Set(d, decay);
-  hn::Vec<DF> largest[kVectors16];
+  const auto limit = hn::Set(d, kMaxCodeI8);
+  hn::Vec<DF> largest[4];
   for (auto& l : largest) {
     l = hn::Zero(d);
   }
-  for (int64_t n = 0; n < N16; n += 16) {
-    for (int v = 0; v < kVectors16; ++v) {
-      const int64_t at = n + v * kLanes;
-      const auto value = hn::LoadU(d, row + at);
-      StoreCodes(d, QuantizeV(d, value, inverse), codes + at);
-      const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, at));
-      hn::StoreU(passed, d, row + at);
-      largest[v] = MaxMagnitude(passed, largest[v]);
+  const auto pass = [&](int64_t n, hn::Vec<DF>& most_of_these) HWY_ATTR {
+    const auto value = hn::LoadU(d, row + n);
+    const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, n));
+    hn::StoreU(passed, d, row + n);
+    most_of_these = MaxMagnitude(passed, most_of_these);
+    return hn::Min(hn::Max(hn::Mul(value, inverse), hn::Neg(limit)), limit);  // so for NaN
+  };
+  int64_t n = 0;
+  for (; n + 4 * kLanes <= N16; n += 4 * kLanes) {
+    hn::Vec<DF> units[4];
+    for (int v = 0; v < 4; ++v) {
+      units[v] = pass(n + v * kLanes, largest[v]);
     }
+    StoreUnits(units, codes + n);
+  }
+  for (int v = 0; n < N16; n += kLanes, ++v) {
+    StoreCodes(d, NearestV(d, pass(n, largest[v])), codes + n);
+  }
+  for (int v = kVectors16; v < 4; ++v) {
+    largest[v % kVectors16] = hn::Max(largest[v % kVectors16], largest[v]);
   }
   for (int v = 0; v < kVectors16; ++v) {
     hn::StoreU(largest[v], d, most + v * kLanes);
@@ -352,40 +377,37 @@ void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s)
               args.N, s.acc, s.N16);
 }
 
-// Stage 3 of channel p, whose state enters in `row` [N16]; leaves its codes in s.state, and in
-// s.carried_scale what turns their products with C into values. `most`: see PassFloats; left alone
-// where the state passes as codes.
-template <class T>
-void PassRow(const SsdArgs& args, int64_t len, int64_t g, int64_t p, float decay, float scale,
-             const Int8Layout& s, float* row, float* most) {
+// How the rows of a head take stage 3.
+enum class PassMode { kCodes, kFloats, kFloatsOfFew };
+
+// Writes s.local_scale.
+PassMode ScaleLocal(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
   const Codec codec = args.scales->x_scaled_codec;
-  const double unit = UnitOf(codec, s.x_scale[p]);
-  LocalRow local = {s.acc + p * s.N16, unit * args.scales->B[g], false};
-  local.few = FloatsDequantize(local.scale, len * MaxUnits(codec) * 127);
-  s.carried_scale[p] = static_cast<double>(scale) * args.scales->C[g];
-  T* codes = reinterpret_cast<T*>(s.state) + p * s.N16;
-  if (args.passing == StatePassing::kGateQ7) {
-    PassCodes(s.head.a[len - 1], scale, local, s.N16, row, codes);
-  } else if (local.few) {
-    PassFloats<true>(decay, 1.0f / scale, local, s.N16, row, codes, most);
-  } else {
-    PassFloats<false>(decay, 1.0f / scale, local, s.N16, row, codes, most);
+  const double of_units = static_cast<double>(UnitOf(codec, 1.0f)) * args.scales->B[g];
+  const int64_t largest = len * MaxUnits(codec) * 127;
+  bool few = true;
+  for (int64_t p = 0; p < s.P16; ++p) {
+    s.local_scale[p] = static_cast<double>(s.x_scale[p]) * of_units;
+    few &= FloatsDequantize(s.local_scale[p], largest);
   }
+  if (args.passing == StatePassing::kGateQ7) return PassMode::kCodes;
+  return few ? PassMode::kFloatsOfFew : PassMode::kFloats;
 }
 
-// Stage 3 of a head.
+// Stage 3 of a head: leaves the codes of what enters in s.state, and in s.carried_scale what turns
+// their products with C into values.
 template <class T>
 void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
               const Int8Layout& s) {
-  std::fill(s.carried_scale, s.carried_scale + s.P16, 0.0);
-  const float decay = ExpF(s.head.a[len - 1]);
+  const PassMode mode = ScaleLocal(args, len, g, s);
+  std::fill(s.carried_scale + args.P / kPassRows * kPassRows, s.carried_scale + s.P16, 0.0);
+  const float decay = s.head.decay[len - 1];
   // Rows of fp32 that need no padding are passed where they are.
   const bool in_place =
       args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
   const bool plain = HasPlainCodes(args.h, args.N);
   // What leaves in floats enters the next chunk as it is, and its largest value is at hand.
-  const bool follows =
-      in_place && args.passing == StatePassing::kFloat && args.scales->state == nullptr;
+  const bool follows = in_place && mode != PassMode::kCodes && args.scales->state == nullptr;
   if (!in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
   for (int64_t p = 0; p < args.P; p += kPassRows) {
     const int64_t first = h * args.P + p;
@@ -397,22 +419,33 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
           in_place ? static_cast<float*>(args.h.data) + (first + i) * args.N : s.rows + i * s.N16;
       if (!in_place && i == r) LoadStateRowV(args.h, first + r, args.N, rows[r]);
     }
-    float scales[kPassRows];
+    float* next = s.next_scale + h * s.P16 + p;
+    HWY_ALIGN float scales[kPassRows], inverses[kPassRows];
     if (args.scales->state != nullptr) {
+      std::fill_n(scales, kPassRows, 1.0f);
       std::copy_n(args.scales->state + first, count, scales);
     } else if (follows && t0 > 0) {
-      std::copy_n(s.next_scale + first, count, scales);
+      std::copy_n(next, kPassRows, scales);
     } else {
       ScaleRows(rows, s.N16, scales);
     }
+    const Four four;
+    const auto scale = hn::Load(four, scales);
+    hn::Store(hn::Div(hn::Set(four, 1.0f), scale), four, inverses);
     HWY_ALIGN float most[kPassRows * 16] = {};
     for (int64_t r = 0; r < count; ++r) {
-      PassRow<T>(args, len, g, p + r, decay, scales[r], s, rows[r], most + r * 16);
+      const LocalRow local = {s.acc + (p + r) * s.N16, s.local_scale[p + r]};
+      T* codes = reinterpret_cast<T*>(s.state) + (p + r) * s.N16;
+      s.carried_scale[p + r] = static_cast<double>(scales[r]) * args.scales->C[g];
+      if (mode == PassMode::kFloatsOfFew) {
+        PassFloats<true>(decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
+      } else if (mode == PassMode::kFloats) {
+        PassFloats<false>(decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
+      } else {
+        PassCodes(s.head.a[len - 1], scales[r], local, s.N16, rows[r], codes);
+      }
     }
-    if (follows) {
-      hn::StoreU(ScaleForAbsMaxV(MaxRows(most)), Four(), scales);
-      std::copy_n(scales, count, s.next_scale + first);
-    }
+    if (follows) hn::StoreU(ScaleForAbsMaxV(MaxRows(most)), four, next);
     if (in_place ||
         (plain && count == kPassRows && StoreFittingRows(args.h, first, args.N, rows))) {
       continue;
