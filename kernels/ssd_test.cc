@@ -351,6 +351,45 @@ TEST_P(SsdPerIsa, StepsOfPlainCodesGiveTheSameBits) {
   }
 }
 
+// Rows of plain codes enter a chunk as they are only where quantizing them anew would change
+// nothing: not where no code is 127, nor with a scale that a store would not make.
+TEST_P(SsdPerIsa, PlainCodesOfAnyKindEnterAChunkAlike) {
+  const float scales[] = {0.0123f, std::numeric_limits<float>::infinity(), 1e-30f, 3e37f, 0x1p-40f};
+  for (const int64_t P : {4, 7, 64}) {
+    for (const int64_t N : {16, 80, 128}) {
+      SsdShape shape;
+      shape.T = 11;
+      shape.L = 4;
+      shape.P = P;
+      shape.N = N;
+      shape.state = *ParseStateFormat("i8");
+      shape.seed = static_cast<uint64_t>(P + N);
+      SsdProblem problem(shape);
+      const SsdArgs args = problem.PerChunk();
+      const auto run = [&](const Kernel<SsdArgs>& kernel) {
+        problem.Reset();
+        auto* codes = static_cast<int8_t*>(args.h.data);
+        for (int64_t i = 0; i < shape.H * P; ++i, codes += N) {
+          if (i / 4 % 3 == 1) args.h.scales[i] = scales[static_cast<size_t>(i) % std::size(scales)];
+          for (int64_t n = 0; n < N && i / 4 % 3 == 2; ++n) {
+            codes[n] = static_cast<int8_t>(i % 2 == 0 ? codes[n] / 2 : 0);
+          }
+        }
+        RunSsd(kernel, args);
+        SsdOutput out = problem.Output();
+        for (uint32_t& y : out.y) {  // which NaN is up to the order of operands
+          if (std::isnan(std::bit_cast<float>(y))) y = 0x7fc00000u;
+        }
+        return out;
+      };
+      const SsdOutput expected = run(*SsdKernel("ssd_int8/ref"));
+      for (const auto* kernel : Allowed(args)) {
+        EXPECT_TRUE(run(*kernel) == expected) << kernel->name << " P=" << P << " N=" << N;
+      }
+    }
+  }
+}
+
 TEST_P(SsdPerIsa, HeadRangesPartitionTheWork) {
   for (const int64_t T : {1, 37}) {
     SsdShape shape;

@@ -15,8 +15,8 @@ namespace {
 #include "kernels/panels-inl.h"
 #include "kernels/ymm-inl.h"
 
-// vpmaddubsw, whose sums of two products saturate at int16: |code| times x with the sign of the code
-// stays below, as |x| reaches 127 and not 255.
+// vpmaddubsw, whose sums of two products saturate at int16: |code| times x with the sign of the
+// code stays below, as |x| reaches 127 and not 255.
 struct Avx2 : Ymm {
   struct Codes8 {
     __m256i codes, magnitudes;

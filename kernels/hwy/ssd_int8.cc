@@ -304,6 +304,7 @@ void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t
   const auto kept = hn::Set(d, decay);
   const auto limit = hn::Set(d, kMaxCodeI8);
   hn::Vec<DF> largest[4];
+#pragma GCC unroll 4
   for (auto& l : largest) {
     l = hn::Zero(d);
   }
@@ -317,17 +318,22 @@ void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t
   int64_t n = 0;
   for (; n + 4 * kLanes <= N16; n += 4 * kLanes) {
     hn::Vec<DF> units[4];
+#pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
       units[v] = pass(n + v * kLanes, largest[v]);
     }
     StoreUnits(units, codes + n);
   }
-  for (int v = 0; n < N16; n += kLanes, ++v) {
-    StoreCodes(d, NearestV(d, pass(n, largest[v])), codes + n);
+#pragma GCC unroll 4
+  for (int v = 0; v < 4; ++v) {
+    if (n + v * kLanes >= N16) break;
+    StoreCodes(d, NearestV(d, pass(n + v * kLanes, largest[v])), codes + n + v * kLanes);
   }
+#pragma GCC unroll 4
   for (int v = kVectors16; v < 4; ++v) {
     largest[v % kVectors16] = hn::Max(largest[v % kVectors16], largest[v]);
   }
+#pragma GCC unroll 4
   for (int v = 0; v < kVectors16; ++v) {
     hn::StoreU(largest[v], d, most + v * kLanes);
   }
@@ -368,6 +374,175 @@ void ScaleRows(float* const* rows, int64_t N16, float* scales) {
   hn::StoreU(ScaleForAbsMaxV(MaxRows(lanes)), Four(), scales);
 }
 
+// Whether rows [first, first + kPassRows) of plain codes (HasPlainCodes) enter stage 5 as they are:
+// quantized anew, a row whose largest code is 127 would give the same codes and the same scale.
+bool EnterAsTheyAre(const StateView& h, int64_t first, int64_t N) {
+  const Four four;
+  const auto scale = hn::LoadU(four, h.scales + first);
+  const auto largest = hn::Mul(scale, hn::Set(four, kMaxCodeI8));
+  const auto same = hn::And(hn::Eq(ScaleForAbsMaxV(largest), scale), hn::IsFinite(largest));
+  if (!hn::AllTrue(four, same)) return false;
+  const hn::CappedTag<int8_t, 16> d;
+  for (int64_t r = 0; r < kPassRows; ++r) {
+    const int8_t* codes = static_cast<const int8_t*>(h.data) + (first + r) * N;
+    auto most = hn::Zero(d);
+    for (int64_t n = 0; n < N; n += 16) {
+      most = hn::Max(most, hn::Abs(hn::LoadU(d, codes + n)));
+    }
+    if (hn::AllFalse(d, hn::Eq(most, hn::Set(d, 127)))) return false;
+  }
+  return true;
+}
+
+// Stage 3 of a row of plain codes [N] that EnterAsTheyAre: copies them to `codes`, and leaves in
+// `row` what is to be stored, in `lanes` [16] its MaxBits.
+template <bool kFew, class T>
+void PassStored(float decay, float scale, const LocalRow& local, int64_t N, const int8_t* stored,
+                T* codes, float* row, float* lanes) {
+  const DF d;
+  const auto kept = hn::Set(d, decay);
+  const auto step = hn::Set(d, scale);
+  hn::Vec<hn::RebindToUnsigned<DF>> most[kVectors16];
+  for (auto& m : most) {
+    m = hn::Zero(hn::RebindToUnsigned<DF>());
+  }
+  for (int64_t n = 0; n < N; n += 16) {
+    for (int v = 0; v < kVectors16; ++v) {
+      const int64_t at = n + v * kLanes;
+      const auto code = hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<int8_t, DI>(), stored + at));
+      if constexpr (sizeof(T) > 1) StoreCodes(d, code, codes + at);
+      const auto value = hn::Mul(hn::ConvertTo(d, code), step);
+      const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, at));
+      hn::StoreU(passed, d, row + at);
+      most[v] = MaxBits(passed, most[v]);
+    }
+  }
+  if constexpr (sizeof(T) == 1) std::memcpy(codes, stored, static_cast<size_t>(N));
+  for (int v = 0; v < kVectors16; ++v) {
+    hn::StoreU(hn::BitCast(d, most[v]), d, lanes + v * kLanes);
+  }
+}
+
+// Stage 3 of a head in a chunk.
+struct HeadPass {
+  HeadPass(const SsdArgs& args, int64_t t0, int64_t chunk_len, int64_t group, int64_t head,
+           const Int8Layout& s);
+
+  enum class Mode { kCodes, kFloats, kFloatsOfFew };
+  int64_t end, len, g, h;  // one past the chunk, its tokens, group, head
+  float decay, a_last;
+  Mode mode;
+  bool in_place;  // rows of fp32 that need no padding are passed where they are
+  bool plain;     // HasPlainCodes
+  // Scales are made from what enters; what leaves a chunk enters the next one, where these are the
+  // scales of the codes that are stored, or can be made while it leaves.
+  bool own_scales;
+};
+
+// Writes s.local_scale, and s.carried_scale for the padding.
+HeadPass::HeadPass(const SsdArgs& args, int64_t t0, int64_t chunk_len, int64_t group, int64_t head,
+                   const Int8Layout& s)
+    : end(t0 + chunk_len), len(chunk_len), g(group), h(head) {
+  const Codec codec = args.scales->x_scaled_codec;
+  const double of_units = static_cast<double>(UnitOf(codec, 1.0f)) * args.scales->B[g];
+  const int64_t largest = len * MaxUnits(codec) * 127;
+  bool few = true;
+  for (int64_t p = 0; p < s.P16; ++p) {
+    s.local_scale[p] = static_cast<double>(s.x_scale[p]) * of_units;
+    few &= FloatsDequantize(s.local_scale[p], largest);
+  }
+  std::fill(s.carried_scale + args.P, s.carried_scale + s.P16, 0.0);
+  decay = s.head.decay[len - 1];
+  a_last = s.head.a[len - 1];
+  mode = args.passing == StatePassing::kGateQ7 ? Mode::kCodes
+         : few                                 ? Mode::kFloatsOfFew
+                                               : Mode::kFloats;
+  in_place =
+      args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
+  plain = HasPlainCodes(args.h, args.N);
+  own_scales = mode != Mode::kCodes && args.scales->state == nullptr;
+}
+
+LocalRow LocalOf(int64_t p, const Int8Layout& s) {
+  return {s.acc + p * s.N16, s.local_scale[p]};
+}
+
+void StoreRows(const SsdArgs& args, const HeadPass& pass, int64_t first, int64_t count,
+               float* const* rows) {
+  for (int64_t r = 0; r < count; ++r) {
+    StoreStateRowV(args.h, first + r, args.N, pass.end, rows[r]);
+  }
+}
+
+// kPassRows rows from p on that EnterAsTheyAre.
+template <class T>
+void PassStoredRows(const SsdArgs& args, const HeadPass& pass, int64_t p, const Int8Layout& s) {
+  const int64_t first = pass.h * args.P + p;
+  const auto* stored = static_cast<const int8_t*>(args.h.data) + first * args.N;
+  T* codes = reinterpret_cast<T*>(s.state) + p * s.N16;
+  float* rows[kPassRows];
+  HWY_ALIGN float lanes[kPassRows * 16];
+  for (int64_t r = 0; r < kPassRows; ++r, stored += args.N, codes += s.N16) {
+    rows[r] = s.rows + r * s.N16;
+    const LocalRow local = LocalOf(p + r, s);
+    const float scale = args.h.scales[first + r];
+    s.carried_scale[p + r] = static_cast<double>(scale) * args.scales->C[pass.g];
+    float* most = lanes + r * 16;
+    if (pass.mode == HeadPass::Mode::kFloatsOfFew) {
+      PassStored<true>(pass.decay, scale, local, args.N, stored, codes, rows[r], most);
+    } else {
+      PassStored<false>(pass.decay, scale, local, args.N, stored, codes, rows[r], most);
+    }
+  }
+  if (!StoreFittingRows(args.h, first, args.N, rows, lanes)) {
+    StoreRows(args, pass, first, kPassRows, rows);
+  }
+}
+
+// `count` <= kPassRows rows from p on.
+template <class T>
+void PassRows(const SsdArgs& args, const HeadPass& pass, int64_t p, int64_t count,
+              const Int8Layout& s) {
+  const int64_t first = pass.h * args.P + p;
+  if (!pass.in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
+  float* rows[kPassRows];  // the last again, where there are fewer
+  for (int64_t r = 0; r < kPassRows; ++r) {
+    const int64_t i = std::min(r, count - 1);
+    rows[r] = pass.in_place ? static_cast<float*>(args.h.data) + (first + i) * args.N
+                            : s.rows + i * s.N16;
+    if (!pass.in_place && i == r) LoadStateRowV(args.h, first + r, args.N, rows[r]);
+  }
+  const bool follows = pass.in_place && pass.own_scales;
+  float* next = s.next_scale + pass.h * s.P16 + p;
+  HWY_ALIGN float scales[kPassRows] = {1, 1, 1, 1}, inverses[kPassRows];
+  if (args.scales->state != nullptr) {
+    std::copy_n(args.scales->state + first, count, scales);
+  } else if (follows && pass.end > pass.len) {
+    std::copy_n(next, kPassRows, scales);
+  } else {
+    ScaleRows(rows, s.N16, scales);
+  }
+  const Four four;
+  hn::Store(hn::Div(hn::Set(four, 1.0f), hn::Load(four, scales)), four, inverses);
+  HWY_ALIGN float most[kPassRows * 16] = {};
+  for (int64_t r = 0; r < count; ++r) {
+    const LocalRow local = LocalOf(p + r, s);
+    T* codes = reinterpret_cast<T*>(s.state) + (p + r) * s.N16;
+    s.carried_scale[p + r] = static_cast<double>(scales[r]) * args.scales->C[pass.g];
+    if (pass.mode == HeadPass::Mode::kFloatsOfFew) {
+      PassFloats<true>(pass.decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
+    } else if (pass.mode == HeadPass::Mode::kFloats) {
+      PassFloats<false>(pass.decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
+    } else {
+      PassCodes(pass.a_last, scales[r], local, s.N16, rows[r], codes);
+    }
+  }
+  if (follows) hn::StoreU(ScaleForAbsMaxV(MaxRows(most)), four, next);
+  if (pass.in_place) return;
+  if (pass.plain && count == kPassRows && StoreFittingRows(args.h, first, args.N, rows)) return;
+  StoreRows(args, pass, first, count, rows);
+}
+
 // Stage 2: sums of S_loc in s.acc.
 template <class X>
 void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
@@ -377,81 +552,19 @@ void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s)
               args.N, s.acc, s.N16);
 }
 
-// How the rows of a head take stage 3.
-enum class PassMode { kCodes, kFloats, kFloatsOfFew };
-
-// Writes s.local_scale.
-PassMode ScaleLocal(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
-  const Codec codec = args.scales->x_scaled_codec;
-  const double of_units = static_cast<double>(UnitOf(codec, 1.0f)) * args.scales->B[g];
-  const int64_t largest = len * MaxUnits(codec) * 127;
-  bool few = true;
-  for (int64_t p = 0; p < s.P16; ++p) {
-    s.local_scale[p] = static_cast<double>(s.x_scale[p]) * of_units;
-    few &= FloatsDequantize(s.local_scale[p], largest);
-  }
-  if (args.passing == StatePassing::kGateQ7) return PassMode::kCodes;
-  return few ? PassMode::kFloatsOfFew : PassMode::kFloats;
-}
-
-// Stage 3 of a head: leaves the codes of what enters in s.state, and in s.carried_scale what turns
-// their products with C into values.
+// Stage 3: leaves the codes of what enters in s.state, and in s.carried_scale what turns their
+// products with C into values.
 template <class T>
 void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
               const Int8Layout& s) {
-  const PassMode mode = ScaleLocal(args, len, g, s);
-  std::fill(s.carried_scale + args.P / kPassRows * kPassRows, s.carried_scale + s.P16, 0.0);
-  const float decay = s.head.decay[len - 1];
-  // Rows of fp32 that need no padding are passed where they are.
-  const bool in_place =
-      args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
-  const bool plain = HasPlainCodes(args.h, args.N);
-  // What leaves in floats enters the next chunk as it is, and its largest value is at hand.
-  const bool follows = in_place && mode != PassMode::kCodes && args.scales->state == nullptr;
-  if (!in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
+  const HeadPass pass(args, t0, len, g, h, s);
   for (int64_t p = 0; p < args.P; p += kPassRows) {
-    const int64_t first = h * args.P + p;
     const int64_t count = std::min(kPassRows, args.P - p);
-    float* rows[kPassRows];  // the last again, where there are fewer
-    for (int64_t r = 0; r < kPassRows; ++r) {
-      const int64_t i = std::min(r, count - 1);
-      rows[r] =
-          in_place ? static_cast<float*>(args.h.data) + (first + i) * args.N : s.rows + i * s.N16;
-      if (!in_place && i == r) LoadStateRowV(args.h, first + r, args.N, rows[r]);
-    }
-    float* next = s.next_scale + h * s.P16 + p;
-    HWY_ALIGN float scales[kPassRows], inverses[kPassRows];
-    if (args.scales->state != nullptr) {
-      std::fill_n(scales, kPassRows, 1.0f);
-      std::copy_n(args.scales->state + first, count, scales);
-    } else if (follows && t0 > 0) {
-      std::copy_n(next, kPassRows, scales);
+    if (pass.plain && pass.own_scales && count == kPassRows &&
+        EnterAsTheyAre(args.h, h * args.P + p, args.N)) {
+      PassStoredRows<T>(args, pass, p, s);
     } else {
-      ScaleRows(rows, s.N16, scales);
-    }
-    const Four four;
-    const auto scale = hn::Load(four, scales);
-    hn::Store(hn::Div(hn::Set(four, 1.0f), scale), four, inverses);
-    HWY_ALIGN float most[kPassRows * 16] = {};
-    for (int64_t r = 0; r < count; ++r) {
-      const LocalRow local = {s.acc + (p + r) * s.N16, s.local_scale[p + r]};
-      T* codes = reinterpret_cast<T*>(s.state) + (p + r) * s.N16;
-      s.carried_scale[p + r] = static_cast<double>(scales[r]) * args.scales->C[g];
-      if (mode == PassMode::kFloatsOfFew) {
-        PassFloats<true>(decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
-      } else if (mode == PassMode::kFloats) {
-        PassFloats<false>(decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
-      } else {
-        PassCodes(s.head.a[len - 1], scales[r], local, s.N16, rows[r], codes);
-      }
-    }
-    if (follows) hn::StoreU(ScaleForAbsMaxV(MaxRows(most)), four, next);
-    if (in_place ||
-        (plain && count == kPassRows && StoreFittingRows(args.h, first, args.N, rows))) {
-      continue;
-    }
-    for (int64_t r = 0; r < count; ++r) {
-      StoreStateRowV(args.h, first + r, args.N, t0 + len, rows[r]);
+      PassRows<T>(args, pass, p, count, s);
     }
   }
 }

@@ -196,26 +196,21 @@ HWY_INLINE void StoreRowsOf16(const Unit& unit, int8_t* codes) {
   }
 }
 
+// The larger of |v| and `most` as integers, where what is not finite is larger than all that is.
+HWY_INLINE hn::Vec<hn::RebindToUnsigned<Lanes16::D>> MaxBits(
+    hn::Vec<Lanes16::D> v, hn::Vec<hn::RebindToUnsigned<Lanes16::D>> most) {
+  return hn::Max(most, hn::BitCast(hn::RebindToUnsigned<Lanes16::D>(), hn::Abs(v)));
+}
+
 // Rounds rows [row, row + kFittingRows) to plain codes (HasPlainCodes): the bits of StoreStateRowV.
-// False, with nothing stored, where a value is not finite.
-inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
-                             const float* const* values) {
+// `lanes` [kFittingRows, 16]: MaxBits of the values whose column is the lane modulo 16. False, with
+// nothing stored, where a value is not finite.
+inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N, const float* const* values,
+                             const float* lanes) {
   using D = Lanes16::D;
   const D d;
-  const hn::RebindToUnsigned<D> du;
   const Four four;
   const hn::RebindToUnsigned<Four> four_u;
-  // As integers, what is not finite is larger than all that is.
-  HWY_ALIGN float lanes[kFittingRows * 16];
-  for (int64_t r = 0; r < kFittingRows; ++r) {
-    for (int64_t i = 0; i < 16; i += hn::MaxLanes(d)) {
-      auto most = hn::Zero(du);
-      for (int64_t n = i; n < N; n += 16) {
-        most = hn::Max(most, hn::BitCast(du, hn::Abs(hn::LoadU(d, values[r] + n))));
-      }
-      hn::StoreU(hn::BitCast(d, most), d, lanes + r * 16 + i);
-    }
-  }
   const auto most = FoldRows(lanes, [=](auto a, auto b) HWY_ATTR {
     return hn::BitCast(four, hn::Max(hn::BitCast(four_u, a), hn::BitCast(four_u, b)));
   });
@@ -238,6 +233,23 @@ inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
     StoreFittingRow(values[r], N, inverse[r], codes + r * N);
   }
   return true;
+}
+
+inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
+                             const float* const* values) {
+  const Lanes16::D d;
+  const hn::RebindToUnsigned<Lanes16::D> du;
+  HWY_ALIGN float lanes[kFittingRows * 16];
+  for (int64_t r = 0; r < kFittingRows; ++r) {
+    for (int64_t i = 0; i < 16; i += hn::MaxLanes(d)) {
+      auto most = hn::Zero(du);
+      for (int64_t n = i; n < N; n += 16) {
+        most = MaxBits(hn::LoadU(d, values[r] + n), most);
+      }
+      hn::StoreU(hn::BitCast(d, most), d, lanes + r * 16 + i);
+    }
+  }
+  return StoreFittingRows(h, row, N, values, lanes);
 }
 
 using StateTag = hn::ScalableTag<float>;
