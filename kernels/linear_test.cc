@@ -95,6 +95,45 @@ TEST(Linear, IntegerExtremesDoNotOverflow) {
   }
 }
 
+// linear/avx2-clipped is exact whatever its tokens are: with no pair of columns, few, or more than
+// it takes that exceed 127 together, in blocks of any number of tokens, beside the largest codes.
+TEST(Linear, ClippedPairsAreExact) {
+  for (const int64_t M : {4, 5, 6, 7, 126, 127, 131, 260}) {
+    for (const int64_t K : {5, 64, 200}) {
+      for (const int large_of_100 : {0, 3, 10, 100}) {
+        const uint64_t seed = static_cast<uint64_t>(M * K + large_of_100);
+        IntegerProblem p(DType::kI8, {M, 270, K, 32}, seed, K == 64, true, true);
+        Rng rng(seed);
+        for (int8_t& code : p.x) {
+          const bool large = static_cast<int>(rng.Below(100)) < large_of_100;
+          const int magnitude = large ? 127 - static_cast<int>(rng.Below(2) * rng.Below(63))
+                                      : static_cast<int>(rng.Below(64));
+          code = static_cast<int8_t>(rng.Below(2) == 0 ? magnitude : -magnitude);
+        }
+        p.UsePanels();
+        EXPECT_GE(p.Check(0, 270), 1) << p.shape.M;
+        EXPECT_GE(p.Check(3, 260), 1) << p.shape.M;
+      }
+    }
+  }
+}
+
+TEST(Linear, FewOrNarrowProductsAreNotClipped) {
+  const std::vector<std::string> isas = AvailableIsas();
+  if (std::find(isas.begin(), isas.end(), "avx2") == isas.end()) GTEST_SKIP() << "no AVX2 here";
+  ASSERT_TRUE(ForceIsa("avx2").ok());
+  const auto pick = [](DType dtype, int64_t M, int64_t N) {
+    IntegerProblem p(dtype, {M, N, 64, 32}, 1, false, true, true);
+    p.UsePanels();
+    return std::string(Kernels<LinearArgs>().Pick(p.args, AllowedIsas()).name);
+  };
+  EXPECT_EQ(pick(DType::kI8, 4, 256), "linear/avx2-clipped");
+  EXPECT_EQ(pick(DType::kI8, 3, 256), "linear/avx2");
+  EXPECT_EQ(pick(DType::kI8, 4, 255), "linear/avx2");
+  EXPECT_EQ(pick(DType::kI4, 4, 256), "linear/avx2");
+  ASSERT_TRUE(ForceIsa("").ok());
+}
+
 struct Float {
   Float(DType dtype, const LinearShape& s, uint64_t seed) : shape(s) {
     Rng rng(seed);

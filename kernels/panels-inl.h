@@ -71,7 +71,7 @@ void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, c
     }
   }
   for (int64_t k = 0; k < columns; k += 4) {
-    decltype(I::LoadI8(nullptr)) codes[kVectors];
+    typename I::Codes codes[kVectors];
     if constexpr (kTokens == 1) PrefetchPanels<kPanels>(panel, k * 16);
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
@@ -203,13 +203,13 @@ class PanelProblem {
   static int64_t SumsBytes(const LinearArgs& a) { return a.M * Groups(a) * 4; }
 
  protected:
-  // x_sums: SumsBytes(a).
+  // x_sums: SumsBytes(a), or null for a kernel that needs no sums.
   PanelProblem(const LinearArgs& a, void* x_sums)
       : a_(a), columns_(Columns(a.K)), groups_(Groups(a)) {
     const bool i4 = a.w.dtype == DType::kI4;
     panel_bytes_ = i4 ? columns_ * 8 : columns_ * 16;
     auto* sums = static_cast<int32_t*>(x_sums);
-    for (int64_t t = 0; t < a.M; ++t) {
+    for (int64_t t = 0; t < a.M && sums != nullptr; ++t) {
       const int8_t* x = static_cast<const int8_t*>(a.x) + t * a.K;
       for (int64_t g = 0; g < groups_; ++g) {
         const int64_t begin = i4 ? g * a.w.group : 0;
