@@ -11,6 +11,7 @@
 #include "hwy/highway.h"
 #include "kernels/hwy/codec-inl.h"
 #include "kernels/hwy/math-inl.h"
+#include "kernels/hwy/ssd_pass-inl.h"
 #include "kernels/hwy/ssd_scan-inl.h"
 #include "kernels/hwy/ssd_state-inl.h"
 #include "kernels/hwy/ssd_tile-inl.h"
@@ -32,8 +33,6 @@ namespace {
 using DF = hn::ScalableTag<float>;
 using DI = hn::ScalableTag<int32_t>;
 constexpr int64_t kLanes = HWY_LANES(float);
-constexpr int kVectors16 = 16 / static_cast<int>(kLanes);
-constexpr int64_t kPassRows = kFittingRows;  // of the state that share a wait for their scales
 
 // What turns a code into its place in the right factor: code + 128 for int8, the code for int16.
 template <class T>
@@ -258,169 +257,6 @@ HeadRange PackX(Codec codec, int64_t len, const Int8Layout& s) {
     if (codec == Codec::kInt16) return PackX<X, codecs::Int16>(len, s);
   }
   return PackX<X, codecs::Uniform>(len, s);
-}
-
-// Vector form of StateCode.
-HWY_INLINE hn::Vec<DI> StateCodeV(hn::Vec<DF> value, hn::Vec<DF> inverse) {
-  const DF d;
-  const auto code = hn::Round(hn::Mul(value, inverse));
-  const auto limit = hn::Set(d, kMaxStateCode);
-  return hn::ConvertTo(DI(), hn::Min(hn::Max(code, hn::Neg(limit)), limit));
-}
-
-// S_loc of a row: sums [N16] and what makes them values.
-struct LocalRow {
-  const int32_t* acc;
-  double scale;
-};
-
-template <bool kFew>
-HWY_INLINE hn::Vec<DF> LocalV(const LocalRow& local, int64_t n) {
-  const DF d;
-  const auto acc = hn::LoadU(DI(), local.acc + n);
-  if constexpr (kFew) return DequantizeFewV(d, acc, hn::Set(d, static_cast<float>(local.scale)));
-  return DequantizeV(d, acc, local.scale);
-}
-
-// Four vectors of values in units of their scale, limited to codes, as T.
-template <class T>
-HWY_INLINE void StoreUnits(const hn::Vec<DF>* units, T* codes) {
-  if constexpr (sizeof(T) == 1) {
-    StoreNearest(units[0], units[1], units[2], units[3], codes);
-    return;
-  }
-  for (int v = 0; v < 4; ++v) {
-    StoreCodes(DF(), NearestV(DF(), units[v]), codes + v * kLanes);
-  }
-}
-
-// Codes of the state row [N16] into `codes`, and its stage 3 in floats. Returns through `most` [16]
-// lanes of the largest magnitudes that leave.
-template <bool kFew, class T>
-void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t N16, float* row,
-                T* codes, float* most) {
-  const DF d;
-  const auto inverse = hn::Set(d, inverse_scale);
-  const auto kept = hn::Set(d, decay);
-  const auto limit = hn::Set(d, kMaxCodeI8);
-  hn::Vec<DF> largest[4];
-#pragma GCC unroll 4
-  for (auto& l : largest) {
-    l = hn::Zero(d);
-  }
-  const auto pass = [&](int64_t n, hn::Vec<DF>& most_of_these) HWY_ATTR {
-    const auto value = hn::LoadU(d, row + n);
-    const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, n));
-    hn::StoreU(passed, d, row + n);
-    most_of_these = MaxMagnitude(passed, most_of_these);
-    return hn::Min(hn::Max(hn::Mul(value, inverse), hn::Neg(limit)), limit);  // so for NaN
-  };
-  int64_t n = 0;
-  for (; n + 4 * kLanes <= N16; n += 4 * kLanes) {
-    hn::Vec<DF> units[4];
-#pragma GCC unroll 4
-    for (int v = 0; v < 4; ++v) {
-      units[v] = pass(n + v * kLanes, largest[v]);
-    }
-    StoreUnits(units, codes + n);
-  }
-#pragma GCC unroll 4
-  for (int v = 0; v < 4; ++v) {
-    if (n + v * kLanes >= N16) break;
-    StoreCodes(d, NearestV(d, pass(n + v * kLanes, largest[v])), codes + n + v * kLanes);
-  }
-#pragma GCC unroll 4
-  for (int v = kVectors16; v < 4; ++v) {
-    largest[v % kVectors16] = hn::Max(largest[v % kVectors16], largest[v]);
-  }
-#pragma GCC unroll 4
-  for (int v = 0; v < kVectors16; ++v) {
-    hn::StoreU(largest[v], d, most + v * kLanes);
-  }
-}
-
-// The same with the integer gate.
-template <class T>
-void PassCodes(float a_last, float scale, const LocalRow& local, int64_t N16, float* row,
-               T* codes) {
-  const DF d;
-  const DI di;
-  const auto v_scale = hn::Set(d, scale);
-  const auto inverse = hn::Set(d, 1.0f / scale);
-  const auto gate = hn::Set(di, GateQ7(a_last));
-  for (int64_t n = 0; n < N16; n += kLanes) {
-    const auto value = hn::LoadU(d, row + n);
-    StoreCodes(d, QuantizeV(d, value, inverse), codes + n);
-    const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
-    const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
-    const auto passed = hn::Add(kept, QuantizeV(d, LocalV<false>(local, n), inverse));
-    hn::StoreU(hn::Mul(hn::ConvertTo(d, passed), v_scale), d, row + n);
-  }
-}
-
-// ScaleForAbsMax of kPassRows rows [N16], N16 - N of them zero.
-void ScaleRows(float* const* rows, int64_t N16, float* scales) {
-  const DF d;
-  HWY_ALIGN float lanes[kPassRows * 16];
-  for (int64_t r = 0; r < kPassRows; ++r) {
-    for (int64_t i = 0; i < 16; i += kLanes) {
-      auto most = hn::Zero(d);
-      for (int64_t n = i; n < N16; n += 16) {
-        most = MaxMagnitude(hn::LoadU(d, rows[r] + n), most);
-      }
-      hn::StoreU(most, d, lanes + r * 16 + i);
-    }
-  }
-  hn::StoreU(ScaleForAbsMaxV(MaxRows(lanes)), Four(), scales);
-}
-
-// Whether rows [first, first + kPassRows) of plain codes (HasPlainCodes) enter stage 5 as they are:
-// quantized anew, a row whose largest code is 127 would give the same codes and the same scale.
-bool EnterAsTheyAre(const StateView& h, int64_t first, int64_t N) {
-  const Four four;
-  const auto scale = hn::LoadU(four, h.scales + first);
-  const auto largest = hn::Mul(scale, hn::Set(four, kMaxCodeI8));
-  const auto same = hn::And(hn::Eq(ScaleForAbsMaxV(largest), scale), hn::IsFinite(largest));
-  if (!hn::AllTrue(four, same)) return false;
-  const hn::CappedTag<int8_t, 16> d;
-  for (int64_t r = 0; r < kPassRows; ++r) {
-    const int8_t* codes = static_cast<const int8_t*>(h.data) + (first + r) * N;
-    auto most = hn::Zero(d);
-    for (int64_t n = 0; n < N; n += 16) {
-      most = hn::Max(most, hn::Abs(hn::LoadU(d, codes + n)));
-    }
-    if (hn::AllFalse(d, hn::Eq(most, hn::Set(d, 127)))) return false;
-  }
-  return true;
-}
-
-// Stage 3 of a row of plain codes [N] that EnterAsTheyAre: copies them to `codes`, and leaves in
-// `row` what is to be stored, in `lanes` [16] its MaxBits.
-template <bool kFew, class T>
-void PassStored(float decay, float scale, const LocalRow& local, int64_t N, const int8_t* stored,
-                T* codes, float* row, float* lanes) {
-  const DF d;
-  const auto kept = hn::Set(d, decay);
-  const auto step = hn::Set(d, scale);
-  hn::Vec<hn::RebindToUnsigned<DF>> most[kVectors16];
-  for (auto& m : most) {
-    m = hn::Zero(hn::RebindToUnsigned<DF>());
-  }
-  for (int64_t n = 0; n < N; n += 16) {
-    for (int v = 0; v < kVectors16; ++v) {
-      const int64_t at = n + v * kLanes;
-      const auto code = hn::PromoteTo(DI(), hn::LoadU(hn::Rebind<int8_t, DI>(), stored + at));
-      if constexpr (sizeof(T) > 1) StoreCodes(d, code, codes + at);
-      const auto value = hn::Mul(hn::ConvertTo(d, code), step);
-      const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, at));
-      hn::StoreU(passed, d, row + at);
-      most[v] = MaxBits(passed, most[v]);
-    }
-  }
-  if constexpr (sizeof(T) == 1) std::memcpy(codes, stored, static_cast<size_t>(N));
-  for (int v = 0; v < kVectors16; ++v) {
-    hn::StoreU(hn::BitCast(d, most[v]), d, lanes + v * kLanes);
-  }
 }
 
 // Stage 3 of a head in a chunk.
