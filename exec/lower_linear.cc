@@ -149,11 +149,12 @@ class LinearLowering : private NodeLowering {
       }
       a.bias = memory->bias->empty() ? nullptr : memory->bias->data();
       a.y = y.floats < 0 ? f.logits : Floats(f, y);
-      // A prompt's tokens are prepared anew for each task: few of them, but enough that a thread
-      // which others slow down has less to do.
+      // A prompt's codes are prepared anew for each task: few tasks, but enough that a thread which
+      // others slow down has less to do. Sums of codes are exact, whatever the partition; those of
+      // floats need not be, and theirs must not depend on the threads.
       const int64_t tasks = f.pool->threads() == 1 ? 1 : int64_t{4} * f.pool->threads();
       const int64_t share = CeilDiv(CeilDiv(a.N, tasks), kTaskRows) * kTaskRows;
-      const int64_t block = f.decode ? one : std::max(many, share);
+      const int64_t block = f.decode ? one : codes ? std::max(many, share) : many;
       f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
         LinearArgs part = a;
         part.n_begin = task * block;

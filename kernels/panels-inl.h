@@ -257,7 +257,7 @@ class PanelProblem {
 
   const LinearArgs& a_;
   int64_t columns_, groups_, panel_bytes_ = 0;
-  const int32_t* x_sums_ = nullptr;  // [M, groups_]
+  const int32_t* x_sums_ = nullptr;  // [M, groups_], or null
 };
 
 template <class I>

@@ -1,7 +1,7 @@
 // What AVX2 does for kernels/panels-inl.h: included after that header and kernels/ymm-inl.h.
 
-// vpmaddubsw, whose sums of two products saturate at int16: |code| times x with the sign of the
-// code stays below, as |x| reaches 127 and not 255.
+// vpmaddubsw, whose sums of two products saturate at int16: |x| times the code with the sign of x
+// stays below, as codes reach 127 and not 255.
 struct Avx2 : Ymm {
   using Parts = __m256i;  // int16, two for each row
   static constexpr int kTokens = 4, kTokensI4 = 4;

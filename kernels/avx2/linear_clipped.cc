@@ -25,49 +25,62 @@ namespace {
 // 8-bit codes times several tokens, without the signs and half of the widening of linear/avx2.
 //
 // In panels a code w is u = w + 128, at most 255, and vpmaddubsw adds u x of two columns in int16,
-// where it saturates unless |x0| + |x1| <= 127. The pairs of a token that exceed this, some in a
-// hundred, are clipped, x = c + r; words of four columns in which r is not zero are multiplied
+// where it cannot saturate while |x0| + |x1| <= 127. The pairs of a token that exceed this, some in
+// a hundred, are clipped, x = c + r; words of four columns in which r is not zero are multiplied
 // apart. Two sums of two then wrap around in int16, but less 128 times their c they are sums of
 // four w c, of magnitude 2 * 128 * 127 at most, which fit again: only every second one is widened
 // to int32. The result is the same integer.
 class ClippedLinear : private PanelProblem<Avx2> {
  public:
-  // scratch: ScratchBytes(a).
+  // Parts of a problem may be smaller than what WhyNot was asked about.
   static void Run(const LinearArgs& a, const Workspace& w) {
-    ClippedLinear self(a, static_cast<int8_t*>(w.scratch));
-    for (int64_t t = 0; t < a.M; t += kBlock) {
-      if (!self.Block(t, std::min(kBlock, a.M - t))) {
-        kLinearAvx2.run(a, w);
-        return;
+    int64_t t = 0;
+    if (Pays(a)) {
+      ClippedLinear self(a, w.scratch);
+      while (t < a.M && self.Block(t, std::min(kBlock, a.M - t))) {
+        t += std::min(kBlock, a.M - t);
       }
     }
+    if (t < a.M) kLinearAvx2.run(From(a, t), w);
   }
 
   static int64_t ScratchBytes(const LinearArgs& a) {
-    const int64_t tokens = std::min(kBlock, a.M);
-    return std::max(kLinearAvx2.scratch_bytes(a),
-                    2 * tokens * Columns(a.K) + MaxRests(tokens, Columns(a.K)) * kRestBytes + 128);
+    return std::max(kLinearAvx2.scratch_bytes(a), ClippedLinear(a, nullptr).bytes_);
   }
 
+  // Whether there are enough products for what clipping costs.
+  static bool Pays(const LinearArgs& a) { return a.M >= 4 && a.n_end - a.n_begin >= 64; }
+
  private:
-  static constexpr int64_t kBlock = 126;  // tokens that are clipped, then multiplied while in cache
-  static constexpr int kTokens = 3;       // of a tile: as many sums as the registers hold
+  // Tokens that are clipped, then multiplied while in cache: two blocks for 256.
+  static constexpr int64_t kBlock = 129;
+  static constexpr int kTokens = 3;  // of a tile: as many sums as the registers hold
 
   // What was clipped off four columns of a token.
   struct Rest {
     int64_t column;
     int8_t r[4];
   };
-  static constexpr int64_t kRestBytes = sizeof(Rest);
-  // With more, one word in four, linear/avx2 is as fast.
-  static int64_t MaxRests(int64_t tokens, int64_t columns) { return tokens * columns / 16; }
 
-  ClippedLinear(const LinearArgs& a, int8_t* scratch) : PanelProblem(a, nullptr) {
-    const int64_t tokens = std::min(kBlock, a.M);
-    max_rests_ = MaxRests(tokens, columns_);
-    rests_ = reinterpret_cast<Rest*>(scratch);
-    clipped_ = scratch + (max_rests_ * kRestBytes + 63) / 64 * 64;
-    offsets_ = clipped_ + tokens * columns_;
+  // Over a null block it only counts bytes.
+  ClippedLinear(const LinearArgs& a, void* scratch) : PanelProblem(a, nullptr) {
+    const int64_t of_block = std::min(kBlock, a.M) * columns_;
+    max_rests_ = of_block / 16;  // with more, one word in four, linear/avx2 is as fast
+    const int64_t rest_bytes = max_rests_ * static_cast<int64_t>(sizeof(Rest));
+    bytes_ = rest_bytes + 2 * of_block;
+    if (scratch == nullptr) return;
+    rests_ = static_cast<Rest*>(scratch);
+    clipped_ = static_cast<int8_t*>(scratch) + rest_bytes;
+    offsets_ = clipped_ + of_block;
+  }
+
+  // Tokens [t, M) of a problem.
+  static LinearArgs From(LinearArgs a, int64_t t) {
+    a.M -= t;
+    a.x = static_cast<const int8_t*>(a.x) + t * a.K;
+    a.x_scale += t * a.x_scale_stride;
+    a.y += t * a.y_stride;
+    return a;
   }
 
   // Outputs of tokens [t0, t0 + count). False where too much had to be clipped.
@@ -105,7 +118,8 @@ class ClippedLinear : private PanelProblem<Avx2> {
       rest_sums = Avx2::AddPairs(rest_sums, _mm256_maddubs_epi16(ones, r));
       const __m256i kept = _mm256_sub_epi8(x, r);
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(c + k), kept);
-      // Sums of columns 0, 1, 4, 5 and 2, 3, 6, 7 of each 8, twice: at their own columns' byte.
+      // For each 8 columns from k8 on: the sums of columns 0, 1, 4, 5 and of 2, 3, 6, 7, at byte
+      // k8. What follows in bytes k8 + 4 to k8 + 7 is not read.
       const __m256i pairs = _mm256_maddubs_epi16(ones, kept);
       const __m256i sums = _mm256_add_epi16(pairs, _mm256_shuffle_epi32(pairs, 0xb1));
       const __m256i less = _mm256_sub_epi16(zero, _mm256_slli_epi16(sums, 7));
@@ -183,18 +197,18 @@ class ClippedLinear : private PanelProblem<Avx2> {
     }
   }
 
-  int64_t max_rests_;
-  Rest* rests_;                     // [max_rests_], of the block's tokens one after another
+  int64_t max_rests_, bytes_;
+  Rest* rests_ = nullptr;           // [max_rests_], of the block's tokens one after another
   int64_t begin_[kBlock + 1] = {};  // where those of each token begin
   int32_t rest_sum_[kBlock] = {};   // the sum of its r
-  int8_t* clipped_;                 // c [tokens, columns_]
-  int8_t* offsets_;                 // int16 [tokens, columns_ / 2]
+  int8_t* clipped_ = nullptr;       // c [tokens, columns_]
+  int8_t* offsets_ = nullptr;       // int16 [tokens, columns_ / 2]
 };
 
 const char* WhyNot(const LinearArgs& a) {
   if (!CpuHas(CpuFeature::kAvx2)) return "the processor has no AVX2";
   if (a.w.dtype != DType::kI8) return "4-bit codes";
-  if (a.M < 4 || a.n_end - a.n_begin < 256) return "too few products for what clipping costs";
+  if (!ClippedLinear::Pays(a)) return "too few products for what clipping costs";
   return WhyNotPanels(a);
 }
 

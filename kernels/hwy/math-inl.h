@@ -33,7 +33,7 @@ namespace hn = hwy::HWY_NAMESPACE;
 template <class DF, class V = hn::VFromD<DF>>
 HWY_INLINE V ExpV(DF df, V x) {
   const hn::RebindToSigned<DF> di;
-  // What becomes of NaN here does not matter, nor of what the last lines take for an underflow.
+  // NaN and underflows give anything here: the last lines replace it.
   const V clamped = hn::Min(x, hn::Set(df, 88.37f));
   // Adding this rounds to an integer, halves to even, and leaves it in the low bits.
   const V shift = hn::Set(df, 0x1.8p23f);

@@ -261,24 +261,19 @@ HeadRange PackX(Codec codec, int64_t len, const Int8Layout& s) {
 
 // Stage 3 of a head in a chunk.
 struct HeadPass {
-  HeadPass(const SsdArgs& args, int64_t t0, int64_t chunk_len, int64_t group, int64_t head,
-           const Int8Layout& s);
-
-  enum class Mode { kCodes, kFloats, kFloatsOfFew };
-  int64_t end, len, g, h;  // one past the chunk, its tokens, group, head
+  enum class Mode : uint8_t { kCodes, kFloats, kFloatsOfFew };
+  int64_t t0, end, g, h;  // the chunk's first token and one past its last, group, head
   float decay, a_last;
   Mode mode;
   bool in_place;  // rows of fp32 that need no padding are passed where they are
   bool plain;     // HasPlainCodes
-  // Scales are made from what enters; what leaves a chunk enters the next one, where these are the
-  // scales of the codes that are stored, or can be made while it leaves.
+  // Whether scales come from the values that enter. Such values left the chunk before, so that
+  // their scales are those stored with the codes, or s.next_scale.
   bool own_scales;
 };
 
-// Writes s.local_scale, and s.carried_scale for the padding.
-HeadPass::HeadPass(const SsdArgs& args, int64_t t0, int64_t chunk_len, int64_t group, int64_t head,
-                   const Int8Layout& s)
-    : end(t0 + chunk_len), len(chunk_len), g(group), h(head) {
+// Writes s.local_scale; returns whether all of it FloatsDequantize.
+bool ScaleLocal(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
   const Codec codec = args.scales->x_scaled_codec;
   const double of_units = static_cast<double>(UnitOf(codec, 1.0f)) * args.scales->B[g];
   const int64_t largest = len * MaxUnits(codec) * 127;
@@ -287,16 +282,27 @@ HeadPass::HeadPass(const SsdArgs& args, int64_t t0, int64_t chunk_len, int64_t g
     s.local_scale[p] = static_cast<double>(s.x_scale[p]) * of_units;
     few &= FloatsDequantize(s.local_scale[p], largest);
   }
-  std::fill(s.carried_scale + args.P, s.carried_scale + s.P16, 0.0);
-  decay = s.head.decay[len - 1];
-  a_last = s.head.a[len - 1];
-  mode = args.passing == StatePassing::kGateQ7 ? Mode::kCodes
-         : few                                 ? Mode::kFloatsOfFew
-                                               : Mode::kFloats;
-  in_place =
+  return few;
+}
+
+HeadPass PassOf(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
+                const Int8Layout& s) {
+  using Mode = HeadPass::Mode;
+  const bool few = ScaleLocal(args, len, g, s);
+  const bool in_codes = args.passing == StatePassing::kGateQ7;
+  HeadPass pass = {};
+  pass.t0 = t0;
+  pass.end = t0 + len;
+  pass.g = g;
+  pass.h = h;
+  pass.decay = s.head.decay[len - 1];
+  pass.a_last = s.head.a[len - 1];
+  pass.mode = in_codes ? Mode::kCodes : few ? Mode::kFloatsOfFew : Mode::kFloats;
+  pass.in_place =
       args.h.format.codec == StateCodec::kF32 && args.h.unrounded == nullptr && args.N == s.N16;
-  plain = HasPlainCodes(args.h, args.N);
-  own_scales = mode != Mode::kCodes && args.scales->state == nullptr;
+  pass.plain = HasPlainCodes(args.h, args.N);
+  pass.own_scales = !in_codes && args.scales->state == nullptr;
+  return pass;
 }
 
 LocalRow LocalOf(int64_t p, const Int8Layout& s) {
@@ -353,7 +359,7 @@ void PassRows(const SsdArgs& args, const HeadPass& pass, int64_t p, int64_t coun
   HWY_ALIGN float scales[kPassRows] = {1, 1, 1, 1}, inverses[kPassRows];
   if (args.scales->state != nullptr) {
     std::copy_n(args.scales->state + first, count, scales);
-  } else if (follows && pass.end > pass.len) {
+  } else if (follows && pass.t0 > 0) {
     std::copy_n(next, kPassRows, scales);
   } else {
     ScaleRows(rows, s.N16, scales);
@@ -393,7 +399,8 @@ void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s)
 template <class T>
 void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
               const Int8Layout& s) {
-  const HeadPass pass(args, t0, len, g, h, s);
+  std::fill(s.carried_scale + args.P, s.carried_scale + s.P16, 0.0);
+  const HeadPass pass = PassOf(args, t0, len, g, h, s);
   for (int64_t p = 0; p < args.P; p += kPassRows) {
     const int64_t count = std::min(kPassRows, args.P - p);
     if (pass.plain && pass.own_scales && count == kPassRows &&

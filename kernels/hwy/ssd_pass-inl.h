@@ -55,10 +55,10 @@ template <class T>
 HWY_INLINE void StoreUnits(const StateVector* units, T* codes) {
   if constexpr (sizeof(T) == 1) {
     StoreNearest(units[0], units[1], units[2], units[3], codes);
-    return;
-  }
-  for (int v = 0; v < 4; ++v) {
-    StoreCodes(StateTag(), NearestV(StateTag(), units[v]), codes + v * kStateLanes);
+  } else {
+    for (int v = 0; v < 4; ++v) {
+      StoreCodes(StateTag(), NearestV(StateTag(), units[v]), codes + v * kStateLanes);
+    }
   }
 }
 

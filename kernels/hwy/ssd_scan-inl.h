@@ -48,7 +48,7 @@ struct HeadTile {
   float* weights;  // [4, L16], w_mk of four tokens m
   float* x;        // [L16, P16]
   float* skip;     // [P16], D
-  float* y;        // [4, P16], where y has no padding
+  float* y;        // [4, P16], used only where P is no multiple of 16
   int64_t weights_stride;
 };
 

@@ -235,6 +235,7 @@ inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N, const f
   return true;
 }
 
+// The same where no MaxBits are at hand.
 inline bool StoreFittingRows(const StateView& h, int64_t row, int64_t N,
                              const float* const* values) {
   const Lanes16::D d;
