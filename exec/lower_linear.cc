@@ -153,7 +153,7 @@ class LinearLowering : private NodeLowering {
       // others slow down has less to do. Sums of codes are exact, whatever the partition; those of
       // floats need not be, and theirs must not depend on the threads.
       const int64_t tasks = f.pool->threads() == 1 ? 1 : int64_t{4} * f.pool->threads();
-      const int64_t share = CeilDiv(CeilDiv(a.N, tasks), kTaskRows) * kTaskRows;
+      const int64_t share = CeilDiv(CeilDiv(a.N, tasks), kPanelRows) * kPanelRows;
       const int64_t block = f.decode ? one : codes ? std::max(many, share) : many;
       f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
         LinearArgs part = a;
