@@ -9,7 +9,10 @@
 //     the format of its state and the code of its X_s; also where a quantized weight meets an input
 //     that is in float, or encoded with more than one scale, and where the embedding, as the tied
 //     head, is quantized.
-//  4. A history of the convolution kept as codes gives the bits that one in fp32 gives, also after
+//  4. Any number of threads gives the same bits, also where products of floats are so large that
+//  the
+//     order of oneDNN's sums depends on how many outputs a task has.
+//  5. A history of the convolution kept as codes gives the bits that one in fp32 gives, also after
 //  a
 //     copy of the state, and takes the codes' bytes.
 #include <bit>
@@ -258,6 +261,31 @@ TEST(Kernels, AreToldToAnObserverStepByStep) {
   workspace.Observe({});
   EXPECT_EQ(run(1).size(), unobserved.size());
   EXPECT_EQ(seen.size(), kernels.size()) << "nobody looks any more";
+}
+
+TEST(Program, ThreadsDoNotMatterInWideProductsOfFloats) {
+  BlockSizes sizes;
+  sizes.d_model = 2048;
+  sizes.layers = 1;
+  sizes.heads = 64;
+  sizes.head_dim = 64;
+  const QuantizedParts q = {MakeBlocks(sizes), MakeBlockWeights(sizes, 5)};
+  const auto program = Program::Lower(q.graph, q.weights, {AllowedIsas(), false});
+  ASSERT_TRUE(program.ok()) << program.status().message();
+  const std::vector<TokenId> ids = Tokens(256);
+  std::vector<float> first;
+  for (const int threads : {1, 3, 8}) {
+    ThreadPool pool(threads);
+    ProgramWorkspace workspace(&pool);
+    State state(q.graph);
+    std::vector<float> logits;
+    const auto keep = [&](int64_t, int64_t rows, const float* values) {
+      logits.insert(logits.end(), values, values + rows * sizes.rows);
+    };
+    ASSERT_TRUE((*program)->Run(ids, &state, &workspace, keep).ok());
+    if (first.empty()) first = logits;
+    EXPECT_EQ(logits, first) << threads;
+  }
 }
 
 // Runs both over the same pieces of text, prefill and decode.
