@@ -9,12 +9,10 @@
 //     the format of its state and the code of its X_s; also where a quantized weight meets an input
 //     that is in float, or encoded with more than one scale, and where the embedding, as the tied
 //     head, is quantized.
-//  4. Any number of threads gives the same bits, also where products of floats are so large that
-//  the
-//     order of oneDNN's sums depends on how many outputs a task has.
+//  4. Any number of threads gives the same bits, also in products of floats so large that oneDNN
+//     sums in an order that depends on the outputs of a task.
 //  5. A history of the convolution kept as codes gives the bits that one in fp32 gives, also after
-//  a
-//     copy of the state, and takes the codes' bytes.
+//     copying the state, and takes the codes' bytes.
 #include <bit>
 #include <set>
 

@@ -50,6 +50,11 @@ std::vector<std::string> PanelKernels(const std::string& isa, DType dtype, int64
   return names;
 }
 
+bool IsaIsAvailable(const std::string& isa) {
+  const std::vector<std::string> isas = AvailableIsas();
+  return std::find(isas.begin(), isas.end(), isa) != isas.end();
+}
+
 // The levels that include oneDNN.
 bool HasOneDnn(const std::string& isa) {
   return isa == "amx" || isa.starts_with("avx512") || isa == "i8mm" || isa == "dotprod" ||
@@ -116,8 +121,7 @@ void FillTokens(int64_t begin, int64_t end, int large_of_100, Rng* rng, IntegerP
 // it takes that exceed 127 together, also from some block on; for parts too small for it; beside
 // the largest codes.
 TEST(Linear, ClippedPairsAreExact) {
-  const std::vector<std::string> isas = AvailableIsas();
-  if (std::find(isas.begin(), isas.end(), "avx2") == isas.end()) GTEST_SKIP() << "no AVX2 here";
+  if (!IsaIsAvailable("avx2")) GTEST_SKIP() << "this machine or OCTET_ISA has no AVX2";
   const Kernel<LinearArgs>& kernel = KernelNamed<LinearArgs>("linear/avx2-clipped");
   for (const int64_t M : {1, 2, 3, 4, 5, 6, 7, 129, 130, 131, 270}) {
     for (const int64_t K : {5, 64, 200}) {
@@ -140,8 +144,7 @@ TEST(Linear, ClippedPairsAreExact) {
 }
 
 TEST(Linear, FewOrNarrowProductsAreNotClipped) {
-  const std::vector<std::string> isas = AvailableIsas();
-  if (std::find(isas.begin(), isas.end(), "avx2") == isas.end()) GTEST_SKIP() << "no AVX2 here";
+  if (!IsaIsAvailable("avx2")) GTEST_SKIP() << "this machine or OCTET_ISA has no AVX2";
   ASSERT_TRUE(ForceIsa("avx2").ok());
   const auto pick = [](DType dtype, int64_t M, int64_t N) {
     IntegerProblem p(dtype, {M, N, 64, 32}, 1, false, true, true);

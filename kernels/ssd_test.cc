@@ -316,6 +316,18 @@ TEST_P(SsdPerIsa, StepAndInt8KernelsGiveTheSameBits) {
   }
 }
 
+// What the kernel makes of the problem as it is now, all NaN in y alike: which NaN is up to the
+// order of operands.
+SsdOutput RunUpToNaN(const Kernel<SsdArgs>& kernel, const SsdArgs& args,
+                     const SsdProblem& problem) {
+  RunSsd(kernel, args);
+  SsdOutput out = problem.Output();
+  for (uint32_t& y : out.y) {
+    if (std::isnan(std::bit_cast<float>(y))) y = 0x7fc00000u;
+  }
+  return out;
+}
+
 // States whose scale is made at each store, as vectors round them a block of rows at a time: any
 // number of channels, and rows whose largest value is zero, tiny, or not finite.
 TEST_P(SsdPerIsa, StepsOfPlainCodesGiveTheSameBits) {
@@ -336,12 +348,7 @@ TEST_P(SsdPerIsa, StepsOfPlainCodesGiveTheSameBits) {
       for (const SsdArgs& args : Forms(&problem)) {
         const auto run = [&](const Kernel<SsdArgs>& kernel) {
           problem.Reset();
-          RunSsd(kernel, args);
-          SsdOutput out = problem.Output();
-          for (uint32_t& y : out.y) {  // which NaN is up to the order of operands
-            if (std::isnan(std::bit_cast<float>(y))) y = 0x7fc00000u;
-          }
-          return out;
+          return RunUpToNaN(kernel, args, problem);
         };
         const SsdOutput expected = run(*SsdKernel("ssd_step/ref"));
         for (const auto* kernel : Allowed(args)) {
@@ -379,12 +386,7 @@ TEST_P(SsdPerIsa, PlainCodesOfAnyKindEnterAChunkAlike) {
             codes[n] = static_cast<int8_t>(kind == 6 ? codes[n] / 2 : 0);
           }
         }
-        RunSsd(kernel, args);
-        SsdOutput out = problem.Output();
-        for (uint32_t& y : out.y) {  // which NaN is up to the order of operands
-          if (std::isnan(std::bit_cast<float>(y))) y = 0x7fc00000u;
-        }
-        return out;
+        return RunUpToNaN(kernel, args, problem);
       };
       const SsdOutput expected = run(*SsdKernel("ssd_int8/ref"));
       for (const auto* kernel : Allowed(args)) {

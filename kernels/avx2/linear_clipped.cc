@@ -150,7 +150,6 @@ class ClippedLinear : private PanelProblem<Avx2> {
   template <int kCount>
   void Tile(int64_t t0, int64_t t, int64_t p) const {
     constexpr int kVectors = 16 / Avx2::kRows;
-    const __m256i ones = _mm256_set1_epi16(1);
     const uint8_t* panel = Panel(p);
     const int8_t* c = clipped_ + t * columns_;
     const int8_t* offsets = offsets_ + t * columns_;
@@ -175,7 +174,7 @@ class ClippedLinear : private PanelProblem<Avx2> {
         for (int v = 0; v < kVectors; ++v) {
           const __m256i pairs = _mm256_add_epi16(_mm256_maddubs_epi16(first[v], x), less);
           const __m256i fours = _mm256_add_epi16(pairs, _mm256_maddubs_epi16(second[v], next));
-          sums[i][v] = _mm256_add_epi32(sums[i][v], _mm256_madd_epi16(fours, ones));
+          sums[i][v] = Avx2::AddPairs(sums[i][v], fours);
         }
       }
     }
@@ -187,7 +186,7 @@ class ClippedLinear : private PanelProblem<Avx2> {
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; ++v) {
           const __m256i pairs = _mm256_maddubs_epi16(Avx2::Load(codes + v * 32), r);
-          sums[i][v] = _mm256_add_epi32(sums[i][v], _mm256_madd_epi16(pairs, ones));
+          sums[i][v] = Avx2::AddPairs(sums[i][v], pairs);
         }
       }
       alignas(32) int32_t acc[16];

@@ -64,14 +64,6 @@ HWY_INLINE void DecayedDtV(float a_to, const float* a, const float* dt, int64_t 
   }
 }
 
-// Copies n floats; n is a multiple of 16.
-inline void CopyRow16(const float* from, int64_t n, float* to) {
-  const hn::ScalableTag<float> d;
-  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
-    hn::StoreU(hn::LoadU(d, from + i), d, to + i);
-  }
-}
-
 // Stage 1, and copies of x, dt and D with zeros in the padding.
 inline void LoadHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h,
                      const HeadTile& tile) {
@@ -83,15 +75,11 @@ inline void LoadHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h,
     tile.dt[k] = args.dt[(t0 + k) * args.H + h];
     float* row = tile.x + k * tile.P16;
     const float* x = args.x + (t0 + k) * args.x_stride + h * P;
-    if (P == tile.P16) {
-      for (int64_t i = 0; i < P; i += 16) {
-        __builtin_prefetch(x + P + i);
-      }
-      CopyRow16(x, P, row);
-    } else {
-      std::memcpy(row, x, static_cast<size_t>(P) * 4);
-      std::fill(row + P, row + tile.P16, 0.0f);
+    for (int64_t i = 0; i < P; i += 16) {
+      __builtin_prefetch(x + P + i);  // the next head's, in the same row
     }
+    std::memcpy(row, x, static_cast<size_t>(P) * 4);
+    std::fill(row + P, row + tile.P16, 0.0f);
   }
   for (int64_t p = 0; p < P; ++p) {
     tile.skip[p] = SkipOf(args, h, p);
