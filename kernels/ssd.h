@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "base/ticks.h"
 #include "tensor/codec.h"
 #include "tensor/dtype.h"
 #include "tensor/state_format.h"
@@ -87,18 +88,29 @@ inline constexpr int kSsdStages = 5;
 // Adds up where the time of calls goes.
 class SsdClock {
  public:
-  void Start() { last_ = std::chrono::steady_clock::now(); }
+  void Start() { last_ = Ticks(); }
   // What has passed since Start or the last Lap belongs to `stage`.
   void Lap(SsdStage stage) {
-    const auto now = std::chrono::steady_clock::now();
-    seconds_[static_cast<size_t>(stage)] += std::chrono::duration<double>(now - last_).count();
+    const uint64_t now = Ticks();
+    ticks_[static_cast<size_t>(stage)] += now - last_;
     last_ = now;
   }
-  const std::array<double, kSsdStages>& seconds() const { return seconds_; }
+  // The rate of the ticks is that since the clock was made.
+  std::array<double, kSsdStages> seconds() const {
+    const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - made_;
+    const double rate = passed.count() / static_cast<double>(Ticks() - made_ticks_);
+    std::array<double, kSsdStages> seconds = {};
+    for (size_t i = 0; i < seconds.size(); ++i) {
+      seconds[i] = static_cast<double>(ticks_[i]) * rate;
+    }
+    return seconds;
+  }
 
  private:
-  std::chrono::steady_clock::time_point last_;
-  std::array<double, kSsdStages> seconds_ = {};
+  std::chrono::steady_clock::time_point made_ = std::chrono::steady_clock::now();
+  uint64_t made_ticks_ = Ticks();
+  uint64_t last_ = made_ticks_;
+  std::array<uint64_t, kSsdStages> ticks_ = {};
 };
 
 // h_t = exp(dt_t A) h_{t-1} + dt_t B_t x_t^T,   y_t = C_t h_t + D x_t, in chunks of L tokens:

@@ -9,8 +9,11 @@
 // 6. Decays that underflow, steep cumulative sums and tiny states give finite results.
 // 7. Int8 states of any kind, also such as no store leaves, enter a chunk alike for every kernel.
 // 8. One kind of kernel accepts each problem; integer gates need static scales.
+// 9. Sums and scales that fp32 does not hold become values as the contract says, in double.
+// 10. The stages' times add up to that of the call.
 #include <algorithm>
 #include <bit>
+#include <chrono>
 #include <cmath>
 #include <cstdint>
 #include <iterator>
@@ -313,6 +316,66 @@ TEST_P(SsdPerIsa, StepAndInt8KernelsGiveTheSameBits) {
       }
       problem.Reset();
     }
+  }
+}
+
+// Sums of products become values by one product in fp32 only where that rounds once: not with
+// scales whose product needs more bits, nor beyond 2^24, which here only sums over tokens (the
+// first problem) or states (the second) exceed.
+TEST_P(SsdPerIsa, SumsThatFloatsDoNotHoldGiveTheSameBits) {
+  for (const bool fine : {false, true}) {
+    const int64_t sizes[][3] = {{1101, 16, 1101}, {5, 1057, 3}, {37, 80, 16}};
+    for (const auto& [T, N, L] : sizes) {
+      SsdShape shape;
+      shape.T = T;
+      shape.N = N;
+      shape.L = L;
+      shape.fine_scales = fine;
+      SsdProblem problem(shape);
+      if (T != 37) {
+        problem.FillX(0.7f);
+        problem.FillCodes(127);
+        std::ranges::fill(*problem.mutable_A(), -1e-30f);
+        std::ranges::fill(*problem.mutable_dt(), 0.1f);
+      }
+      for (const SsdArgs& args : {problem.PerChunk(), problem.Codes(StatePassing::kFloat)}) {
+        const auto run = [&](const Kernel<SsdArgs>& kernel) {
+          problem.Reset();
+          if (T != 37) std::fill_n(static_cast<float*>(args.h.data), 10 * shape.N, 0.9f);
+          RunSsd(kernel, args);
+          return problem.Output();
+        };
+        const SsdOutput expected = run(*SsdKernel("ssd_int8/ref"));
+        for (const auto* kernel : Allowed(args)) {
+          EXPECT_TRUE(run(*kernel) == expected) << kernel->name << " " << shape.Name();
+        }
+      }
+    }
+  }
+}
+
+TEST(SsdClock, AddsUpToTheTimeOfTheCall) {
+  SsdShape shape;
+  shape.T = 500;
+  shape.P = 64;
+  shape.N = 128;
+  shape.L = 64;
+  SsdProblem problem(shape);
+  for (SsdArgs args : {problem.Float(), problem.PerChunk()}) {
+    const Kernel<SsdArgs>& kernel = Kernels<SsdArgs>().Pick(args, AllowedIsas());
+    if (kernel.isa == Isa::kScalar) GTEST_SKIP() << "reference kernels do not time their stages";
+    SsdClock clock;
+    args.clock = &clock;
+    const auto start = std::chrono::steady_clock::now();
+    RunSsd(kernel, args);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    double sum = 0;
+    for (const double seconds : clock.seconds()) {
+      EXPECT_GT(seconds, 0);
+      sum += seconds;
+    }
+    EXPECT_GT(sum, 0.3 * taken.count());
+    EXPECT_LT(sum, 1.05 * taken.count());
   }
 }
 

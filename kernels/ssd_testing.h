@@ -26,11 +26,14 @@ struct SsdShape {
   bool D_per_channel = false;
   StateFormat state;
   uint64_t seed = 1;
-  bool extreme = false;  // every code of B and C is +-127
+  bool extreme = false;      // every code of B and C is +-127
+  bool fine_scales = false;  // scales of B and C have 24 bits, so that products of two need 36
 
   std::string Name() const {
-    return fmt::format("T={} H={} P={} N={} G={} L={} D_per_channel={} state={} seed={} extreme={}",
-                       T, H, P, N, G, L, D_per_channel, ToText(state), seed, extreme);
+    return fmt::format(
+        "T={} H={} P={} N={} G={} L={} D_per_channel={} state={} seed={} extreme={} "
+        "fine_scales={}",
+        T, H, P, N, G, L, D_per_channel, ToText(state), seed, extreme, fine_scales);
   }
 };
 
@@ -70,8 +73,10 @@ class SsdProblem {
       D_.push_back(rng.Uniform(-1.0f, 1.0f));
     }
     for (int64_t g = 0; g < shape.G; ++g) {
-      b_scale_.push_back(RoundScale(rng.Uniform(0.005f, 0.01f)));
-      c_scale_.push_back(RoundScale(rng.Uniform(0.005f, 0.01f)));
+      for (auto* scale : {&b_scale_, &c_scale_}) {
+        const float fine = rng.Uniform(0.005f, 0.01f);
+        scale->push_back(shape.fine_scales ? fine : RoundScale(fine));
+      }
       score_scale_.push_back(
           RoundScale(0.5f * std::sqrt(static_cast<float>(shape.N)) / kMaxCodeI8));
     }
@@ -175,6 +180,12 @@ class SsdProblem {
   std::vector<float> StateValues() const { return memory_.Values(); }
   // Channel i = h * P + p of token t.
   float* mutable_x(int64_t t, int64_t i) { return &x_[Count(t * x_stride_ + i)]; }
+  void FillX(float value) { std::ranges::fill(x_, value); }
+  // All codes of B and C; the float form keeps its own.
+  void FillCodes(int8_t code) {
+    std::ranges::fill(b_codes_, code);
+    std::ranges::fill(c_codes_, code);
+  }
   std::vector<float>* mutable_A() { return &A_; }
   std::vector<float>* mutable_dt() { return &dt_; }
 

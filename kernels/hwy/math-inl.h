@@ -257,11 +257,9 @@ HWY_INLINE hn::VFromD<DF> DequantizeV(DF df, VI acc, double scale) {
   return DequantizeV(df, acc, s, s);
 }
 
-// Whether DequantizeFewV gives the bits of DequantizeV for sums up to `largest`: both factors are
-// exact in fp32, so that their product is rounded once there as well.
-inline bool FloatsDequantize(double scale, int64_t largest) {
-  return largest <= int64_t{1} << 24 && static_cast<double>(static_cast<float>(scale)) == scale;
-}
+// DequantizeFewV gives the bits of DequantizeV for sums up to this and a scale that is a float:
+// both factors are exact in fp32, so that their product is rounded once there as well.
+inline constexpr int64_t kMostOfFew = int64_t{1} << 24;
 template <class DF, class VI>
 HWY_INLINE hn::VFromD<DF> DequantizeFewV(DF df, VI acc, hn::VFromD<DF> scale) {
   return hn::Mul(hn::ConvertTo(df, acc), scale);

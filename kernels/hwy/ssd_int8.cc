@@ -34,6 +34,10 @@ using DF = hn::ScalableTag<float>;
 using DI = hn::ScalableTag<int32_t>;
 constexpr int64_t kLanes = HWY_LANES(float);
 
+// Rows of a head's state that stages 2 and 3 take at a time, so that the sums of stage 2 are still
+// in the first-level cache when stage 3 reads them.
+constexpr int64_t kBlockRows = 32;
+
 // What turns a code into its place in the right factor: code + 128 for int8, the code for int16.
 template <class T>
 constexpr uint32_t kRightMask = sizeof(T) == 1 ? 0x80808080u : 0u;
@@ -57,10 +61,13 @@ struct Int8Layout {
     state = scratch.Take<int32_t>(P16 * N16 / 2);
     rows = scratch.Take<float>(kPassRows * N16);
     transposed = scratch.Take<int32_t>(N16 * std::max(L16, P16) / 2);
-    acc = scratch.Take<int32_t>(std::max({L16 * L16, P16 * N16, L16 * P16}));
+    acc = scratch.Take<int32_t>(std::max({L16 * L16, kBlockRows * N16, L16 * P16}));
     carried = scratch.Take<float>(L16 * P16);
     carried_scale = scratch.Take<double>(P16);
     local_scale = scratch.Take<double>(P16);
+    scale = scratch.Take<float>(P16);
+    inverse = scratch.Take<float>(P16);
+    most = scratch.Take<float>(P16 * 16);
     next_scale = scratch.Take<float>(args.H * P16);
   }
   Scratch scratch;
@@ -82,7 +89,10 @@ struct Int8Layout {
   float* carried;         // [L16, P16]
   double* carried_scale;  // [P16]
   double* local_scale;    // [P16], makes sums of S_loc values
-  float* next_scale;      // [H, P16], of the states that enter the next chunk
+  float* scale;           // [P16], of the states that enter, 1 in the padding
+  float* inverse;         // [P16], 1 / scale
+  float* most;            // [P16, 16], lanes of the largest magnitudes that leave
+  float* next_scale;      // [H, P16], of rows passed where they are: scale in the next chunk
 };
 
 // Stores n codes as T; returns their sum.
@@ -272,23 +282,28 @@ struct HeadPass {
   bool own_scales;
 };
 
-// Writes s.local_scale; returns whether all of it FloatsDequantize.
-bool ScaleLocal(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
-  const Codec codec = args.scales->x_scaled_codec;
-  const double of_units = static_cast<double>(UnitOf(codec, 1.0f)) * args.scales->B[g];
-  const int64_t largest = len * MaxUnits(codec) * 127;
+// products[i] = factors[i] * by, for n values, a multiple of 16. Returns whether DequantizeFewV
+// takes them all and sums up to `largest`.
+bool MultiplyScales(const float* factors, double by, int64_t n, int64_t largest, double* products) {
+  const hn::ScalableTag<double> d;
+  const hn::Rebind<float, decltype(d)> df;
+  const auto step = static_cast<int64_t>(hn::Lanes(d));
   bool few = true;
-  for (int64_t p = 0; p < s.P16; ++p) {
-    s.local_scale[p] = static_cast<double>(s.x_scale[p]) * of_units;
-    few &= FloatsDequantize(s.local_scale[p], largest);
+  for (int64_t i = 0; i < n; i += step) {
+    const auto product = hn::Mul(hn::PromoteTo(d, hn::LoadU(df, factors + i)), hn::Set(d, by));
+    hn::StoreU(product, d, products + i);
+    few &= hn::AllTrue(d, hn::Eq(hn::PromoteTo(d, hn::DemoteTo(df, product)), product));
   }
-  return few;
+  return few && largest <= kMostOfFew;
 }
 
 HeadPass PassOf(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
                 const Int8Layout& s) {
   using Mode = HeadPass::Mode;
-  const bool few = ScaleLocal(args, len, g, s);
+  const Codec codec = args.scales->x_scaled_codec;
+  const double of_units = static_cast<double>(UnitOf(codec, 1.0f)) * args.scales->B[g];
+  const bool few =
+      MultiplyScales(s.x_scale, of_units, s.P16, len * MaxUnits(codec) * 127, s.local_scale);
   const bool in_codes = args.passing == StatePassing::kGateQ7;
   HeadPass pass = {};
   pass.t0 = t0;
@@ -305,15 +320,16 @@ HeadPass PassOf(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t
   return pass;
 }
 
-LocalRow LocalOf(int64_t p, const Int8Layout& s) {
-  return {s.acc + p * s.N16, s.local_scale[p]};
-}
-
 void StoreRows(const SsdArgs& args, const HeadPass& pass, int64_t first, int64_t count,
                float* const* rows) {
   for (int64_t r = 0; r < count; ++r) {
     StoreStateRowV(args.h, first + r, args.N, pass.end, rows[r]);
   }
+}
+
+// Row p of a head that is passed where it is.
+float* StateInPlace(const SsdArgs& args, const HeadPass& pass, int64_t p) {
+  return static_cast<float*>(args.h.data) + (pass.h * args.P + p) * args.N;
 }
 
 // kPassRows rows from p on that EnterAsTheyAre.
@@ -326,9 +342,9 @@ void PassStoredRows(const SsdArgs& args, const HeadPass& pass, int64_t p, const 
   HWY_ALIGN float lanes[kPassRows * 16];
   for (int64_t r = 0; r < kPassRows; ++r, stored += args.N, codes += s.N16) {
     rows[r] = s.rows + r * s.N16;
-    const LocalRow local = LocalOf(p + r, s);
+    const LocalRow local = {s.acc + (p + r) % kBlockRows * s.N16, s.local_scale[p + r]};
     const float scale = args.h.scales[first + r];
-    s.carried_scale[p + r] = static_cast<double>(scale) * args.scales->C[pass.g];
+    s.scale[p + r] = scale;
     float* most = lanes + r * 16;
     if (pass.mode == HeadPass::Mode::kFloatsOfFew) {
       PassStored<true>(pass.decay, scale, local, args.N, stored, codes, rows[r], most);
@@ -341,70 +357,92 @@ void PassStoredRows(const SsdArgs& args, const HeadPass& pass, int64_t p, const 
   }
 }
 
-// `count` <= kPassRows rows from p on.
+// Stage 3 of `count` rows from p on, which are [count, N16] at `state`.
+template <class T>
+void PassState(const HeadPass& pass, int64_t p, int64_t count, float* state, const Int8Layout& s) {
+  T* codes = reinterpret_cast<T*>(s.state) + p * s.N16;
+  const int32_t* acc = s.acc + p % kBlockRows * s.N16;
+  const PassedRows<T> rows = {
+      count,         s.N16, state,          acc, s.local_scale + p, s.scale + p,
+      s.inverse + p, codes, s.most + p * 16};
+  if (pass.mode == HeadPass::Mode::kFloatsOfFew && pass.own_scales) {
+    PassFloats<true, true>(pass.decay, rows);
+  } else if (pass.mode == HeadPass::Mode::kFloatsOfFew) {
+    PassFloats<true, false>(pass.decay, rows);
+  } else if (pass.mode == HeadPass::Mode::kFloats) {
+    PassFloats<false, false>(pass.decay, rows);
+  } else {
+    PassCodes(pass.a_last, rows);
+  }
+}
+
+// `count` <= kPassRows rows from p on, by way of memory in fp32.
 template <class T>
 void PassRows(const SsdArgs& args, const HeadPass& pass, int64_t p, int64_t count,
               const Int8Layout& s) {
   const int64_t first = pass.h * args.P + p;
-  if (!pass.in_place) std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
-  float* rows[kPassRows];  // the last again, where there are fewer
+  std::fill(s.rows, s.rows + kPassRows * s.N16, 0.0f);
+  float* rows[kPassRows];
   for (int64_t r = 0; r < kPassRows; ++r) {
-    const int64_t i = std::min(r, count - 1);
-    rows[r] = pass.in_place ? static_cast<float*>(args.h.data) + (first + i) * args.N
-                            : s.rows + i * s.N16;
-    if (!pass.in_place && i == r) LoadStateRowV(args.h, first + r, args.N, rows[r]);
+    rows[r] = s.rows + r * s.N16;
+    if (r < count) LoadStateRowV(args.h, first + r, args.N, rows[r]);
   }
-  const bool follows = pass.in_place && pass.own_scales;
-  float* next = s.next_scale + pass.h * s.P16 + p;
-  HWY_ALIGN float scales[kPassRows] = {1, 1, 1, 1}, inverses[kPassRows];
+  float* scale = s.scale + p;
   if (args.scales->state != nullptr) {
-    std::copy_n(args.scales->state + first, count, scales);
-  } else if (follows && pass.t0 > 0) {
-    std::copy_n(next, kPassRows, scales);
+    std::copy_n(args.scales->state + first, count, scale);
   } else {
-    ScaleRows(rows, s.N16, scales);
+    ScaleRows(rows, s.N16, scale);
   }
-  const Four four;
-  hn::Store(hn::Div(hn::Set(four, 1.0f), hn::Load(four, scales)), four, inverses);
-  HWY_ALIGN float most[kPassRows * 16] = {};
   for (int64_t r = 0; r < count; ++r) {
-    const LocalRow local = LocalOf(p + r, s);
-    T* codes = reinterpret_cast<T*>(s.state) + (p + r) * s.N16;
-    s.carried_scale[p + r] = static_cast<double>(scales[r]) * args.scales->C[pass.g];
-    if (pass.mode == HeadPass::Mode::kFloatsOfFew) {
-      PassFloats<true>(pass.decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
-    } else if (pass.mode == HeadPass::Mode::kFloats) {
-      PassFloats<false>(pass.decay, inverses[r], local, s.N16, rows[r], codes, most + r * 16);
-    } else {
-      PassCodes(pass.a_last, scales[r], local, s.N16, rows[r], codes);
-    }
+    s.inverse[p + r] = 1.0f / scale[r];
   }
-  if (follows) hn::StoreU(ScaleForAbsMaxV(MaxRows(most)), four, next);
-  if (pass.in_place) return;
+  PassState<T>(pass, p, count, s.rows, s);
   if (pass.plain && count == kPassRows && StoreFittingRows(args.h, first, args.N, rows)) return;
   StoreRows(args, pass, first, count, rows);
 }
 
-// Stage 2: sums of S_loc in s.acc.
-template <class X>
-void Int8Local(const SsdArgs& args, int64_t len, int64_t h, const Int8Layout& s) {
-  ScaleX(args, len, h, s);
-  const HeadRange used = PackX<X>(args.scales->x_scaled_codec, len, s);
-  Multiply<X>({s.x_words, 1, s.P16, s.x_sums}, args.P, used.begin, used.end, {s.B_words, s.N16},
-              args.N, s.acc, s.N16);
+// s.scale and s.inverse of rows [begin, end) of a head, which are passed where they are.
+void ScaleInPlace(const SsdArgs& args, const HeadPass& pass, int64_t begin, int64_t end,
+                  const Int8Layout& s) {
+  const int64_t head = pass.h * args.P;
+  if (args.scales->state != nullptr) {
+    std::copy_n(args.scales->state + head + begin, end - begin, s.scale + begin);
+  } else if (pass.t0 > 0) {
+    std::copy_n(s.next_scale + pass.h * s.P16 + begin, end - begin, s.scale + begin);
+  } else {
+    for (int64_t p = begin; p < end; p += kPassRows) {
+      float* rows[kPassRows];  // the last again, where there are fewer
+      for (int64_t r = 0; r < kPassRows; ++r) {
+        rows[r] = StateInPlace(args, pass, std::min(p + r, end - 1));
+      }
+      ScaleRows(rows, args.N, s.scale + p);
+    }
+  }
+  for (int64_t p = begin; p < end; ++p) {
+    s.inverse[p] = 1.0f / s.scale[p];
+  }
 }
 
-// Stage 3: leaves the codes of what enters in s.state, and in s.carried_scale what turns their
-// products with C into values.
+// Rows [begin, end) of a head where they are.
 template <class T>
-void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
-              const Int8Layout& s) {
-  std::fill(s.carried_scale + args.P, s.carried_scale + s.P16, 0.0);
-  const HeadPass pass = PassOf(args, t0, len, g, h, s);
-  for (int64_t p = 0; p < args.P; p += kPassRows) {
-    const int64_t count = std::min(kPassRows, args.P - p);
+void PassInPlace(const SsdArgs& args, const HeadPass& pass, int64_t begin, int64_t end,
+                 const Int8Layout& s) {
+  ScaleInPlace(args, pass, begin, end, s);
+  PassState<T>(pass, begin, end - begin, StateInPlace(args, pass, begin), s);
+  for (int64_t p = begin; p < end && pass.own_scales; p += kPassRows) {
+    hn::StoreU(ScaleForAbsMaxV(MaxRows(s.most + p * 16)), Four(),
+               s.next_scale + pass.h * s.P16 + p);
+  }
+}
+
+// Rows [begin, end) of a head by way of s.rows.
+template <class T>
+void PassCopies(const SsdArgs& args, const HeadPass& pass, int64_t begin, int64_t end,
+                const Int8Layout& s) {
+  for (int64_t p = begin; p < end; p += kPassRows) {
+    const int64_t count = std::min(kPassRows, end - p);
     if (pass.plain && pass.own_scales && count == kPassRows &&
-        EnterAsTheyAre(args.h, h * args.P + p, args.N)) {
+        EnterAsTheyAre(args.h, pass.h * args.P + p, args.N)) {
       PassStoredRows<T>(args, pass, p, s);
     } else {
       PassRows<T>(args, pass, p, count, s);
@@ -412,17 +450,32 @@ void Int8Pass(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h
   }
 }
 
+// Stages 2 and 3 of a head: leaves the codes of what enters in s.state, their scales in s.scale.
+template <class T, class X>
+void Int8States(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t h,
+                const Int8Layout& s) {
+  ScaleX(args, len, h, s);
+  const HeadRange used = PackX<X>(args.scales->x_scaled_codec, len, s);
+  const HeadPass pass = PassOf(args, t0, len, g, h, s);
+  for (int64_t p = 0; p < args.P; p += kBlockRows) {
+    const int64_t end = std::min(p + kBlockRows, args.P);
+    Multiply<X>({s.x_words + p, 1, s.P16, s.x_sums + p}, end - p, used.begin, used.end,
+                {s.B_words, s.N16}, args.N, s.acc, s.N16);
+    Lap(args, SsdStage::kLocalState);
+    pass.in_place ? PassInPlace<T>(args, pass, p, end, s) : PassCopies<T>(args, pass, p, end, s);
+    Lap(args, SsdStage::kPassing);
+  }
+}
+
 // S_c C_m for all tokens of the chunk.
 template <class T>
-void Int8Carried(const SsdArgs& args, int64_t len, const Int8Layout& s) {
+void Int8Carried(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
   constexpr int64_t kPer = kPerWord<T>;
   TransposeWords(s.state, s.N16 / kPer, s.P16, s.N16 / kPer, s.transposed, s.P16, kRightMask<T>);
   Multiply<T>({s.C, s.N16 / kPer, 1, s.c_sums}, len, 0, CeilDiv(args.N, kPer),
               {s.transposed, s.P16}, args.P, s.acc, s.P16);
-  bool few = true;
-  for (int64_t p = 0; p < s.P16; ++p) {
-    few = few && FloatsDequantize(s.carried_scale[p], args.N * 127 * 127);
-  }
+  const bool few =
+      MultiplyScales(s.scale, args.scales->C[g], s.P16, args.N * 127 * 127, s.carried_scale);
   const DF d;
   const hn::Rebind<double, hn::Half<DF>> dd;
   for (int64_t p = 0; p < s.P16; p += kLanes) {
@@ -443,6 +496,8 @@ void RunCodes(const SsdArgs& args, void* scratch) {
   const Int8Layout s(args, scratch);
   // Rows beyond P are read by TransposeWords and their products never used.
   std::fill(s.state, s.state + s.P16 * s.N16 / 2, 0);
+  std::fill(s.scale, s.scale + s.P16, 1.0f);
+  std::fill(s.inverse, s.inverse + s.P16, 1.0f);
   ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
     Int8Score<T, X>(args, t0, len, g, s);
     QuantizeScore(args, len, g, s);
@@ -450,11 +505,8 @@ void RunCodes(const SsdArgs& args, void* scratch) {
     for (int64_t h = heads.begin; h < heads.end; ++h) {
       LoadHead(args, t0, len, h, s.head);
       Lap(args, SsdStage::kCumsum);
-      Int8Local<X>(args, len, h, s);
-      Lap(args, SsdStage::kLocalState);
-      Int8Pass<T>(args, t0, len, g, h, s);
-      Lap(args, SsdStage::kPassing);
-      Int8Carried<T>(args, len, s);
+      Int8States<T, X>(args, t0, len, g, h, s);
+      Int8Carried<T>(args, len, g, s);
       Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
       Lap(args, SsdStage::kScan);
     }

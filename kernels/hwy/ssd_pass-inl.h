@@ -9,6 +9,7 @@
 #define OCTET_KERNELS_HWY_SSD_PASS_INL_H_
 #endif
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
@@ -62,43 +63,62 @@ HWY_INLINE void StoreUnits(const StateVector* units, T* codes) {
   }
 }
 
-// Codes of the state row [N16] into `codes`, and its stage 3 in floats. Returns through `most` [16]
-// lanes of the largest magnitudes that leave.
-template <bool kFew, class T>
-inline void PassFloats(float decay, float inverse_scale, const LocalRow& local, int64_t N16,
-                       float* row, T* codes, float* most) {
+// Rows of the state [count, N16], the sums [count, N16] of their S_loc with what makes each row's
+// values, the scales of what enters with their reciprocals, and what stage 3 makes of them: codes
+// of what enters, and [count, 16] lanes of the largest magnitudes that leave.
+template <class T>
+struct PassedRows {
+  int64_t count, N16;
+  float* state;
+  const int32_t* acc;
+  const double* local_scale;
+  const float* scale;
+  const float* inverse;
+  T* codes;
+  float* most;
+
+  LocalRow Local(int64_t r) const { return {acc + r * N16, local_scale[r]}; }
+};
+
+// Stage 3 of a row in floats. kFits: the scale holds the row's largest magnitude.
+template <bool kFew, bool kFits, class T>
+HWY_INLINE void PassFloats(StateVector kept, float inverse_scale, const LocalRow& local,
+                           int64_t N16, float* row, T* codes, float* most) {
+  constexpr int kChains = std::max(2, kStateVectors16);
   const StateTag d;
   const auto inverse = hn::Set(d, inverse_scale);
-  const auto kept = hn::Set(d, decay);
   const auto limit = hn::Set(d, kMaxCodeI8);
-  StateVector largest[4];
+  StateVector largest[kChains];
 #pragma GCC unroll 4
   for (auto& l : largest) {
     l = hn::Zero(d);
   }
   const auto pass = [&](int64_t n, StateVector& most_of_these) HWY_ATTR {
     const auto value = hn::LoadU(d, row + n);
+    __builtin_prefetch(row + n + 4 * N16, 1);
     const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, n));
     hn::StoreU(passed, d, row + n);
     most_of_these = MaxMagnitude(passed, most_of_these);
-    return hn::Min(hn::Max(hn::Mul(value, inverse), hn::Neg(limit)), limit);  // so for NaN
+    const auto units = hn::Max(hn::Mul(value, inverse), hn::Neg(limit));  // so for NaN
+    return kFits ? units : hn::Min(units, limit);
   };
   int64_t n = 0;
   for (; n + 4 * kStateLanes <= N16; n += 4 * kStateLanes) {
     StateVector units[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
-      units[v] = pass(n + v * kStateLanes, largest[v]);
+      units[v] = pass(n + v * kStateLanes, largest[v % kChains]);
     }
     StoreUnits(units, codes + n);
   }
 #pragma GCC unroll 4
   for (int v = 0; v < 4; ++v) {
     if (n + v * kStateLanes >= N16) break;
-    StoreCodes(d, NearestV(d, pass(n + v * kStateLanes, largest[v])), codes + n + v * kStateLanes);
+    StoreCodes(d, NearestV(d, pass(n + v * kStateLanes, largest[v % kChains])),
+               codes + n + v * kStateLanes);
   }
 #pragma GCC unroll 4
-  for (int v = kStateVectors16; v < 4; ++v) {
+  for (int v = kStateVectors16; v < kChains; ++v) {
     largest[v % kStateVectors16] = hn::Max(largest[v % kStateVectors16], largest[v]);
   }
 #pragma GCC unroll 4
@@ -107,22 +127,36 @@ inline void PassFloats(float decay, float inverse_scale, const LocalRow& local, 
   }
 }
 
+template <bool kFew, bool kFits, class T>
+void PassFloats(float decay, const PassedRows<T>& rows) {
+  // Copied, since a store of bytes could change `rows`.
+  const PassedRows<T> of = rows;
+  const auto kept = hn::Set(StateTag(), decay);
+  for (int64_t r = 0; r < of.count; ++r) {
+    PassFloats<kFew, kFits>(kept, of.inverse[r], of.Local(r), of.N16, of.state + r * of.N16,
+                            of.codes + r * of.N16, of.most + r * 16);
+  }
+}
+
 // The same with the integer gate.
 template <class T>
-inline void PassCodes(float a_last, float scale, const LocalRow& local, int64_t N16, float* row,
-                      T* codes) {
+void PassCodes(float a_last, const PassedRows<T>& rows) {
   const StateTag d;
   const StateInts di;
-  const auto v_scale = hn::Set(d, scale);
-  const auto inverse = hn::Set(d, 1.0f / scale);
   const auto gate = hn::Set(di, GateQ7(a_last));
-  for (int64_t n = 0; n < N16; n += kStateLanes) {
-    const auto value = hn::LoadU(d, row + n);
-    StoreCodes(d, QuantizeV(d, value, inverse), codes + n);
-    const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
-    const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
-    const auto passed = hn::Add(kept, QuantizeV(d, LocalV<false>(local, n), inverse));
-    hn::StoreU(hn::Mul(hn::ConvertTo(d, passed), v_scale), d, row + n);
+  for (int64_t r = 0; r < rows.count; ++r) {
+    const LocalRow local = rows.Local(r);
+    const auto scale = hn::Set(d, rows.scale[r]);
+    const auto inverse = hn::Set(d, rows.inverse[r]);
+    for (int64_t n = 0; n < rows.N16; n += kStateLanes) {
+      float* at = rows.state + r * rows.N16 + n;
+      const auto value = hn::LoadU(d, at);
+      StoreCodes(d, QuantizeV(d, value, inverse), rows.codes + r * rows.N16 + n);
+      const auto scaled = hn::Mul(StateCodeV(value, inverse), gate);
+      const auto kept = hn::ShiftRight<7>(hn::Add(scaled, hn::Set(di, 64)));
+      const auto passed = hn::Add(kept, QuantizeV(d, LocalV<false>(local, n), inverse));
+      hn::StoreU(hn::Mul(hn::ConvertTo(d, passed), scale), d, at);
+    }
   }
 }
 
