@@ -117,14 +117,14 @@ void FillTokens(int64_t begin, int64_t end, int large_of_100, Rng* rng, IntegerP
   }
 }
 
-// linear/avx2-clipped is exact whatever its tokens are: with no pair of columns, few, or more than
-// it takes that exceed 127 together, also from some block on; for parts too small for it; beside
-// the largest codes.
+// linear/avx2-clipped is exact whatever its tokens are: where no codes, few, or more than it takes
+// are too large together, also from some block on; with steps that are whole or not; for parts too
+// small for it; beside the largest codes.
 TEST(Linear, ClippedPairsAreExact) {
   if (!IsaIsAvailable("avx2")) GTEST_SKIP() << "this machine or OCTET_ISA has no AVX2";
   const Kernel<LinearArgs>& kernel = KernelNamed<LinearArgs>("linear/avx2-clipped");
   for (const int64_t M : {1, 2, 3, 4, 5, 6, 7, 129, 130, 131, 270}) {
-    for (const int64_t K : {5, 64, 200}) {
+    for (const int64_t K : {5, 64, 128, 192, 200}) {
       for (const int large_of_100 : {0, 3, 10, 100, -1}) {
         const uint64_t seed = static_cast<uint64_t>(M * K + large_of_100 + 1);
         IntegerProblem p(DType::kI8, {M, 90, K, 32}, seed, K == 64, true, true);

@@ -25,9 +25,7 @@ struct Ymm {
     const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(m));
     return _mm256_add_epi32(total, _mm256_mullo_epi32(sums, _mm256_cvtepu8_epi32(bytes)));
   }
-  static void Store(int32_t* p, Sums sums) {
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), sums);
-  }
+  static void Store(void* p, Sums sums) { _mm256_storeu_si256(static_cast<__m256i*>(p), sums); }
   static int32_t Total(Sums sums) {
     __m128i v = _mm_add_epi32(_mm256_castsi256_si128(sums), _mm256_extracti128_si256(sums, 1));
     v = _mm_add_epi32(v, _mm_shuffle_epi32(v, 0x4e));
