@@ -27,6 +27,7 @@ void Tokens(const Conv1dArgs& a, const float* const* rows, float* y) {
   for (; c + N <= a.C; c += N) {
     hn::Vec<decltype(d)> sum[kTokens];
     for (int i = 0; i < kTokens; ++i) {
+      if (kTokens > 1) __builtin_prefetch(rows[K - 1 + i] + kTokens * a.x_stride + c);
       sum[i] = a.bias == nullptr ? hn::Zero(d) : hn::LoadU(d, a.bias + c);
     }
     for (int64_t j = 0; j < K; ++j) {

@@ -13,12 +13,13 @@ HWY_BEFORE_NAMESPACE();
 namespace octet {
 namespace HWY_NAMESPACE {
 
-// y = v; the sum of v^2 in 16 virtual lanes.
-float GateAndSum(const float* x, const float* gate, int64_t n, float* y) {
+// y = v; the sum of v^2 in 16 virtual lanes. Fetches `next`, which lies in another page than `gate`.
+float GateAndSum(const float* x, const float* gate, const float* next, int64_t n, float* y) {
   const Lanes16::D d;
   Lanes16 sum;
   int64_t c = 0;
   for (; c + 16 <= n; c += 16) {
+    __builtin_prefetch(next + c);
     for (int i = 0; i < Lanes16::kVectors; ++i) {
       const int64_t at = c + i * static_cast<int64_t>(hn::Lanes(d));
       auto v = hn::LoadU(d, x + at);
@@ -55,7 +56,9 @@ void Rmsnorm(const RmsnormArgs& a) {
     for (int64_t c = 0; c < a.C; c += n) {
       const float* gate = a.gate == nullptr ? nullptr : a.gate + t * a.gate_stride + c;
       float* y = a.y + t * a.C + c;
-      const float sum = GateAndSum(a.x + t * a.x_stride + c, gate, n, y);
+      const float* x = a.x + t * a.x_stride + c;
+      const float* next = gate == nullptr ? x + a.x_stride : gate + a.gate_stride;
+      const float sum = GateAndSum(x, gate, next, n, y);
       const float mean = sum / static_cast<float>(n);
       const float inverse = 1.0f / std::sqrt(mean + a.eps);
       ScaleInPlace(inverse, a.weight == nullptr ? nullptr : a.weight + c, n, y);
