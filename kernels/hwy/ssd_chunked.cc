@@ -139,6 +139,17 @@ void FloatPass(const SsdArgs& args, int64_t end, float a_last, int64_t h, const 
   }
 }
 
+// S_c C_m for all tokens of the chunk.
+void FloatCarried(const SsdArgs& args, int64_t t0, int64_t len, const FloatLayout& s) {
+  if (t0 == 0 && AllZero(s.read, s.P16 * s.N16)) {  // as where a sequence begins
+    std::fill(s.carried, s.carried + len * s.P16, 0.0f);
+    return;
+  }
+  TransposeWords(s.read, s.N16, s.P16, args.N, s.transposed, s.P16, 0);
+  Multiply<float>({s.C, s.N16, 1, nullptr}, len, 0, args.N, {s.transposed, s.P16}, args.P,
+                  s.carried, s.P16);
+}
+
 void FloatHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h, const FloatLayout& s) {
   LoadHead(args, t0, len, h, s.head);
   Lap(args, SsdStage::kCumsum);
@@ -146,9 +157,7 @@ void FloatHead(const SsdArgs& args, int64_t t0, int64_t len, int64_t h, const Fl
   Lap(args, SsdStage::kLocalState);
   FloatEnter(args, h, s);
   Lap(args, SsdStage::kPassing);
-  TransposeWords(s.read, s.N16, s.P16, args.N, s.transposed, s.P16, 0);
-  Multiply<float>({s.C, s.N16, 1, nullptr}, len, 0, args.N, {s.transposed, s.P16}, args.P,
-                  s.carried, s.P16);
+  FloatCarried(args, t0, len, s);
   Lap(args, SsdStage::kScan);
   FloatPass(args, t0 + len, s.head.a[len - 1], h, s);
   Lap(args, SsdStage::kPassing);

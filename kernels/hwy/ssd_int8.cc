@@ -469,8 +469,12 @@ void Int8States(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t
 
 // S_c C_m for all tokens of the chunk.
 template <class T>
-void Int8Carried(const SsdArgs& args, int64_t len, int64_t g, const Int8Layout& s) {
+void Int8Carried(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, const Int8Layout& s) {
   constexpr int64_t kPer = kPerWord<T>;
+  if (t0 == 0 && AllZero(s.state, s.P16 * s.N16 / kPer)) {  // as where a sequence begins
+    std::fill(s.carried, s.carried + len * s.P16, 0.0f);
+    return;
+  }
   TransposeWords(s.state, s.N16 / kPer, s.P16, s.N16 / kPer, s.transposed, s.P16, kRightMask<T>);
   Multiply<T>({s.C, s.N16 / kPer, 1, s.c_sums}, len, 0, CeilDiv(args.N, kPer),
               {s.transposed, s.P16}, args.P, s.acc, s.P16);
@@ -506,7 +510,7 @@ void RunCodes(const SsdArgs& args, void* scratch) {
       LoadHead(args, t0, len, h, s.head);
       Lap(args, SsdStage::kCumsum);
       Int8States<T, X>(args, t0, len, g, h, s);
-      Int8Carried<T>(args, len, g, s);
+      Int8Carried<T>(args, t0, len, g, s);
       Scan(args, t0, len, h, s.head, s.score, s.L16, s.carried);
       Lap(args, SsdStage::kScan);
     }

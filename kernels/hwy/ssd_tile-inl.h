@@ -152,6 +152,17 @@ void Multiply(const LeftFactor<W>& left, int64_t rows, int64_t q_begin, int64_t 
   }
 }
 
+// Whether all of n words are zero, n a multiple of 16.
+inline bool AllZero(const void* words, int64_t n) {
+  const hn::ScalableTag<uint32_t> d;
+  const auto* from = static_cast<const uint32_t*>(words);
+  auto any = hn::Zero(d);
+  for (int64_t i = 0; i < n; i += static_cast<int64_t>(hn::Lanes(d))) {
+    any = hn::Or(any, hn::LoadU(d, from + i));
+  }
+  return hn::AllTrue(d, hn::Eq(any, hn::Zero(d)));
+}
+
 // out[j, i] = in[i, j] ^ mask for words; rows and columns are rounded up to multiples of 4, which
 // both must hold.
 inline void TransposeWords(const void* in, int64_t in_stride, int64_t rows, int64_t columns,
