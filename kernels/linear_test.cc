@@ -16,6 +16,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <iterator>
 #include <limits>
 #include <set>
 #include <string>
@@ -108,38 +110,74 @@ TEST(Linear, IntegerExtremesDoNotOverflow) {
   }
 }
 
-// Tokens whose codes are below 64, but for some in a hundred.
-void FillTokens(int64_t begin, int64_t end, int large_of_100, Rng* rng, IntegerProblem* p) {
+// Magnitudes of codes: up to `most`, but for some in a hundred, which lie in [64, 127].
+struct Magnitudes {
+  int most, large_of_100;
+};
+
+void FillTokens(int64_t begin, int64_t end, const Magnitudes& kind, Rng* rng, IntegerProblem* p) {
   for (int64_t i = begin * p->shape.K; i < end * p->shape.K; ++i) {
-    const bool large = static_cast<int>(rng->Below(100)) < large_of_100;
-    const int magnitude = static_cast<int>(large ? 127 - rng->Below(64) : rng->Below(64));
+    const bool large = static_cast<int>(rng->Below(100)) < kind.large_of_100;
+    const auto below =
+        static_cast<int>(rng->Below(large ? 64 : static_cast<uint64_t>(kind.most + 1)));
+    const int magnitude = large ? 127 - below : below;
     p->x[static_cast<size_t>(i)] = static_cast<int8_t>(rng->Below(2) == 0 ? magnitude : -magnitude);
   }
+}
+
+void ExpectExact(const Kernel<LinearArgs>& kernel, int64_t begin, int64_t end, IntegerProblem* p) {
+  const std::vector<float> expected = p->ExpectedY(begin, end);
+  p->y.assign(p->y.size(), kUntouched);
+  RunOnce(kernel, p->args);
+  EXPECT_EQ(p->y, expected) << p->Description();
 }
 
 // linear/avx2-clipped is exact whatever its tokens are: where no codes, few, or more than it takes
 // are too large together, also from some block on; with steps that are whole or not; for parts too
 // small for it; beside the largest codes.
-TEST(Linear, ClippedPairsAreExact) {
+TEST(Linear, ClippedCodesAreExact) {
   if (!IsaIsAvailable("avx2")) GTEST_SKIP() << "this machine or OCTET_ISA has no AVX2";
   const Kernel<LinearArgs>& kernel = KernelNamed<LinearArgs>("linear/avx2-clipped");
+  constexpr Magnitudes kNone = {42, 0}, kMany = {63, 100};
+  const Magnitudes kinds[][2] = {{kNone, kNone},       {{63, 0}, {63, 0}}, {{42, 3}, {42, 3}},
+                                 {{63, 10}, {63, 10}}, {kMany, kMany},     {kNone, kMany}};
   for (const int64_t M : {1, 2, 3, 4, 5, 6, 7, 129, 130, 131, 270}) {
     for (const int64_t K : {5, 64, 128, 192, 200}) {
-      for (const int large_of_100 : {0, 3, 10, 100, -1}) {
-        const uint64_t seed = static_cast<uint64_t>(M * K + large_of_100 + 1);
-        IntegerProblem p(DType::kI8, {M, 90, K, 32}, seed, K == 64, true, true);
+      uint64_t seed = static_cast<uint64_t>(M * K);
+      for (const auto& [first, rest] : kinds) {
+        IntegerProblem p(DType::kI8, {M, 90, K, 32}, ++seed, K == 64, true, true);
         Rng rng(seed);
-        FillTokens(0, M, std::max(large_of_100, 0), &rng, &p);
-        if (large_of_100 < 0 && M > 140) FillTokens(140, M, 100, &rng, &p);
+        FillTokens(0, std::min<int64_t>(M, 140), first, &rng, &p);
+        FillTokens(std::min<int64_t>(M, 140), M, rest, &rng, &p);
         p.UsePanels();
         for (const auto& [begin, end] : {std::pair<int64_t, int64_t>{0, 90}, {3, 88}, {20, 40}}) {
-          const std::vector<float> expected = p.ExpectedY(begin, end);
-          p.y.assign(p.y.size(), kUntouched);
-          RunOnce(kernel, p.args);
-          EXPECT_EQ(p.y, expected) << p.Description() << " large " << large_of_100;
+          ExpectExact(kernel, begin, end, &p);
         }
       }
     }
+  }
+}
+
+// Tokens of zeros but for six codes that one int16 adds up, at its limits and beyond: few enough to
+// be clipped.
+TEST(Linear, ClippedCodesAreExactAtTheLimits) {
+  if (!IsaIsAvailable("avx2")) GTEST_SKIP() << "this machine or OCTET_ISA has no AVX2";
+  const int8_t codes[][6] = {
+      {64, 64, 0, 0, 0, 0},       {64, 65, 0, 0, 0, 0},          {-1, -127, 0, 0, 0, 0},
+      {-127, -127, 0, 0, 0, 0},   {127, -127, 127, -127, 1, 0},  {127, 127, 127, 127, 127, 127},
+      {42, 43, 42, 43, 42, 43},   {42, 43, 42, 43, 43, 43},      {-43, -42, -43, -42, -43, -43},
+      {0, 0, 127, -127, 127, -1}, {-127, 127, 127, -127, -9, 9}, {1, 1, 127, -126, 127, -127},
+  };
+  constexpr auto kKinds = static_cast<int64_t>(std::size(codes));
+  IntegerProblem p(DType::kI8, {kKinds, 64, 128, 32}, 5, true, true, true);
+  p.UsePanels();
+  for (const int64_t first : {0, 2, 12, 14, 108, 110}) {
+    std::ranges::fill(p.x, int8_t{0});
+    for (int64_t i = 0; i < kKinds * 6; ++i) {
+      const int64_t column = first + i % 6 / 2 * 4 + i % 2;
+      p.x[static_cast<size_t>(i / 6 * p.shape.K + column)] = codes[i / 6][i % 6];
+    }
+    ExpectExact(KernelNamed<LinearArgs>("linear/avx2-clipped"), 0, 64, &p);
   }
 }
 

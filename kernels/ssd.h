@@ -7,7 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "base/ticks.h"
+#include "base/cpu_ticks.h"
 #include "tensor/codec.h"
 #include "tensor/dtype.h"
 #include "tensor/state_format.h"
@@ -95,7 +95,7 @@ class SsdClock {
     ticks_[static_cast<size_t>(stage)] += now - last_;
     last_ = now;
   }
-  // The rate of the ticks is that since the clock was made.
+  // After a run: the rate of the ticks is that since the clock was made.
   std::array<double, kSsdStages> seconds() const {
     const std::chrono::duration<double> passed = std::chrono::steady_clock::now() - made_;
     const double rate = passed.count() / static_cast<double>(Ticks() - made_ticks_);

@@ -281,7 +281,7 @@ class ClippedLinear : private PanelProblem<Avx2> {
   Rest* rests_ = nullptr;           // [max_rests_], of the block's tokens one after another
   int64_t begin_[kBlock + 1] = {};  // where those of each token begin
   int32_t rest_sum_[kBlock] = {};   // the sum of its r
-  int8_t* offsets_ = nullptr;       // int16 [tokens, steps_, 2]
+  int8_t* offsets_ = nullptr;       // int16 [tokens, offset_bytes_ / 4, 2]
   int8_t* clipped_ = nullptr;       // c [tokens, stride_]
 };
 

@@ -13,8 +13,8 @@ HWY_BEFORE_NAMESPACE();
 namespace octet {
 namespace HWY_NAMESPACE {
 
-// y = v; the sum of v^2 in 16 virtual lanes. Fetches `next`, which lies in another page than
-// `gate`.
+// y = v; the sum of v^2 in 16 virtual lanes. Fetches `next`: what `gate` is of this token, or x
+// where there is none, of the next.
 float GateAndSum(const float* x, const float* gate, const float* next, int64_t n, float* y) {
   const Lanes16::D d;
   Lanes16 sum;

@@ -67,7 +67,7 @@ struct Int8Layout {
     local_scale = scratch.Take<double>(P16);
     scale = scratch.Take<float>(P16);
     inverse = scratch.Take<float>(P16);
-    most = scratch.Take<float>(P16 * 16);
+    most = scratch.Take<float>(kBlockRows * 16);
     next_scale = scratch.Take<float>(args.H * P16);
   }
   Scratch scratch;
@@ -89,9 +89,9 @@ struct Int8Layout {
   float* carried;         // [L16, P16]
   double* carried_scale;  // [P16]
   double* local_scale;    // [P16], makes sums of S_loc values
-  float* scale;           // [P16], of the states that enter, 1 in the padding
+  float* scale;           // [P16], of the states that enter, any in the padding
   float* inverse;         // [P16], 1 / scale
-  float* most;            // [P16, 16], lanes of the largest magnitudes that leave
+  float* most;            // [kBlockRows, 16], lanes of the largest magnitudes that leave
   float* next_scale;      // [H, P16], of rows passed where they are: scale in the next chunk
 };
 
@@ -272,7 +272,7 @@ HeadRange PackX(Codec codec, int64_t len, const Int8Layout& s) {
 // Stage 3 of a head in a chunk.
 struct HeadPass {
   enum class Mode : uint8_t { kCodes, kFloats, kFloatsOfFew };
-  int64_t t0, end, g, h;  // the chunk's first token and one past its last, group, head
+  int64_t t0, end, h;  // the chunk's first token and one past its last, head
   float decay, a_last;
   Mode mode;
   bool in_place;  // rows of fp32 that need no padding are passed where they are
@@ -308,7 +308,6 @@ HeadPass PassOf(const SsdArgs& args, int64_t t0, int64_t len, int64_t g, int64_t
   HeadPass pass = {};
   pass.t0 = t0;
   pass.end = t0 + len;
-  pass.g = g;
   pass.h = h;
   pass.decay = s.head.decay[len - 1];
   pass.a_last = s.head.a[len - 1];
@@ -360,11 +359,17 @@ void PassStoredRows(const SsdArgs& args, const HeadPass& pass, int64_t p, const 
 // Stage 3 of `count` rows from p on, which are [count, N16] at `state`.
 template <class T>
 void PassState(const HeadPass& pass, int64_t p, int64_t count, float* state, const Int8Layout& s) {
-  T* codes = reinterpret_cast<T*>(s.state) + p * s.N16;
-  const int32_t* acc = s.acc + p % kBlockRows * s.N16;
-  const PassedRows<T> rows = {
-      count,         s.N16, state,          acc, s.local_scale + p, s.scale + p,
-      s.inverse + p, codes, s.most + p * 16};
+  PassedRows<T> rows = {};
+  rows.count = count;
+  rows.N16 = s.N16;
+  rows.ahead = pass.in_place ? kPassRows * s.N16 : 0;
+  rows.state = state;
+  rows.acc = s.acc + p % kBlockRows * s.N16;
+  rows.local_scale = s.local_scale + p;
+  rows.scale = s.scale + p;
+  rows.inverse = s.inverse + p;
+  rows.codes = reinterpret_cast<T*>(s.state) + p * s.N16;
+  rows.most = s.most + p % kBlockRows * 16;
   if (pass.mode == HeadPass::Mode::kFloatsOfFew && pass.own_scales) {
     PassFloats<true, true>(pass.decay, rows);
   } else if (pass.mode == HeadPass::Mode::kFloatsOfFew) {
@@ -430,7 +435,7 @@ void PassInPlace(const SsdArgs& args, const HeadPass& pass, int64_t begin, int64
   ScaleInPlace(args, pass, begin, end, s);
   PassState<T>(pass, begin, end - begin, StateInPlace(args, pass, begin), s);
   for (int64_t p = begin; p < end && pass.own_scales; p += kPassRows) {
-    hn::StoreU(ScaleForAbsMaxV(MaxRows(s.most + p * 16)), Four(),
+    hn::StoreU(ScaleForAbsMaxV(MaxRows(s.most + p % kBlockRows * 16)), Four(),
                s.next_scale + pass.h * s.P16 + p);
   }
 }
@@ -501,7 +506,7 @@ void RunCodes(const SsdArgs& args, void* scratch) {
   // Rows beyond P are read by TransposeWords and their products never used.
   std::fill(s.state, s.state + s.P16 * s.N16 / 2, 0);
   std::fill(s.scale, s.scale + s.P16, 1.0f);
-  std::fill(s.inverse, s.inverse + s.P16, 1.0f);
+  std::fill(s.most, s.most + kBlockRows * 16, 0.0f);
   ForEachChunk(args, [&](int64_t t0, int64_t len, int64_t g, HeadRange heads) HWY_ATTR {
     Int8Score<T, X>(args, t0, len, g, s);
     QuantizeScore(args, len, g, s);

@@ -1,5 +1,5 @@
-// Stage 3 of the SSD in codes (kernels/ssd.h), a row of the state at a time: codes of what enters a
-// chunk, which stage 5 reads, and what leaves it.
+// Stage 3 of the SSD in codes (kernels/ssd.h), by rows of the state: codes of what enters a chunk,
+// which stage 5 reads, and what leaves it.
 //
 // Included once per target, after kernels/hwy/math-inl.h.
 #if defined(OCTET_KERNELS_HWY_SSD_PASS_INL_H_) == defined(HWY_TARGET_TOGGLE)
@@ -69,6 +69,7 @@ HWY_INLINE void StoreUnits(const StateVector* units, T* codes) {
 template <class T>
 struct PassedRows {
   int64_t count, N16;
+  int64_t ahead;  // values of the state after which to fetch, or 0
   float* state;
   const int32_t* acc;
   const double* local_scale;
@@ -82,11 +83,15 @@ struct PassedRows {
 
 // Stage 3 of a row in floats. kFits: the scale holds the row's largest magnitude.
 template <bool kFew, bool kFits, class T>
-HWY_INLINE void PassFloats(StateVector kept, float inverse_scale, const LocalRow& local,
-                           int64_t N16, float* row, T* codes, float* most) {
+HWY_INLINE void PassFloats(StateVector kept, const PassedRows<T>& rows, int64_t r) {
   constexpr int kChains = std::max(2, kStateVectors16);
   const StateTag d;
-  const auto inverse = hn::Set(d, inverse_scale);
+  const int64_t N16 = rows.N16;
+  const LocalRow local = rows.Local(r);
+  float* row = rows.state + r * N16;
+  T* codes = rows.codes + r * N16;
+  float* most = rows.most + r * 16;
+  const auto inverse = hn::Set(d, rows.inverse[r]);
   const auto limit = hn::Set(d, kMaxCodeI8);
   StateVector largest[kChains];
 #pragma GCC unroll 4
@@ -95,7 +100,6 @@ HWY_INLINE void PassFloats(StateVector kept, float inverse_scale, const LocalRow
   }
   const auto pass = [&](int64_t n, StateVector& most_of_these) HWY_ATTR {
     const auto value = hn::LoadU(d, row + n);
-    __builtin_prefetch(row + n + 4 * N16, 1);
     const auto passed = hn::MulAdd(kept, value, LocalV<kFew>(local, n));
     hn::StoreU(passed, d, row + n);
     most_of_these = MaxMagnitude(passed, most_of_these);
@@ -104,6 +108,10 @@ HWY_INLINE void PassFloats(StateVector kept, float inverse_scale, const LocalRow
   };
   int64_t n = 0;
   for (; n + 4 * kStateLanes <= N16; n += 4 * kStateLanes) {
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < 4 * kStateLanes; i += 16) {
+      __builtin_prefetch(row + rows.ahead + n + i, 1);
+    }
     StateVector units[4];
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) {
@@ -133,8 +141,7 @@ void PassFloats(float decay, const PassedRows<T>& rows) {
   const PassedRows<T> of = rows;
   const auto kept = hn::Set(StateTag(), decay);
   for (int64_t r = 0; r < of.count; ++r) {
-    PassFloats<kFew, kFits>(kept, of.inverse[r], of.Local(r), of.N16, of.state + r * of.N16,
-                            of.codes + r * of.N16, of.most + r * 16);
+    PassFloats<kFew, kFits>(kept, of, r);
   }
 }
 

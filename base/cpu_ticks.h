@@ -1,7 +1,6 @@
-// A clock for spans far below a microsecond, as long as which reading std::chrono::steady_clock
-// takes.
-#ifndef OCTET_BASE_TICKS_H_
-#define OCTET_BASE_TICKS_H_
+// A clock for spans below a microsecond, which reading std::chrono::steady_clock would prolong.
+#ifndef OCTET_BASE_CPU_TICKS_H_
+#define OCTET_BASE_CPU_TICKS_H_
 
 #include <chrono>
 #include <cstdint>
@@ -24,4 +23,4 @@ inline uint64_t Ticks() {
 }
 
 }  // namespace octet
-#endif  // OCTET_BASE_TICKS_H_
+#endif  // OCTET_BASE_CPU_TICKS_H_
