@@ -16,6 +16,12 @@ Result<std::vector<SeenRange>> Find(const S4dRanges& ranges, std::string_view si
   return it->second;
 }
 
+// MakeAffineCode with a scale of 0 for kZeroCode: sums that it enters are their bias alone.
+AffineCode IntegerCode(const SeenRange& range, int bits, bool symmetric) {
+  const AffineCode code = MakeAffineCode(range, bits, symmetric);
+  return code == kZeroCode ? AffineCode() : code;
+}
+
 // The code of each range when groups of `group` neighbours share one.
 std::vector<AffineCode> CodesOf(std::span<const SeenRange> seen, size_t group, int bits,
                                 bool symmetric) {
@@ -25,7 +31,7 @@ std::vector<AffineCode> CodesOf(std::span<const SeenRange> seen, size_t group, i
     for (const SeenRange& r : seen.subspan(begin, group)) {
       range.Include(r);
     }
-    codes.insert(codes.end(), group, MakeAffineCode(range, bits, symmetric));
+    codes.insert(codes.end(), group, IntegerCode(range, bits, symmetric));
   }
   return codes;
 }
@@ -114,7 +120,7 @@ Result<MatrixCodes> CodesOfMatrix(const S4dPlan& plan, const WeightMap& weights,
     for (size_t i = begin; i < begin + group; ++i) {
       range.Include(values[i]);
     }
-    m.codes.push_back(MakeAffineCode(range, code_plan.bits, code_plan.symmetric));
+    m.codes.push_back(IntegerCode(range, code_plan.bits, code_plan.symmetric));
     for (size_t i = begin; i < begin + group; ++i) {
       m.w.push_back(CodeOf(m.codes.back(), values[i]));
     }

@@ -44,6 +44,8 @@ struct AffineCode {
   float zero = 0;     // an integer
   float low = 0, high = 0;
 
+  friend bool operator==(const AffineCode&, const AffineCode&) = default;
+
   // Where v lies among the codes, before the limits and the rounding.
   template <class Real>
   Real Place(Real v) const {
@@ -66,11 +68,14 @@ struct AffineCode {
   }
 };
 
-// `code` with that scale, or a default one where the scale is too small to have an inverse.
+// A code without steps: every value becomes 0, and is held.
+constexpr AffineCode kZeroCode{.scale = 1};
+
+// `code` with that scale, or kZeroCode where the scale is too small to have an inverse.
 inline AffineCode WithScale(float scale, AffineCode code) {
   code.scale = scale;
   code.inverse = 1 / scale;
-  return std::isfinite(code.inverse) ? code : AffineCode();
+  return std::isfinite(code.inverse) ? code : kZeroCode;
 }
 
 // The code of `bits` (2 to 16; 0: a default one) for `range`:
@@ -79,15 +84,15 @@ inline AffineCode WithScale(float scale, AffineCode code) {
 //               zero = rne(-2^(bits-1) - low / scale)
 // The zero has 16 bits: a range so far from 0 that it would need more is widened towards 0 until it
 // fits, where the paper's code cuts the zero off and loses the range. A range of one value, which
-// has no asymmetric scale, gets the symmetric code. An empty range, or values below 1e-38: a
-// default one.
+// has no asymmetric scale, gets the symmetric code. Zeros alone, or values below 1e-38:
+// kZeroCode, as integers have no other way. An empty range: a default one.
 inline AffineCode MakeAffineCode(const SeenRange& range, int bits, bool symmetric) {
   AffineCode code;
   if (bits == 0 || range.empty()) return code;
   constexpr float kLeastZero = -32768, kMostZero = 32767;
   const auto half = static_cast<float>(int64_t{1} << (bits - 1));
   const float peak = std::max(std::fabs(range.low), std::fabs(range.high));
-  if (peak == 0) return code;
+  if (peak == 0) return kZeroCode;
   code.high = half - 1;
   if (symmetric || !(range.high > range.low)) {
     code.low = -code.high;

@@ -90,13 +90,25 @@ TEST(AffineCode, TiesGoToEven) {
 
 TEST(AffineCode, WhatHasNoScaleIsKept) {
   for (const AffineCode& code :
-       {MakeAffineCode(Range(-1, 1), 0, true), MakeAffineCode({}, 8, true),
-        MakeAffineCode(Range(0, 0), 8, false), MakeAffineCode(Range(-1e-40f, 1e-40f), 8, true)}) {
+       {MakeAffineCode(Range(-1, 1), 0, true), MakeAffineCode({}, 8, true)}) {
     EXPECT_EQ(code(0.3f), 0.3f);
+    EXPECT_TRUE(code.Holds(0.3f));
   }
   const AffineCode constant = MakeAffineCode(Range(0.7f, 0.7f), 4, false);
   EXPECT_NEAR(constant(0.7f), 0.7f, 1e-7f);
   EXPECT_EQ(constant(0.0f), 0);
+}
+
+TEST(AffineCode, RangesOfZerosHoldZeroAlone) {
+  for (const bool symmetric : {false, true}) {
+    for (const float peak : {0.0f, 1e-40f}) {
+      const AffineCode code = MakeAffineCode(Range(-peak, peak), 8, symmetric);
+      for (const float v : {0.0f, 0.3f, -1e9f}) {
+        EXPECT_EQ(code(v), 0) << v;
+        EXPECT_TRUE(code.Holds(v)) << v;
+      }
+    }
+  }
 }
 
 TEST(RoundHalfEven, IsNearbyint) {
