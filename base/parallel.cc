@@ -12,16 +12,10 @@
 
 namespace octet {
 
-namespace {
-
-// TBB caps every arena at the core count otherwise; a request for more threads is the caller's
-// choice.
-constexpr size_t kMaxThreads = 256;
-
-}  // namespace
-
 struct ThreadPool::Impl {
   explicit Impl(int n) : threads(n) {
+    // TBB caps every arena at the core count otherwise; a request for more threads is the caller's
+    // choice.
     static const tbb::global_control limit(tbb::global_control::max_allowed_parallelism,
                                            kMaxThreads);
     if (n > 1) arena.initialize(n);
@@ -30,7 +24,8 @@ struct ThreadPool::Impl {
   tbb::task_arena arena;
 };
 
-ThreadPool::ThreadPool(int threads) : impl_(std::make_unique<Impl>(std::max(threads, 1))) {}
+ThreadPool::ThreadPool(int threads)
+    : impl_(std::make_unique<Impl>(std::clamp(threads, 1, kMaxThreads))) {}
 ThreadPool::~ThreadPool() = default;
 
 int ThreadPool::threads() const {
@@ -67,7 +62,7 @@ int AvailableThreads() {
   if (quota >> limit >> period && limit != "max" && period > 0) {
     threads = std::min(threads, std::max(1, static_cast<int>(std::stod(limit) / period)));
   }
-  return std::max(threads, 1);
+  return std::clamp(threads, 1, kMaxThreads);
 }
 
 }  // namespace octet

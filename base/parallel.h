@@ -8,10 +8,12 @@
 
 namespace octet {
 
+inline constexpr int kMaxThreads = 256;
+
 // A set of worker threads (oneTBB). One owner uses it at a time; different pools are independent.
 class ThreadPool {
  public:
-  // `threads` >= 1; 1 runs everything on the caller.
+  // `threads` in [1, kMaxThreads], else the nearest of these; 1 runs everything on the caller.
   explicit ThreadPool(int threads);
   ~ThreadPool();
   ThreadPool(const ThreadPool&) = delete;
@@ -28,7 +30,8 @@ class ThreadPool {
   std::unique_ptr<Impl> impl_;
 };
 
-// Threads this process may use: the smaller of the CPU affinity mask and the cgroup quota, >= 1.
+// Threads this process may use: the smaller of the CPU affinity mask and the cgroup quota, in
+// [1, kMaxThreads].
 int AvailableThreads();
 
 }  // namespace octet

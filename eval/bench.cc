@@ -1,10 +1,7 @@
 #include "eval/bench.h"
 
-#include <sys/resource.h>
-
 #include <algorithm>
-#include <chrono>
-#include <cstdlib>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -12,30 +9,12 @@
 
 #include "base/arena.h"
 #include "base/rng.h"
+#include "eval/machine_load.h"
 #include "kernels/isa.h"
 #include "runtime/session.h"
 
 namespace octet {
 namespace {
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
-
-double CpuSeconds() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  const auto seconds = [](const timeval& t) {
-    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
-  };
-  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
-}
-
-int64_t PeakRssBytes() {
-  rusage usage{};
-  getrusage(RUSAGE_SELF, &usage);
-  return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
 
 // One row and what its repeats gave.
 struct Measured {
@@ -59,11 +38,11 @@ struct Runner {
     session.Reset();
     const std::span<const TokenId> given(tokens.data(), static_cast<size_t>(row.tokens));
     const size_t call = row.test == BenchTest::kPrefill ? given.size() : 1;
-    const double start = Seconds();
+    const double start = WallSeconds();
     for (size_t i = 0; i < given.size(); i += call) {
       OCTET_TRY(session.Feed(given.subspan(i, call), logits));
     }
-    return Seconds() - start;
+    return WallSeconds() - start;
   }
 
   Result<double> TimeTogether(const BenchRow& row) {
@@ -77,27 +56,30 @@ struct Runner {
     }
     std::vector<float> all(sessions.size() * logits.size());
     std::vector<TokenId> next(sessions.size());
-    const double start = Seconds();
+    const double start = WallSeconds();
     for (size_t t = 0; t < static_cast<size_t>(row.tokens); ++t) {
       for (size_t i = 0; i < next.size(); ++i) {
         next[i] = tokens[(t + i) % tokens.size()];
       }
       OCTET_TRY(Session::FeedEach(sessions, next, all));
     }
-    return Seconds() - start;
+    return WallSeconds() - start;
   }
 
-  Status Run(bool stages, bool counted) {
+  // `done` after each row.
+  Status Run(bool stages, bool counted, const std::function<void()>& done) {
     if (!isa.empty()) OCTET_TRY(ForceIsa(isa));
     for (const auto& m : rows) {
       OCTET_ASSIGN(const double seconds, Time(m->row));
       const auto count = static_cast<double>(m->row.tokens * m->row.streams);
       if (counted) m->speeds.push_back(count / seconds);
-      if (!stages || m->row.streams > 1) continue;
-      session.Observe(m->timer.Observer());
-      OCTET_ASSIGN(const double observed, Time(m->row));
-      session.Observe({});
-      m->timer.EndRepeat(observed, counted);
+      if (stages && m->row.streams == 1) {
+        session.Observe(m->timer.Observer());
+        OCTET_ASSIGN(const double observed, Time(m->row));
+        session.Observe({});
+        m->timer.EndRepeat(observed, counted);
+      }
+      done();
     }
     return {};
   }
@@ -115,28 +97,6 @@ class Bencher {
  public:
   Bencher(std::span<const BenchSubject> subjects, const BenchOptions& options)
       : subjects_(subjects), options_(options) {}
-
-  Status Check() const {
-    if (subjects_.empty()) return InvalidArgument("there is no model to measure");
-    const auto negative = [](int64_t n) { return n < 0; };
-    const auto none = [](int64_t n) { return n == 0; };
-    const bool no_threads = options_.threads.empty() ||
-                            std::ranges::any_of(options_.threads, [](int n) { return n < 1; });
-    if (std::ranges::any_of(options_.prefill, negative) || options_.decode < 0 ||
-        options_.repeats < 1 || no_threads) {
-      return InvalidArgument("tokens must not be negative, repeats and threads must be > 0");
-    }
-    if (std::ranges::any_of(options_.batch, [](int64_t n) { return n < 2; })) {
-      return InvalidArgument("one stream alone is no batch: at least 2");
-    }
-    if (!options_.batch.empty() && options_.decode == 0) {
-      return InvalidArgument("streams cannot decode 0 tokens together");
-    }
-    if (std::ranges::all_of(options_.prefill, none) && options_.decode == 0) {
-      return InvalidArgument("there is nothing to measure: prefill and decode are both 0");
-    }
-    return {};
-  }
 
   void Prepare() {
     std::map<int, std::shared_ptr<ThreadPool>> pools;
@@ -158,21 +118,32 @@ class Bencher {
   }
 
   Status Run(const Progress& progress) {
+    int64_t rows = 0, done = 0;
     for (const auto& r : runners_) {
-      OCTET_TRY(r->Run(options_.stages, false));
+      rows += std::ssize(r->rows);
     }
-    double available = 0;
-    const double cpu_start = CpuSeconds();
+    const int64_t total = rows * (options_.repeats + 1);
+    const auto show = [&] {
+      if (progress) progress("measuring speed", done, total);
+    };
+    const auto next = [&] {
+      ++done;
+      show();
+    };
+    show();
+    for (const auto& r : runners_) {
+      OCTET_TRY(r->Run(options_.stages, false, next));
+    }
+    CpuMeter cpu;
     for (int repeat = 0; repeat < options_.repeats; ++repeat) {
       for (const auto& r : runners_) {
-        const double start = Seconds();
-        OCTET_TRY(r->Run(options_.stages, true));
+        const double start = WallSeconds();
+        OCTET_TRY(r->Run(options_.stages, true, next));
         if (options_.stages) Meter(*r).Sample();
-        available += (Seconds() - start) * r->pool->threads();
+        cpu.Had(WallSeconds() - start, r->pool->threads());
       }
-      if (progress) progress("measuring speed", repeat + 1, options_.repeats);
     }
-    report_.cpu_share = (CpuSeconds() - cpu_start) / available;
+    report_.cpu_share = cpu.Share();
     return {};
   }
 
@@ -190,7 +161,7 @@ class Bencher {
       report_.roofs.push_back(meter->Get());
     }
     report_.peak_rss_bytes = PeakRssBytes();
-    if (getloadavg(&report_.load_average, 1) != 1) report_.load_average = 0;
+    report_.load_average = LoadAverage();
     return std::move(report_);
   }
 
@@ -262,10 +233,35 @@ const Roof* BenchReport::FindRoof(const BenchRow& row, const std::string& isa) c
   return roof == roofs.end() ? nullptr : &*roof;
 }
 
+bool BenchOptions::measures() const {
+  return decode > 0 || std::ranges::any_of(prefill, [](int64_t n) { return n > 0; });
+}
+
+Status Check(const BenchOptions& options) {
+  const auto negative = [](int64_t n) { return n < 0; };
+  const bool no_threads =
+      options.threads.empty() || std::ranges::any_of(options.threads, [](int n) { return n < 1; });
+  if (std::ranges::any_of(options.prefill, negative) || options.decode < 0 || options.repeats < 1 ||
+      no_threads) {
+    return InvalidArgument("tokens must not be negative, repeats and threads must be > 0");
+  }
+  if (std::ranges::any_of(options.batch, [](int64_t n) { return n < 2; })) {
+    return InvalidArgument("one stream alone is no batch: at least 2");
+  }
+  if (!options.batch.empty() && options.decode == 0) {
+    return InvalidArgument("streams cannot decode 0 tokens together");
+  }
+  if (!options.measures()) {
+    return InvalidArgument("there is nothing to measure: prefill and decode are both 0");
+  }
+  return {};
+}
+
 Result<BenchReport> Bench(std::span<const BenchSubject> subjects, const BenchOptions& options,
                           const Progress& progress) {
+  OCTET_TRY(Check(options));
+  if (subjects.empty()) return InvalidArgument("there is no model to measure");
   Bencher bencher(subjects, options);
-  OCTET_TRY(bencher.Check());
   bencher.Prepare();
   const Status status = bencher.Run(progress);
   const auto chooses = [](const BenchSubject& s) { return !s.isa.empty(); };

@@ -26,7 +26,11 @@ struct BenchOptions {
   std::vector<int> threads = {1};
   uint64_t seed = 0;    // of the random token ids
   bool stages = false;  // also where the time goes, and the roofs of the machine
+
+  bool measures() const;  // anything at all
 };
+// kInvalidArgument when there is nothing to measure, or a number makes no sense.
+Status Check(const BenchOptions& options);
 
 // A model and the instruction set that it runs on, for which it was loaded (kernels/isa.h);
 // "": what is in force.
@@ -74,8 +78,7 @@ struct BenchReport {
 // `decode` tokens in as many calls, each computing the logits of its last token. One round before
 // the first repeat is not counted. Stages are timed in runs of their own beside the others, since
 // looking at the clock takes time, and roofs in the same repeats. The instruction set of the
-// environment is in force afterwards if a subject had one. kInvalidArgument when there is nothing
-// to measure; the error of ForceIsa.
+// environment is in force afterwards if a subject had one. The errors of Check and ForceIsa.
 Result<BenchReport> Bench(std::span<const BenchSubject> subjects, const BenchOptions& options,
                           const Progress& progress);
 

@@ -50,13 +50,15 @@ TEST(Bench, MeasuresEachModel) {
   ASSERT_NE(books, nullptr);
   ASSERT_TRUE(tiny.ok()) << tiny.status().message();
   const std::vector<BenchSubject> subjects = Subjects({books, *tiny});
-  int64_t rounds = 0;
+  int64_t calls = 0;
   const auto report =
-      Bench(subjects, Options({64, 16}, 8, 3),
-            [&](std::string_view, int64_t done, int64_t) { rounds = std::max(rounds, done); });
+      Bench(subjects, Options({64, 16}, 8, 3), [&](std::string_view, int64_t done, int64_t total) {
+        EXPECT_EQ(done, calls++);
+        EXPECT_EQ(total, 24) << "six rows in four rounds";
+      });
   ASSERT_TRUE(report.ok()) << report.status().message();
   ASSERT_EQ(report->rows.size(), 6u);
-  EXPECT_EQ(rounds, 3);
+  EXPECT_EQ(calls, 25) << "from none to all";
   const char* names[] = {"pp64", "pp16", "tg8"};
   for (size_t i = 0; i < 6; ++i) {
     const BenchRow& row = report->rows[i];

@@ -6,6 +6,7 @@
 
 #include "base/buffer.h"
 #include "base/rng.h"
+#include "eval/machine_load.h"
 #include "kernels/isa.h"
 #include "kernels/table.h"
 
@@ -129,7 +130,10 @@ Result<SsdBenchReport> BenchSsd(const Model& model, std::span<const int64_t> tok
   for (const int64_t n : tokens) {
     problems.emplace_back(report, n);
   }
+  CpuMeter cpu;
+  const double start = WallSeconds();
   for (int repeat = -1; repeat < repeats; ++repeat) {
+    if (progress) progress("measuring the SSD", repeat + 1, repeats + 1);
     for (size_t i = 0; i < tokens.size(); ++i) {
       OCTET_ASSIGN(const auto floats, problems[i].Run(false));
       OCTET_ASSIGN(const auto codes, problems[i].Run(true));
@@ -139,8 +143,11 @@ Result<SsdBenchReport> BenchSsd(const Model& model, std::span<const int64_t> tok
       }
       series[i][kSsdStages].Add(Sum(floats), Sum(codes));
     }
-    if (progress) progress("measuring the SSD", repeat + 1, repeats);
   }
+  if (progress) progress("measuring the SSD", repeats + 1, repeats + 1);
+  cpu.Had(WallSeconds() - start, 1);
+  report.cpu_share = cpu.Share();
+  report.load_average = LoadAverage();
   for (size_t i = 0; i < tokens.size(); ++i) {
     SsdBenchRow row;
     row.tokens = tokens[i];

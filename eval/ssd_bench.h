@@ -30,7 +30,8 @@ struct SsdBenchRow {
 
 struct SsdBenchReport {
   int64_t heads = 0, head_dim = 0, state_size = 0, groups = 0, chunk_size = 0;
-  std::vector<SsdBenchRow> rows;  // by number of tokens
+  std::vector<SsdBenchRow> rows;           // by number of tokens
+  double load_average = 0, cpu_share = 0;  // as in BenchReport
 };
 
 // One layer of the model's shapes with random values on one thread: prompts of `tokens` tokens, in

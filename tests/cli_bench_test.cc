@@ -6,8 +6,12 @@
 // 3. --stages shares out the time and names the roofs; the line of decode is about the bytes that a
 //    token needs.
 // 4. --recipes measures models quantized on the way, and leaves no folder behind.
-// 5. --ssd times each stage in both forms, and refuses a model without an SSD.
+// 5. --ssd times each stage in both forms, and refuses a model without an SSD and flags that it
+//    would not obey.
 // 6. --roofline writes a picture with a dot and a label for each stage, no two labels overlapping.
+// 7. What cannot be measured is refused before anything is quantized; --explain needs no measuring.
+//    A flag that changes nothing is warned of.
+#include <algorithm>
 #include <filesystem>
 #include <regex>
 
@@ -66,7 +70,18 @@ TEST_F(CliTest, BenchTimesTheStagesOfTheSsd) {
   }
   const Outcome text = Octet(args);
   EXPECT_NE(text.out.find("StatePassing"), std::string::npos) << text.out;
+  EXPECT_NE(text.out.find("Load average"), std::string::npos) << text.out;
+  EXPECT_EQ(Number(j, "repeats"), 2);
+  EXPECT_GT(Number(j, "cpu_share"), 0);
   EXPECT_EQ(Octet({"bench", "models/books-mamba-5m", "--ssd", "64"}).exit_code, 2);
+  for (const std::vector<std::string>& more : std::vector<std::vector<std::string>>{
+           {"--roofline", PathOf("a.svg")}, {"--threads", "1"}, {"--bf16"}, {"--ssd", "64"}}) {
+    std::vector<std::string> both = {"bench", kBooks, "--ssd", "64"};
+    both.insert(both.end(), more.begin(), more.end());
+    EXPECT_EQ(Octet(both).exit_code, 2) << more.front();
+  }
+  EXPECT_EQ(Octet({"bench", kBooks, "--ssd", "64,64"}).exit_code, 2);
+  EXPECT_TRUE(Entries().empty());
   EXPECT_EQ(Octet({"bench", kBooks, kBooks, "--ssd", "64"}).exit_code, 2);
 }
 
@@ -111,7 +126,9 @@ TEST_F(CliTest, BenchTakesLists) {
   }
   EXPECT_EQ(Rows(report), want);
   EXPECT_EQ(report.Find("models")->AsArray().size(), vectors ? 2u : 1u);
-  EXPECT_EQ(Number(report, "prefill"), 8);
+  EXPECT_EQ(report.Find("prefill")->AsArray().size(), 2u);
+  EXPECT_EQ(report.Find("threads")->AsArray().size(), 2u);
+  EXPECT_EQ(report.Find("isa")->is_null(), vectors) << "of all of them";
   EXPECT_EQ(report.Find("roofs"), nullptr);
 }
 
@@ -128,6 +145,13 @@ TEST_F(CliTest, BenchRefusesListsWithoutSense) {
   expect({"--isa", "ref,ref"}, "--isa names ref twice");
   expect({"--threads", "2,2"}, "--threads names 2 twice");
   expect({"--threads", "0"}, "--threads");
+  expect({"--threads", "257"}, "--threads");
+  expect({"--threads", "1,,2"}, "empty item");
+  expect({"--isa=ref,"}, "empty item");
+  expect({"--isa", ""}, "empty item");
+  expect({"--batch", "2,2"}, "--batch names 2 twice");
+  expect({"--chunk-size", "4097"}, "between 1 and 4096");
+  expect({"--roofline", ""}, "must not be empty");
   expect({"--recipes", "no-such-recipe"}, "no-such-recipe");
   expect({"--recipes", "absmax", tiny}, "one float model");
   expect({"--roofline", PathOf("a.svg"), "--threads", "1,2"}, "--roofline plots one");
@@ -180,8 +204,42 @@ TEST_F(CliTest, BenchQuantizesOnTheWay) {
   EXPECT_TRUE(std::filesystem::is_empty(folder_ / "tmp"));
 }
 
+TEST_F(CliTest, BenchChecksBeforeItQuantizes) {
+  for (const std::vector<std::string>& rest : std::vector<std::vector<std::string>>{
+           {"--prefill", "0", "--decode", "0"}, {"--decode", "0", "--batch", "4"}}) {
+    std::vector<std::string> args = {"bench", kBooks, "--recipes", "absmax"};
+    args.insert(args.end(), rest.begin(), rest.end());
+    const Outcome o = Octet(args);
+    EXPECT_EQ(o.exit_code, 2);
+    EXPECT_EQ(o.err.find("..."), std::string::npos) << o.err;
+    EXPECT_EQ(std::ranges::count(o.err, '\n'), 1) << o.err;
+  }
+}
+
+TEST_F(CliTest, BenchExplainsWithoutMeasuring) {
+  std::vector<std::string> args = {"bench", kBooks, "--explain", "--prefill", "0", "--decode", "0"};
+  const Outcome o = Octet(args);
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_NE(o.out.find("layers.0.u_norm"), std::string::npos) << o.out;
+  EXPECT_EQ(o.out.find("tokens/s"), std::string::npos) << o.out;
+  EXPECT_EQ(OctetJson(args).Find("kernels")->AsArray().size(), 1u);
+}
+
+TEST_F(CliTest, BenchSaysWhatIsIdleOrNotMeasured) {
+  const std::vector<std::string> args = {
+      "bench", "models/books-mamba-5m", "--prefill", "0",      "--decode", "2",  "--repeats",
+      "1",     "--chunk-size",          "64",        "--bf16", "--isa",    "ref"};
+  const Outcome o = Octet(args);
+  EXPECT_EQ(o.exit_code, 0) << o.err;
+  EXPECT_NE(o.err.find("--bf16 changes nothing"), std::string::npos) << o.err;
+  EXPECT_NE(o.err.find("--chunk-size changes nothing"), std::string::npos) << o.err;
+  const Json j = OctetJson(args);
+  EXPECT_TRUE(j.Find("prefill_tokens_per_s")->is_null());
+  EXPECT_GT(Number(j, "decode_tokens_per_s"), 0);
+}
+
 struct Label {
-  double x, y;
+  double left, y;  // at 6 px a letter
   std::string text;
 };
 
@@ -196,11 +254,16 @@ TEST_F(CliTest, BenchPlotsARoofline) {
   for (const char* foreign : {"href", "<script", "url("}) {
     EXPECT_EQ(svg.find(foreign), std::string::npos) << foreign;
   }
-  const std::regex label("class=\"label (\\w+)\" x=\"([0-9.]+)\" y=\"([0-9.]+)\">([^<]+)<");
+  const std::regex label(
+      "class=\"label (\\w+)\" x=\"([0-9.]+)\" y=\"([0-9.]+)\" "
+      "text-anchor=\"(start|middle|end)\">([^<]+)<");
   std::vector<Label> labels;
   int decode = 0;
   for (std::sregex_iterator it(svg.begin(), svg.end(), label), end; it != end; ++it) {
-    labels.push_back({std::stod((*it)[2]), std::stod((*it)[3]), (*it)[4]});
+    const std::string anchor = (*it)[4], text = (*it)[5];
+    const double width = 6.0 * static_cast<double>(text.size());
+    const double before = anchor == "start" ? 0 : anchor == "end" ? width : width / 2;
+    labels.push_back({std::stod((*it)[2]) - before, std::stod((*it)[3]), text});
     decode += (*it)[1] == "decode";
   }
   // in_proj, conv, dt, ssd, norms, out_proj, residual and head, of both.
@@ -209,9 +272,9 @@ TEST_F(CliTest, BenchPlotsARoofline) {
   for (size_t i = 0; i < labels.size(); ++i) {
     for (size_t j = 0; j < i; ++j) {
       const Label &a = labels[i], &b = labels[j];
-      const Label& left = a.x < b.x ? a : b;
+      const Label& left = a.left < b.left ? a : b;
       const bool apart = std::abs(a.y - b.y) >= 12 ||
-                         std::abs(a.x - b.x) >= 6 * static_cast<double>(left.text.size());
+                         std::abs(a.left - b.left) >= 6 * static_cast<double>(left.text.size());
       EXPECT_TRUE(apart) << a.text << " and " << b.text;
     }
   }

@@ -79,7 +79,7 @@ std::string StageTable(const BenchField& field, const BenchRow& row, const Roof&
   return text;
 }
 
-std::string RoofTable(const BenchReport& report) {
+std::string RoofTable(const BenchCommand& c, const BenchReport& report) {
   Table table({"roofs", "threads", "read GB/s", "streams", "int8 Gop/s", "fp32 Gflop/s"});
   for (const Roof& r : report.roofs) {
     table.Add({r.isa, fmt::format("{}", r.threads), Giga(r.read_bytes_per_s.median),
@@ -91,8 +91,8 @@ std::string RoofTable(const BenchReport& report) {
       "thread, dot products of int8 codes, fp32 multiply-adds (two operations each).\n"
       "Bytes: weights, state and values that a stage must move, from its sizes. Of the\n"
       "roof: of the bandwidth for decode, of the peak for a prompt. Caches can be\n"
-      "faster than memory. Stages are timed step by step, in runs of their own.\n",
-      table.Text());
+      "faster than memory. Stages are timed step by step, in runs of their own.\n{}",
+      table.Text(), c.bf16 ? "Products in bf16 are set beside fp32 and may be faster.\n" : "");
 }
 
 template <class T>
@@ -152,24 +152,23 @@ Json ToJson(const BenchField& field, const BenchReport& report, const BenchRow& 
   return j;
 }
 
-// Of each contestant with the first prompt and number of threads.
+// Of each contestant with the first prompt and number of threads; null: not measured.
 Json ModelsJson(const BenchField& field, const BenchReport& report) {
   Json models = Json::MakeArray();
   for (size_t i = 0; i < field.contestants.size(); ++i) {
     const BenchContestant& contestant = field.contestants[i];
-    const auto speed = [&](BenchTest test) {
-      const BenchRow* row = report.Find(i, test);
-      return row == nullptr ? Spread() : row->tokens_per_s;
-    };
-    const Spread prefill = speed(BenchTest::kPrefill), decode = speed(BenchTest::kDecode);
     Json m = Json::MakeObject();
     m.Set("model", contestant.folder);
     m.Set("recipe", contestant.recipe.empty() ? Json() : Json(contestant.recipe));
     m.Set("isa", contestant.isa);
-    m.Set("prefill_tokens_per_s", prefill.median);
-    m.Set("decode_tokens_per_s", decode.median);
-    m.Set("prefill_spread", SpreadJson(prefill));
-    m.Set("decode_spread", SpreadJson(decode));
+    for (const auto& [name, test] :
+         {std::pair("prefill", BenchTest::kPrefill), {"decode", BenchTest::kDecode}}) {
+      const BenchRow* row = report.Find(i, test);
+      m.Set(fmt::format("{}_tokens_per_s", name),
+            row == nullptr ? Json() : Json(row->tokens_per_s.median));
+      m.Set(fmt::format("{}_spread", name),
+            row == nullptr ? Json() : SpreadJson(row->tokens_per_s));
+    }
     m.Set("state_bytes", report.state_bytes[i]);
     models.Append(std::move(m));
   }
@@ -219,7 +218,7 @@ std::string BenchText(const BenchCommand& c, const BenchField& field, const Benc
     if (!row.stages) continue;
     text += StageTable(field, row, *report.FindRoof(row, Isa(field, row)));
   }
-  return text + RoofTable(report);
+  return text + RoofTable(c, report);
 }
 
 Json BenchJson(const BenchCommand& c, const BenchField& field, const BenchReport& report) {
@@ -240,11 +239,15 @@ Json BenchJson(const BenchCommand& c, const BenchField& field, const BenchReport
   j.Set("peak_rss_bytes", report.peak_rss_bytes);
   j.Set("load_average", report.load_average);
   j.Set("cpu_share", report.cpu_share);
-  j.Set("isa", field.contestants.front().isa);
-  j.Set("threads", c.threads.front());
-  j.Set("prefill", c.prefill.front());
+  j.Set("isa", c.isas.size() > 1 ? Json() : Json(field.contestants.front().isa));
+  j.Set("threads", ToJson(c.threads));
+  j.Set("prefill", ToJson(c.prefill));
   j.Set("decode", c.decode);
+  j.Set("batch", ToJson(c.batch));
   j.Set("repeats", c.repeats);
+  j.Set("chunk_size", c.chunk_size == 0 ? Json() : Json(c.chunk_size));
+  j.Set("bf16", c.bf16);
+  if (!report.roofs.empty()) j.Set("roof_buffer_bytes", RoofBufferBytes());
   j.Set("models", std::move(models));
   j.Set("rows", std::move(rows));
   if (!report.roofs.empty()) j.Set("roofs", std::move(roofs));

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "apps/cli/bench_report.h"
+#include "apps/cli/bench_subjects.h"
 #include "apps/cli/shared.h"
 #include "apps/cli/term.h"
 #include "eval/ssd_bench.h"
@@ -47,13 +48,14 @@ std::string Text(const SsdBenchReport& report, int repeats) {
   return fmt::format(
       "{}\nTokens of the prompt behind the form. {} heads of {}, states of {}, {}, chunks of {}\n"
       "tokens, fp32 state, one thread, {}. Medians of {}; a ratio is the median\n"
-      "of those within repeats. Both forms are fused: a chunk stays in cache.\n",
+      "of those within repeats. Both forms are fused: a chunk stays in cache.\n"
+      "Load average {:.2f}, CPU share {:.0f} %\n",
       table.Text(), report.heads, report.head_dim, report.state_size,
       FormatNumber(report.groups, "group"), report.chunk_size, CurrentIsa(),
-      FormatNumber(repeats, "repeat"));
+      FormatNumber(repeats, "repeat"), report.load_average, 100 * report.cpu_share);
 }
 
-Json ToJson(const SsdBenchReport& report) {
+Json ToJson(const BenchCommand& c, const SsdBenchReport& report) {
   Json rows = Json::MakeArray();
   for (const SsdBenchRow& row : report.rows) {
     for (size_t line = 0; line <= kSsdStages; ++line) {
@@ -68,7 +70,12 @@ Json ToJson(const SsdBenchReport& report) {
     }
   }
   Json j = Json::MakeObject();
+  j.Set("model", c.models.front());
   j.Set("isa", CurrentIsa());
+  j.Set("threads", 1);
+  j.Set("repeats", c.repeats);
+  j.Set("load_average", report.load_average);
+  j.Set("cpu_share", report.cpu_share);
   j.Set("heads", report.heads);
   j.Set("head_dim", report.head_dim);
   j.Set("state_size", report.state_size);
@@ -81,7 +88,8 @@ Json ToJson(const SsdBenchReport& report) {
 }  // namespace
 
 Status RunBenchSsd(const BenchCommand& c) {
-  if (c.models.size() != 1 || c.isas.size() > 1 || !c.recipes.empty()) {
+  OCTET_TRY(CheckOnce("--ssd", c.ssd));
+  if (c.models.size() != 1 || c.isas.size() > 1) {
     return InvalidArgument("--ssd measures the shapes of one model on one instruction set");
   }
   if (!c.isas.empty()) OCTET_TRY(ForceIsa(c.isas.front()).Annotate("--isa"));
@@ -89,7 +97,7 @@ Status RunBenchSsd(const BenchCommand& c) {
   ProgressBar bar;
   OCTET_ASSIGN(const SsdBenchReport report, BenchSsd(*model, c.ssd, c.repeats, bar.Callback()));
   if (c.json) {
-    PrintJson("bench", ToJson(report));
+    PrintJson("bench", ToJson(c, report));
   } else {
     Print(Text(report, c.repeats));
   }

@@ -1,12 +1,12 @@
 #include "apps/cli/bench_subjects.h"
 
 #include <algorithm>
-#include <set>
 
 #include <fmt/format.h>
 
 #include "apps/cli/demo_folder.h"
 #include "apps/cli/shared.h"
+#include "apps/cli/term.h"
 #include "base/parallel.h"
 #include "kernels/isa.h"
 
@@ -54,20 +54,12 @@ Result<std::vector<Source>> QuantizeAll(const BenchCommand& c, const std::string
   return sources;
 }
 
-template <class T>
-Status CheckOnce(const char* flag, const std::vector<T>& values) {
-  std::set<T> seen;
-  for (const T& v : values) {
-    if (!seen.insert(v).second) return InvalidArgument(fmt::format("{} names {} twice", flag, v));
-  }
-  return {};
-}
-
 Status CheckLists(const BenchCommand& c) {
   OCTET_TRY(CheckOnce("--isa", c.isas));
   OCTET_TRY(CheckOnce("--recipes", c.recipes));
   OCTET_TRY(CheckOnce("--threads", c.threads));
   OCTET_TRY(CheckOnce("--prefill", c.prefill));
+  OCTET_TRY(CheckOnce("--batch", c.batch));
   if (!c.recipes.empty() && c.models.size() > 1) {
     return InvalidArgument("--recipes quantizes one float model, but several are given");
   }
@@ -87,11 +79,11 @@ Result<BenchField> MakeBenchField(const BenchCommand& c) {
   const std::vector<std::string> names = DistinctNames(c.models);
   std::vector<Source> sources;
   for (size_t i = 0; i < c.models.size(); ++i) {
-    sources.push_back({c.models[i], c.models[i], names[i], ""});
+    sources.push_back({c.models[i], c.models[i], Printable(names[i]), ""});
   }
   if (!c.recipes.empty()) {
     OCTET_ASSIGN(TemporaryFolder folder, CreateSystemTemporaryFolder("bench"));
-    OCTET_ASSIGN(const std::vector<Source> quantized, QuantizeAll(c, names.front(), folder));
+    OCTET_ASSIGN(const std::vector<Source> quantized, QuantizeAll(c, sources.front().name, folder));
     sources.insert(sources.end(), quantized.begin(), quantized.end());
     field.folder.emplace(std::move(folder));
   }

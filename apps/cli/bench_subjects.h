@@ -3,8 +3,11 @@
 #define OCTET_APPS_CLI_BENCH_SUBJECTS_H_
 
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "apps/cli/options.h"
 #include "base/status.h"
@@ -25,6 +28,16 @@ struct BenchField {
   std::vector<BenchContestant> contestants;
   std::optional<TemporaryFolder> folder;  // of the recipes' models
 };
+
+// kInvalidArgument where a list of a flag has a value twice.
+template <class T>
+Status CheckOnce(const char* flag, const std::vector<T>& values) {
+  std::set<T> seen;
+  for (const T& v : values) {
+    if (!seen.insert(v).second) return InvalidArgument(fmt::format("{} names {} twice", flag, v));
+  }
+  return {};
+}
 
 // Loads, and with --recipes quantizes, saying so. kInvalidArgument for recipes of several models
 // or of a quantized one, and for an instruction set that is named twice.

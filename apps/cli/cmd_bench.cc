@@ -37,7 +37,32 @@ std::string KernelsText(const BenchContestant& contestant) {
   return fmt::format("{}: kernels on {}\n{}\n", contestant.name, contestant.isa, table.Text());
 }
 
-// Before minutes of work.
+// Flags that change nothing here are said, not obeyed in silence.
+void WarnOfIdleFlags(const BenchCommand& c, const BenchField& field) {
+  const auto any_step = [&](auto test) {
+    return std::ranges::any_of(field.contestants, [&](const BenchContestant& contestant) {
+      return std::ranges::any_of(contestant.subject.model->program().Kernels(), test);
+    });
+  };
+  const auto bf16 = [](const StepKernels& s) {
+    return s.prefill.find("bf16") != std::string::npos;
+  };
+  if (c.bf16 && !any_step(bf16)) {
+    PrintWarning("--bf16 changes nothing: it needs a model in bf16 and a CPU with bf16 products");
+  }
+}
+
+BenchOptions Options(const BenchCommand& c) {
+  BenchOptions options;
+  options.prefill = c.prefill;
+  options.decode = c.decode;
+  options.batch = c.batch;
+  options.repeats = c.repeats;
+  options.threads = c.threads;
+  options.stages = c.stages || !c.roofline.empty();
+  return options;
+}
+
 Status CheckRoofline(const BenchCommand& c) {
   if (c.roofline.empty()) return {};
   const size_t all = c.models.size() * std::max<size_t>(1, c.isas.size()) * c.threads.size();
@@ -63,8 +88,12 @@ Status WriteRoofline(const BenchCommand& c, const BenchContestant& contestant,
 
 Status Run(const BenchCommand& c) {
   if (!c.ssd.empty()) return RunBenchSsd(c);
+  const BenchOptions options = Options(c);
+  const bool only_explain = c.explain && !options.measures() && c.batch.empty();
+  if (!only_explain) OCTET_TRY(Check(options));  // before minutes of work
   OCTET_TRY(CheckRoofline(c));
   OCTET_ASSIGN(const BenchField field, MakeBenchField(c));
+  WarnOfIdleFlags(c, field);
   Json kernels = Json::MakeArray();
   std::vector<BenchSubject> subjects;
   for (const BenchContestant& contestant : field.contestants) {
@@ -73,21 +102,15 @@ Status Run(const BenchCommand& c) {
     kernels.Append(KernelsJson(contestant));
     if (!c.json) Print(KernelsText(contestant));
   }
-  BenchOptions options;
-  options.prefill = c.prefill;
-  options.decode = c.decode;
-  options.batch = c.batch;
-  options.repeats = c.repeats;
-  options.threads = c.threads;
-  options.stages = c.stages || !c.roofline.empty();
-  ProgressBar bar;
-  OCTET_ASSIGN(const BenchReport report, Bench(subjects, options, bar.Callback()));
-  if (!c.roofline.empty()) OCTET_TRY(WriteRoofline(c, field.contestants.front(), report));
-  if (!c.json) {
-    Print(BenchText(c, field, report));
-    return {};
+  Json j = Json::MakeObject();
+  if (!only_explain) {
+    ProgressBar bar;
+    OCTET_ASSIGN(const BenchReport report, Bench(subjects, options, bar.Callback()));
+    if (!c.roofline.empty()) OCTET_TRY(WriteRoofline(c, field.contestants.front(), report));
+    if (!c.json) Print(BenchText(c, field, report));
+    j = BenchJson(c, field, report);
   }
-  Json j = BenchJson(c, field, report);
+  if (!c.json) return {};
   if (c.explain) j.Set("kernels", std::move(kernels));
   PrintJson("bench", std::move(j));
   return {};

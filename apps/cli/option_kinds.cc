@@ -1,8 +1,16 @@
 #include "apps/cli/option_kinds.h"
 
 #include "base/parallel.h"
+#include "graph/graph.h"
 
 namespace octet::cli {
+
+CLI::Validator NotEmpty() {
+  const auto check = [](const std::string& text) {
+    return std::string(text.empty() ? "must not be empty" : "");
+  };
+  return CLI::Validator(check, "");
+}
 
 void AddModel(CLI::App* c, const char* name, const char* help, std::string* value) {
   c->add_option(name, *value, help)->required()->type_name("");
@@ -57,7 +65,7 @@ void AddThreads(CLI::App* c, int* threads) {
 
 void AddThreads(CLI::App* c, int* threads, const char* help) {
   c->add_option("--threads", *threads, help)
-      ->check(Between(1, 1024))
+      ->check(Between(1, kMaxThreads))
       ->capture_default_str()
       ->type_name("N");
 }
@@ -66,7 +74,7 @@ void AddChunkSize(CLI::App* c, int64_t* chunk_size) {
   c->add_option("--chunk-size", *chunk_size,
                 "tokens per chunk of the SSD; default: the model's. A model with scales that "
                 "were calibrated for one size runs with no other")
-      ->check(Between(int64_t{1}, int64_t{65536}))
+      ->check(Between(int64_t{1}, kMaxChunkSize))
       ->type_name("N");
 }
 

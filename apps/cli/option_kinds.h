@@ -40,6 +40,8 @@ CLI::Validator Between(T low, T high) {
   return CLI::Validator(check, "");
 }
 
+CLI::Validator NotEmpty();
+
 void AddModel(CLI::App* c, const char* name, const char* help, std::string* value);
 // --output: a folder.
 void AddOutputFolder(CLI::App* c, std::string* folder);

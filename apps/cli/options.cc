@@ -347,17 +347,21 @@ class Parser {
         ->type_name("N");
     AddChunkSize(c, &b.chunk_size);
     c->add_flag("--bf16", b.bf16, "prefill bf16 weights with bf16 products where the CPU has them");
-    c->add_flag("--explain", b.explain, "print the kernel of every step");
+    c->add_flag("--explain", b.explain,
+                "print the kernel of every step; with --prefill 0 --decode 0 nothing else");
     c->add_flag("--stages", b.stages,
                 "also where the time goes, beside the roofs of this machine, measured in the same "
                 "run");
     c->add_option("--roofline", b.roofline, "write a plot of the stages and the roofs to this file")
+        ->check(NotEmpty())
         ->type_name("FILE.svg");
-    AddList(c, "--ssd",
-            "instead, the SSD of a layer alone on prompts of so many tokens: its stages in floats "
-            "and in codes",
+    CLI::Option* ssd =
+        AddList(
+            c, "--ssd",
+            "instead, the SSD of a layer alone on prompts of so many tokens, on one thread: its "
+            "stages in floats and in codes",
             &b.ssd, int64_t{2}, kBenchTokens)
-        ->type_name("N,N");
+            ->type_name("N,N");
     c->add_option("--isa", b.isas,
                   "instruction sets, each in turn in every repeat; default: the best, or OCTET_ISA")
         ->delimiter(',')
@@ -369,8 +373,12 @@ class Parser {
         ->allow_extra_args(false)
         ->type_name("NAME,NAME");
     b.threads = {AvailableThreads()};
-    AddList(c, "--threads", "threads of each model, each in turn", &b.threads, 1, 1024)
+    AddList(c, "--threads", "threads of each model, each in turn", &b.threads, 1, kMaxThreads)
         ->type_name("N,N");
+    for (const char* other : {"--prefill", "--decode", "--batch", "--threads", "--bf16",
+                              "--explain", "--stages", "--roofline", "--recipes"}) {
+      ssd->excludes(c->get_option(other));
+    }
   }
 
   // Numbers from `low` to `high`; what *values holds is the default.
@@ -415,9 +423,20 @@ class Parser {
       const std::string name = is_long ? word.substr(0, word.find('=')) : word.substr(0, 2);
       const CLI::Option* option = c->get_option_no_throw(name);
       if (option == nullptr) return UnknownFlag(*c, name);
-      if (option->get_items_expected_min() > 0 && name == word) ++i;
+      const bool takes_value = option->get_items_expected_min() > 0;
+      if (takes_value && name == word) ++i;
+      if (takes_value && option->get_delimiter() != 0 && i < args.size()) {
+        const std::string text = args[i];
+        OCTET_TRY(CheckItems(name, name == word ? text : text.substr(name.size() + is_long)));
+      }
     }
     return {};
+  }
+
+  // CLI11 leaves out what is empty between commas.
+  static Status CheckItems(const std::string& flag, const std::string& list) {
+    if (("," + list + ",").find(",,") == std::string::npos) return {};
+    return InvalidArgument(fmt::format("{}: \"{}\" has an empty item", flag, list));
   }
 
   static Status UnknownCommand(const CLI::App& c, const std::string& word) {

@@ -200,6 +200,7 @@ std::string Roofs(const Axes& a, const Roof& roof, std::vector<Box>* taken) {
 
 struct Place {
   double x, y;
+  const char* anchor;  // of the text at x: what is near the dot stays there in any font
   Box box;
 };
 
@@ -207,10 +208,10 @@ struct Place {
 Place PlaceAt(const Dot& d, double away, int direction) {
   const double angle = direction * std::numbers::pi / 8;
   const double width = kLetter * static_cast<double>(d.name.size());
-  const double side = std::cos(angle) > 0.3 ? 0 : std::cos(angle) < -0.3 ? 1 : 0.5;
-  const double x = d.x + away * std::cos(angle) - side * width;
-  const double y = d.y + away * std::sin(angle) + 4;
-  return {x, y, TextBox(x, y, d.name)};
+  const bool right = std::cos(angle) > 0.3, left = std::cos(angle) < -0.3;
+  const double x = d.x + away * std::cos(angle), y = d.y + away * std::sin(angle) + 4;
+  const double start = right ? x : left ? x - width : x - 0.5 * width;
+  return {x, y, right ? "start" : left ? "end" : "middle", TextBox(start, y, d.name)};
 }
 
 bool Inside(const Box& b) {
@@ -239,8 +240,9 @@ std::string Labels(std::vector<Dot> dots, std::vector<Box> taken) {
           d.y, std::clamp(d.x, found->box.left, found->box.right),
           std::clamp(d.y, found->box.top, found->box.bottom));
     }
-    svg += fmt::format("<text class=\"label {}\" x=\"{:.1f}\" y=\"{:.1f}\">{}</text>\n", d.style,
-                       found->x, found->y, Escaped(d.name));
+    svg += fmt::format(
+        "<text class=\"label {}\" x=\"{:.1f}\" y=\"{:.1f}\" text-anchor=\"{}\">{}</text>\n",
+        d.style, found->x, found->y, found->anchor, Escaped(d.name));
   }
   return svg;
 }

@@ -1,5 +1,6 @@
 #include "apps/cli/shared.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -93,6 +94,10 @@ Result<std::shared_ptr<const Model>> LoadModel(const std::string& folder, int64_
   OCTET_ASSIGN(std::shared_ptr<const Model> model, Model::Load(folder, options));
   OCTET_TRY(CheckReadsText(folder, model->graph()));
   PrintWarnings(folder, model->warnings());
+  const auto& nodes = model->graph().nodes;
+  if (chunk_size != 0 && std::ranges::find(nodes, Op::kSsd, &Node::op) == nodes.end()) {
+    PrintWarning(folder + ": --chunk-size changes nothing: the model has no SSD");
+  }
   return model;
 }
 

@@ -22,10 +22,6 @@ constexpr double kRedrawSeconds = 0.1;
 constexpr double kLineSeconds = 10;  // between lines when there is no terminal
 constexpr int kBarWidth = 24;
 
-double Since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
 bool IsTerminal(int fd) {
   const char* term = std::getenv("TERM");
   return isatty(fd) == 1 && term != nullptr && std::string_view(term) != "dumb";
@@ -113,7 +109,8 @@ void PrintStep(std::string_view what) {
   PrintRaw(fmt::format("{} ...\n", what));
 }
 
-ProgressBar::ProgressBar() : terminal_(IsTerminal(STDERR_FILENO)) {}
+ProgressBar::ProgressBar(std::function<double()> clock)
+    : clock_(std::move(clock)), terminal_(IsTerminal(STDERR_FILENO)) {}
 
 ProgressBar::~ProgressBar() {
   Erase();
@@ -126,20 +123,23 @@ void ProgressBar::Erase() {
 
 void ProgressBar::Update(std::string_view what, int64_t done, int64_t total) {
   const std::lock_guard lock(mutex_);
+  const double now = clock_();
   const double fraction =
       static_cast<double>(done) / static_cast<double>(std::max<int64_t>(1, total));
-  if (what != what_) {
+  if (what != what_ || fraction < last_) {
     Erase();
     what_ = what;
-    started_ = shown_ = Clock::now();
+    started_ = now;
+    shown_ = now - kLineSeconds;
     first_ = fraction;
   }
+  last_ = fraction;
   if (done >= total) return Erase();
-  const double elapsed = Since(started_);
+  const double elapsed = now - started_;
   const bool slow = elapsed > kQuietSeconds ||
                     (elapsed > kQuietSeconds / 4 && elapsed / fraction > 2 * kQuietSeconds);
-  if (!slow || Since(shown_) < (terminal_ ? kRedrawSeconds : kLineSeconds)) return;
-  shown_ = Clock::now();
+  if (!slow || now - shown_ < (terminal_ ? kRedrawSeconds : kLineSeconds)) return;
+  shown_ = now;
   Draw(fraction, elapsed);
 }
 

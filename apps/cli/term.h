@@ -2,8 +2,8 @@
 #ifndef OCTET_APPS_CLI_TERM_H_
 #define OCTET_APPS_CLI_TERM_H_
 
-#include <chrono>
 #include <cstdint>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -11,6 +11,7 @@
 
 #include "base/json.h"
 #include "base/status.h"
+#include "eval/machine_load.h"
 #include "eval/progress.h"
 
 namespace octet::cli {
@@ -37,10 +38,12 @@ void PrintNote(std::string_view message);
 void PrintStep(std::string_view what);
 
 // A bar on standard error, redrawn in place when it is a terminal, else a line now and then. Shows
-// nothing for what takes less than about two seconds. Thread-safe.
+// nothing for what takes less than about two seconds. Another phrase, or less done than before, is
+// another piece of work, whose remaining time is its own. Thread-safe.
 class ProgressBar {
  public:
-  ProgressBar();
+  // `clock` in seconds.
+  explicit ProgressBar(std::function<double()> clock = WallSeconds);
   ~ProgressBar();  // removes the bar
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
@@ -50,16 +53,17 @@ class ProgressBar {
   Progress Callback(std::string prefix = "");
 
  private:
-  using Clock = std::chrono::steady_clock;
   void Draw(double fraction, double elapsed);
   void Erase();
 
   std::mutex mutex_;
+  const std::function<double()> clock_;
   const bool terminal_;
   bool drawn_ = false;
   std::string what_;
   double first_ = 0;  // share that was done when it started: a run may go on with an earlier one
-  Clock::time_point started_, shown_;
+  double last_ = 0;   // share at the last update
+  double started_ = 0, shown_ = 0;
 };
 
 // Columns as wide as their content: the first to the left, the others as told. The header is bold
