@@ -18,8 +18,8 @@ OUTPUT.md.
 --isa limits both programs to that instruction set; llama.cpp gets a build of its own for it.
 --calibration is text for octet quantize; by default random words. --nice is the niceness of what is
 measured: on a machine that does other work, -10 (which root may) keeps most of it out. --smoke is
-one short round of a few cells that writes below --work. Exit status 3 where PyPI cannot be reached.
-Needs pip, cmake and a C++ compiler, and numpy for make_synthetic.py.
+one short round of a few cells that writes below --work. Exit status 3 where PyPI cannot be reached,
+2 where something else fails. Needs pip, cmake and a C++ compiler.
 """
 import argparse
 import datetime
@@ -30,7 +30,6 @@ import platform
 import random
 import re
 import shutil
-import subprocess
 import sys
 
 import comparison
@@ -39,6 +38,7 @@ import llama_cpp_report as report
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
+import make_synthetic as synthetic  # noqa: E402
 import report_common as common  # noqa: E402
 
 CALIBRATION = {"samples": 8, "length": 256}  # pieces, and tokens of each; no matter for speed
@@ -72,13 +72,34 @@ RECIPES = (
 )
 
 
-def arguments():
-    def items(text):
-        return [item for item in text.split(",") if item]
+def items(text):
+    return [item for item in text.split(",") if item]
 
-    def numbers(text):
-        return [int(item) for item in items(text)]
 
+def numbers(text):
+    return [int(item) for item in items(text)]
+
+
+def check(p, a):
+    """Exits for what would only fail after llama.cpp was built."""
+    for flag, values, known in (("models", a.models, synthetic.PRESETS),
+                                ("kinds", a.kinds, sorted(set(peers.KINDS.values())))):
+        if unknown := sorted(set(values) - set(known)):
+            p.error(f"--{flag}: {', '.join(unknown)} is none of {', '.join(known)}")
+        if not values:
+            p.error(f"--{flag}: needs at least one")
+    for flag, values, least in (("rounds", [a.rounds], 1), ("threads", a.threads, 1),
+                                ("prompts", a.prompts, 1), ("decode", [a.decode], 1),
+                                ("batches", a.batches, 0), ("jobs", [a.jobs], 1)):
+        if len(values) < least:
+            p.error(f"--{flag}: needs at least one")
+        if min(values, default=1) < 1:
+            p.error(f"--{flag}: {min(values)} is less than 1")
+    if a.calibration and not a.calibration.is_file():
+        p.error(f"--calibration: there is no file {a.calibration}")
+
+
+def arguments(argv=None):
     p = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rounds", type=int, default=5)
@@ -97,14 +118,11 @@ def arguments():
                    default=pathlib.Path.home() / ".cache/octet/llama-cpp")
     p.add_argument("--jobs", type=int, default=os.cpu_count(), help="of building llama.cpp")
     p.add_argument("--output", type=pathlib.Path, default=ROOT / "docs/results/llama-cpp")
-    a = p.parse_args()
+    a = p.parse_args(argv)
     if a.smoke:
         a.rounds, a.threads, a.models, a.kinds = 1, [1], ["mamba2-130m"], ["f32", "w8"]
         a.prompts, a.decode, a.batches, a.output = [64], 8, [2], a.work / "smoke"
-    if unknown := set(a.kinds) - set(peers.KINDS.values()):
-        p.error(f"--kinds: {', '.join(sorted(unknown))} is none of f32, bf16, w8, w4")
-    if not a.prompts or a.decode < 1 or a.rounds < 1 or not a.threads:
-        p.error("needs at least one prompt length, decoded token, round and number of threads")
+    check(p, a)
     return a
 
 
@@ -270,18 +288,24 @@ def first_line(file, key):
     return found[1] if found else ""
 
 
-def environment_of(a, peer, system_info):
+def environment_of_octet(a):
+    """Raises Failed for a program or an instruction set that is not there."""
     bench = octet(a, "bench", ROOT / "models/books-mamba2-5m", "--prefill", 16, "--decode", 0,
                   "--repeats", 1, *(["--isa", a.isa] if a.isa else []))
-    version = subprocess.run([a.octet, "--version"], capture_output=True, text=True, check=True)
+    return {
+        "octet": common.run(a.octet, "--version").strip(),
+        "octet_isa": bench["isa"],
+        "octet_compiler": peers.compiler(a.octet.resolve().parent),
+    }
+
+
+def environment_of(a, ours, peer, system_info):
     return {
         "date": datetime.date.today().isoformat(),
         "cpu": first_line("/proc/cpuinfo", "model name") or platform.machine(),
         "cpus": os.cpu_count(),
         "nice": a.nice,
-        "octet": version.stdout.strip(),
-        "octet_isa": bench["isa"],
-        "octet_compiler": peers.compiler(a.octet.resolve().parent),
+        **ours,
         "llama_cpp": f"llama-cpp-python {peer.version}, llama.cpp {peer.commit()}",
         "llama_cpp_isa": ", ".join(re.findall(r"(\w+) = 1", system_info)),
         "llama_cpp_compiler": peers.compiler(peer.build)
@@ -292,6 +316,7 @@ def environment_of(a, peer, system_info):
 
 def main():
     a = arguments()
+    ours = environment_of_octet(a)
     peer = peers.Peer(a.work, jobs=a.jobs, isa=a.isa)
     try:
         say(f"installing llama.cpp below {peer.work}")
@@ -305,13 +330,11 @@ def main():
             more_runs, more_cells = runs_of(a, peer, models)
             runs += more_runs
             cells += more_cells
-        environment = environment_of(a, peer, [s.pop("system_info") for s in same.values()][0])
+        environment = environment_of(
+            a, ours, peer, [s.pop("system_info") for s in same.values()][0])
     except peers.Unreachable as e:
         say(f"compare_llama_cpp.py: llama.cpp cannot be had from PyPI: {e}")
         return 3
-    except (peers.Failed, subprocess.CalledProcessError, OSError) as e:
-        say(f"compare_llama_cpp.py: {e}")
-        return 1
     load = []
 
     def progress(text):
@@ -323,12 +346,10 @@ def main():
         "environment": environment, "load_average": comparison.spread(load), "rounds": a.rounds,
         "same_likelihood": same, "cells": cells, "ratios": report.ratio_rows(rows, cells),
         "rows": rows}
-    a.output.parent.mkdir(parents=True, exist_ok=True)
-    a.output.with_suffix(".json").write_text(json.dumps(document, indent=1) + "\n")
-    a.output.with_suffix(".md").write_text(report.markdown(document))
+    common.write_files(a.output, document, report.markdown(document))
     say(f"written: {a.output}.json and .md")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    common.start(main)

@@ -8,8 +8,11 @@
 - each run happens once per round; a program that dies by a signal is a row, not an exception.
 - what both programs print is read by test; the report shows cells, ratios and failures.
 - g++ before 13 gets the work-around of AMX, others do not.
+- what --models, --kinds and the numbers cannot be is said before anything is fetched.
 """
 import argparse
+import contextlib
+import io
 import json
 import pathlib
 import sys
@@ -164,6 +167,33 @@ class ReportTest(unittest.TestCase):
         tests = ["tg64 b32", "tg64", "pp2048", "tg64 b8", "pp512"]
         self.assertEqual(sorted(tests, key=report.test_order),
                          ["pp512", "pp2048", "tg64", "tg64 b8", "tg64 b32"])
+
+
+class ArgumentsTest(unittest.TestCase):
+    def test_refused_before_work(self):
+        for arguments, why in (
+                (["--models", "mamba2-130m,mamba"], "--models: mamba is none of mamba-130m, mamba2-"),
+                (["--models", ""], "--models: needs at least one"),
+                (["--kinds", "w8,w3"], "--kinds: w3 is none of bf16, f32, w4, w8"),
+                (["--kinds", ","], "--kinds: needs at least one"),
+                (["--threads", "1,0"], "--threads: 0 is less than 1"),
+                (["--threads", ""], "--threads: needs at least one"),
+                (["--prompts", "-5"], "--prompts: -5 is less than 1"),
+                (["--prompts", ""], "--prompts: needs at least one"),
+                (["--decode", "0"], "--decode: 0 is less than 1"),
+                (["--rounds", "0"], "--rounds: 0 is less than 1"),
+                (["--jobs", "0"], "--jobs: 0 is less than 1"),
+                (["--batches", "8,0"], "--batches: 0 is less than 1"),
+                (["--calibration", "nothere"], "--calibration: there is no file nothere")):
+            said = io.StringIO()
+            with contextlib.redirect_stderr(said), self.assertRaises(SystemExit) as stopped:
+                compare.arguments(arguments)
+            self.assertEqual(stopped.exception.code, 2, arguments)
+            self.assertIn(why, said.getvalue())
+
+    def test_accepted(self):
+        self.assertEqual(compare.arguments(["--batches", ""]).batches, [])
+        self.assertEqual(compare.arguments(["--smoke"]).models, ["mamba2-130m"])
 
 
 class PeerTest(unittest.TestCase):

@@ -12,6 +12,9 @@ import sys
 import tarfile
 
 HERE = pathlib.Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tools"))
+from report_common import Failed  # noqa: E402
+
 VERSION = "0.3.36"  # of llama-cpp-python
 PACKAGES = ("gguf==0.19.0", "numpy", "typing-extensions", "diskcache", "jinja2")
 PROGRAMS = ("llama-bench", "llama-batched-bench", "llama-quantize")
@@ -26,10 +29,6 @@ BATCH_PROMPT = 16  # tokens of each sequence before batched decoding
 
 class Unreachable(Exception):
     """PyPI does not give what is needed."""
-
-
-class Failed(Exception):
-    """A program failed; the text is one sentence."""
 
 
 def last_line(text):

@@ -4,13 +4,12 @@
     bench/report_ssd.py --model mamba2-130m [--chunk-sizes 64,256] [--tokens 256,512,1024,2048]
                         [--repeats 15] [--isa NAME] [--nice 0] [--output docs/results/ssd-stages]
 
-The model gives only its shapes: tools/make_synthetic.py makes one of the published sizes. Writes
-OUTPUT.json and OUTPUT.md. --nice is the niceness of what is measured, as in
-compare_llama_cpp.py.
+The model gives only its shapes: tools/make_synthetic.py, which needs numpy, makes one of the
+published sizes. Writes OUTPUT.json and OUTPUT.md. --nice is the niceness of what is measured, as in
+compare_llama_cpp.py. Exit status 2 where octet or a file fails.
 """
 import argparse
 import datetime
-import json
 import os
 import pathlib
 import sys
@@ -18,7 +17,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from report_common import cpu, octet  # noqa: E402
+from report_common import cpu, octet, start, write_files  # noqa: E402
 
 
 def arguments():
@@ -32,7 +31,6 @@ def arguments():
     p.add_argument("--nice", type=int, default=0)
     p.add_argument("--octet", default=str(ROOT / "build/release/octet"))
     p.add_argument("--output", type=pathlib.Path, default=ROOT / "docs/results/ssd-stages")
-    p.set_defaults(threads=1)
     return p.parse_args()
 
 
@@ -65,9 +63,10 @@ def main():
         "Written by `bench/report_ssd.py`; the .json file beside this has the spreads.", "",
         f"{cpu()}, {first['isa']}, one thread, {datetime.date.today()}, load average {load:.1f}. "
         f"{first['heads']} heads of {first['head_dim']}, states of {first['state_size']}, "
-        f"{first['groups']} group: one layer, random values, fp32 state. Medians of {a.repeats} "
-        "repeats of both forms in turn; a ratio is the median of those within repeats. SSDi8 "
-        "reports, on a GPU against fp16, ChunkScan up to 1.77 and StatePassing 2.25 times as fast.",
+        f"{first['groups']} group{'s'[:first['groups'] > 1]}: one layer, random values, fp32 state. "
+        f"Medians of {a.repeats} repeats of both forms in turn; a ratio is the median of those within "
+        "repeats. SSDi8 reports, on a GPU against fp16, ChunkScan up to 1.77 and StatePassing 2.25 "
+        "times as fast.",
         "", "Both forms are one kernel that keeps a chunk in cache: what the papers' separate "
         "kernels write to memory between stages, above all the states of all chunks, is never "
         "written here, so that StatePassing has less to gain from narrow states. ChunkScan's second "
@@ -75,11 +74,8 @@ def main():
     ]
     for run in runs:
         lines += ["", f"## Chunks of {run['chunk_size']} tokens", "", *table(run)]
-    a.output.parent.mkdir(parents=True, exist_ok=True)
-    a.output.with_suffix(".json").write_text(json.dumps({"cpu": cpu(), "load": load, "runs": runs},
-                                                        indent=1) + "\n")
-    a.output.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    write_files(a.output, {"cpu": cpu(), "load": load, "runs": runs}, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

@@ -6,19 +6,19 @@
                            [--output docs/results/stages]
 
 All models and instruction sets are measured in turn in every repeat. Writes OUTPUT.json and
-OUTPUT.md, and the roofline of the first model on the last instruction set as OUTPUT.svg. --nice is
-the niceness of what is measured, as in compare_llama_cpp.py.
+OUTPUT.md, and the roofline of the first model on the last instruction set as OUTPUT.svg. Models are
+called by the shortest ends of their paths that tell them apart. --nice is the niceness of what is
+measured, as in compare_llama_cpp.py. Exit status 2 where octet or a file fails.
 """
 import argparse
 import datetime
-import json
 import pathlib
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tools"))
 
-from report_common import cpu, octet  # noqa: E402
+from report_common import Failed, cpu, distinct_names, octet, start, write_files  # noqa: E402
 
 KINDS = {"prefill": "a prompt", "decode": "decoding"}
 
@@ -73,16 +73,25 @@ def roofs(run):
     return lines
 
 
+def names_of(models):
+    """{folder: what the report calls it}."""
+    names = dict(zip(models, distinct_names(models)))
+    if len(set(names.values())) < len(models):
+        raise Failed("--models names a folder twice")
+    return names
+
+
 def main():
     a = arguments()
     models = a.models.split(",")
+    names = names_of(models)
     a.output.parent.mkdir(parents=True, exist_ok=True)
     command = ["--prefill", a.prefill, "--decode", a.decode, "--repeats", a.repeats, "--stages"]
     run = octet(a, "bench", *models, *command, "--isa", a.isas)
     octet(a, "bench", models[0], *command, "--isa", a.isas.split(",")[-1], "--roofline",
-          a.output.with_suffix(".svg"))
+          f"{a.output}.svg")
     for part in (*run["models"], *run["rows"]):
-        part["model"] = pathlib.Path(part["model"]).name
+        part["model"] = names[part["model"]]
     lines = [
         "# Where the time goes", "",
         "Written by `bench/report_stages.py`; the .json file beside this has the spreads.", "",
@@ -93,15 +102,13 @@ def main():
         "dot products of codes, or fp32. Caches can be faster than memory.", "",
         "Roofs, measured in the same repeats:", "", *roofs(run),
     ]
-    for model in map(lambda m: pathlib.Path(m).name, models):
+    for model in names.values():
         for kind, what in KINDS.items():
             rows = [r for r in run["rows"] if r["model"] == model and r["kind"] == kind]
             tokens = f"{a.prefill} tokens at once" if kind == "prefill" else "one token at a time"
             lines += ["", f"## {model}, {what}: {tokens}", "", *table(rows)]
-    a.output.with_suffix(".json").write_text(
-        json.dumps({"cpu": cpu(), **run}, indent=1) + "\n")
-    a.output.with_suffix(".md").write_text("\n".join(lines) + "\n")
+    write_files(a.output, {"cpu": cpu(), **run}, "\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

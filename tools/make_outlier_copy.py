@@ -22,9 +22,12 @@ import re
 import shutil
 import sys
 
-import numpy as np
+try:
+    import numpy as np
+except ModuleNotFoundError:  # --help does without
+    np = None
 
-DTYPES = {"F32": np.float32, "F16": np.float16, "BF16": np.uint16}
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "uint16"}
 
 
 def read_safetensors(path):
@@ -152,6 +155,8 @@ def main():
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--check", action="store_true", help="compare logits with transformers")
     args = parser.parse_args()
+    if np is None:
+        sys.exit(f"make_outlier_copy.py: needs numpy, which {sys.executable} does not have")
     if args.target.exists():
         sys.exit(f"{args.target}: exists already")
     if args.max_factor < 1 or args.channels < 0:

@@ -19,7 +19,12 @@ import pathlib
 import shutil
 import sys
 
-import numpy as np
+import report_common as common
+
+try:
+    import numpy as np
+except ModuleNotFoundError:  # --help and PRESETS do without
+    np = None
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "generation_config.json")
@@ -172,6 +177,8 @@ def arguments(argv=None):
 
 
 def make(a):
+    if np is None:
+        raise common.Failed(f"needs numpy, which {sys.executable} does not have")
     a.target.mkdir(parents=True)
     write_config(a)
     for file in TOKENIZER_FILES:
@@ -188,4 +195,4 @@ def make(a):
 
 
 if __name__ == "__main__":
-    make(arguments())
+    common.start(lambda: make(arguments()))

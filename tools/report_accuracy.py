@@ -13,9 +13,10 @@ Nothing in the report is typed in: run it again to change it.
 import argparse
 import json
 import pathlib
-import subprocess
 import sys
 import tempfile
+
+import report_common as common
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODEL = ROOT / "models" / "books-mamba2-5m"
@@ -38,10 +39,7 @@ OUTLIER_WINDOWS = [2048]
 
 
 def run(*command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\nexit {done.returncode}: {done.stderr.strip()}")
-    return done.stdout
+    return common.run(*command, quiet=True)
 
 
 def measure(octet, model, texts, calibration, samples, folder, labels, windows):
@@ -131,7 +129,7 @@ def main():
     args = parser.parse_args()
     calibration = args.data / "books" / "calibration.txt"
     if not calibration.exists():
-        sys.exit(f"{calibration} is not there; see --data")
+        raise common.Failed(f"{calibration} is not there; see --data")
     with tempfile.TemporaryDirectory() as temporary:
         folder = pathlib.Path(temporary)
         texts = {}
@@ -168,10 +166,8 @@ does not hold.
 
 {table(spiked)}
 """
-    args.output.with_suffix(".md").write_text(text)
-    args.output.with_suffix(".json").write_text(
-        json.dumps({"version": version, "plain": plain, "outliers": spiked}, indent=1) + "\n")
+    common.write_files(args.output, {"version": version, "plain": plain, "outliers": spiked}, text)
 
 
 if __name__ == "__main__":
-    main()
+    common.start(main)

@@ -91,4 +91,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    common.start(main)

@@ -1,9 +1,27 @@
-"""What tools/report_*.py that quantize and compare have in common."""
+"""What scripts have in common: how they fail, run octet, and write a report."""
 import argparse
 import json
 import os
 import pathlib
 import subprocess
+import sys
+
+
+class Failed(Exception):
+    """The text is one sentence, or empty where a program has printed its own."""
+
+
+def start(main):
+    """Runs a script's main(). What fails is one sentence, and exit status 2."""
+    try:
+        sys.exit(main())
+    except Failed as e:
+        why = str(e)
+    except OSError as e:
+        why = f"{e.filename}: {e.strerror}" if e.filename else str(e)
+    if why:
+        print(f"{pathlib.Path(sys.argv[0]).name}: {why}", file=sys.stderr)
+    sys.exit(2)
 
 
 def parser(description, samples, length):
@@ -20,12 +38,28 @@ def parser(description, samples, length):
     return p
 
 
+def run(*command, quiet=False):
+    """What a program prints. Its stderr goes on to the terminal, or with `quiet` into Failed."""
+    command = [str(c) for c in command]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True,
+                          stderr=subprocess.PIPE if quiet else None)
+    if done.returncode == 0:
+        return done.stdout
+    if done.returncode < 0:
+        raise Failed(f"{' '.join(command)}: died of signal {-done.returncode}")
+    raise Failed(f"{' '.join(command)}: {done.stderr.strip()}" if quiet else "")
+
+
 def octet(args, *command):
-    """The JSON object that an octet command prints, run at niceness `args.nice` if there is one."""
-    nice = ["nice", "-n", str(args.nice)] if getattr(args, "nice", 0) else []
-    done = subprocess.run([*nice, args.octet, *map(str, command), "--json", "--threads",
-                           str(args.threads)], check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
+    """The JSON object that an octet command prints, run at niceness `args.nice` and on
+    `args.threads` threads where args has these."""
+    nice = ["nice", "-n", args.nice] if getattr(args, "nice", 0) else []
+    threads = ["--threads", args.threads] if hasattr(args, "threads") else []
+    printed = run(*nice, args.octet, *command, "--json", *threads)
+    try:
+        return json.loads(printed)
+    except ValueError:
+        raise Failed(f"{args.octet} {command[0]} printed no JSON") from None
 
 
 def cpu():
@@ -46,8 +80,27 @@ def compare(args, model, folder, window):
                  "--max-tokens", args.max_tokens)
 
 
+def distinct_names(folders):
+    """The shortest ends of the paths that tell them apart, as octet bench names models."""
+    parts = [pathlib.PurePath(os.path.normpath(f)).parts for f in folders]
+    parts = [p[1:] if p and p[0].startswith("/") else p for p in parts]
+    names = [p[-1:] for p in parts]
+    while True:
+        longer = [p[-len(n) - 1:] if names.count(n) > 1 else n for p, n in zip(parts, names)]
+        if longer == names:
+            return ["/".join(n) for n in names]
+        names = longer
+
+
+def write_files(output, document, text, indent=1):
+    """OUTPUT.json and OUTPUT.md, each complete when it appears; dots in OUTPUT are of its name."""
+    pathlib.Path(output).parent.mkdir(parents=True, exist_ok=True)
+    for suffix, contents in ((".json", json.dumps(document, indent=indent) + "\n"), (".md", text)):
+        partial = pathlib.Path(f"{output}{suffix}.partial")
+        partial.write_text(contents)
+        partial.rename(f"{output}{suffix}")
+
+
 def write(args, rows, table):
-    pathlib.Path(args.output + ".json").write_text(
-        json.dumps({"samples": args.samples, "length": args.length, "tokens": args.max_tokens,
-                    "rows": rows}, indent=2) + "\n")
-    pathlib.Path(args.output + ".md").write_text(table)
+    write_files(args.output, {"samples": args.samples, "length": args.length,
+                              "tokens": args.max_tokens, "rows": rows}, table, indent=2)

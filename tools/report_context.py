@@ -9,7 +9,6 @@ stretches of text (octet evaluate context), the state carried over --max-tokens 
 the report is typed in: run it again to change it.
 """
 import pathlib
-import sys
 import tempfile
 
 import report_common
@@ -30,7 +29,8 @@ def measure(args, model, recipe, options, folder):
                                  "--text", args.text, "--tokens", args.max_tokens,
                                  "--segments", args.segments)
     if report["segments"] < 6:
-        sys.exit(f"{args.text}: only {report['segments']} stretches; intervals need at least 6")
+        raise report_common.Failed(
+            f"{args.text}: only {report['segments']} stretches; intervals need at least 6")
     return {"model": model, "recipe": " ".join((recipe, *options)),
             "segments": report["segments"], "buckets": report["buckets"]}
 
@@ -86,4 +86,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    report_common.start(main)

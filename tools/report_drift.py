@@ -12,9 +12,9 @@ run it again to change it.
 import argparse
 import json
 import pathlib
-import subprocess
-import sys
 import tempfile
+
+import report_common as common
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 MODELS = ["books-mamba2-5m", "books-mamba-5m"]
@@ -23,10 +23,7 @@ SPANS = [(0, 64), (64, 512), (512, 2048), (2048, None)]
 
 
 def run(*command):
-    done = subprocess.run([str(c) for c in command], capture_output=True, text=True)
-    if done.returncode != 0:
-        sys.exit(f"{' '.join(map(str, command))}\nexit {done.returncode}: {done.stderr.strip()}")
-    return json.loads(done.stdout)
+    return json.loads(common.run(*command, quiet=True))
 
 
 def mean_kl(report, first, last):
@@ -104,12 +101,8 @@ def main():
             worst = max(reports[best] for reports in small.values())
             text.append(f"- {label}: `{best}` (KL {worst:.2g} from token 2048 on, the larger of the "
                         "models)")
-    for suffix, contents in ((".md", "\n".join(text) + "\n"),
-                             (".json", json.dumps(results, indent=1) + "\n")):
-        temporary = args.output.with_suffix(suffix + ".partial")
-        temporary.write_text(contents)
-        temporary.rename(args.output.with_suffix(suffix))
+    common.write_files(args.output, results, "\n".join(text) + "\n")
 
 
 if __name__ == "__main__":
-    main()
+    common.start(main)

@@ -13,6 +13,8 @@ import os
 import pathlib
 import subprocess
 
+from report_common import Failed, octet, start, write_files
+
 # Recipes without training, and those that are trained, with what is trained of the layers.
 RECIPES = ["paper-w8a8", "paper-w4a6", "w8a8", "w4a6", "w8a8-x16", "w4a6-x16"]
 TRAINED = [("paper-w8a8", "frozen"), ("paper-w4a6", "frozen"), ("w4a6", "frozen")]
@@ -42,13 +44,17 @@ MODES = 32
 CLASSES = 10
 
 
+def numbers(text):
+    return [int(item) for item in text.split(",")]
+
+
 def arguments():
     p = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     p.add_argument("--octet", default="build/release/octet")
     p.add_argument("--mnist", required=True)
     p.add_argument("--work", required=True)
     p.add_argument("--output", required=True, help="path without .json and .md")
-    p.add_argument("--heads", default="64,16")
+    p.add_argument("--heads", type=numbers, default=[64, 16])
     p.add_argument("--epochs", type=int, default=20)
     p.add_argument("--qat-epochs", type=int, default=4)
     p.add_argument("--seed", type=int, default=1)
@@ -58,13 +64,6 @@ def arguments():
                    "a folder mnist")
     p.add_argument("--threads", type=int, default=2)
     return p.parse_args()
-
-
-def octet(args, *command):
-    """The JSON object that an octet command prints; its progress goes on to the terminal."""
-    done = subprocess.run([args.octet, *map(str, command), "--json", "--threads", str(args.threads)],
-                          check=True, stdout=subprocess.PIPE, text=True)
-    return json.loads(done.stdout)
 
 
 def made(folder, make):
@@ -131,7 +130,7 @@ def export(args, folder, heads):
         if done.returncode == 2:
             return {"refused": done.stderr.strip().split(": ", 2)[-1]}
         if done.returncode != 0:
-            raise SystemExit(done.stderr)
+            raise Failed(done.stderr.strip())
     report = json.loads((target / "report.json").read_text())
     del report["source"]  # a path of this machine
     return report
@@ -169,7 +168,7 @@ def measure(args, folder, heads, recipe, trained):
 
 def run(args):
     rows = []
-    for heads in map(int, args.heads.split(",")):
+    for heads in args.heads:
         source = train(args, heads)
         config = json.loads((source / "config.json").read_text())
         rows.append({"heads": heads, "recipe": "float", "trained": None,
@@ -187,7 +186,7 @@ def run(args):
 
 def sensitivity(args):
     """octet s4d sensitivity of the smallest model."""
-    heads = min(map(int, args.heads.split(",")))
+    heads = min(args.heads)
     work = pathlib.Path(args.work)
     kept, plots = work / f"sensitivity{heads}.json", work / f"sensitivity{heads}.html"
     if not kept.exists():
@@ -208,8 +207,10 @@ def same_codes(args):
         return ""
     environment = {**os.environ, "OCTET_DIGITS_IMAGES": "10000",
                    "OCTET_DATA": str(pathlib.Path(args.mnist).parent)}
-    done = subprocess.run([args.digits_test, "--gtest_filter=*SameLogitsInC/shipped"], check=True,
+    done = subprocess.run([args.digits_test, "--gtest_filter=*SameLogitsInC/shipped"],
                           stdout=subprocess.PIPE, text=True, env=environment)
+    if done.returncode != 0:
+        raise Failed(f"{args.digits_test} failed: {done.stdout.strip()[-500:]}")
     line = next(l for l in done.stdout.splitlines() if "with other logits" in l)
     return f"\nThe shipped `digits-s4d-16h-w4a6` as C against the integer run: {line}.\n"
 
@@ -294,9 +295,8 @@ def main():
     pathlib.Path(args.work).mkdir(parents=True, exist_ok=True)
     rows = run(args)
     text = table(rows) + same_codes(args) + sensitivity_table(sensitivity(args))
-    pathlib.Path(args.output + ".json").write_text(json.dumps({"rows": rows}, indent=1) + "\n")
-    pathlib.Path(args.output + ".md").write_text(text)
+    write_files(args.output, {"rows": rows}, text)
 
 
 if __name__ == "__main__":
-    main()
+    start(main)

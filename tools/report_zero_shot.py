@@ -16,7 +16,6 @@ import json
 import os
 import pathlib
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -256,8 +255,7 @@ def main():
     p.add_argument("--full", action="store_true")
     p.add_argument("--output", type=pathlib.Path, default=ROOT / "docs/results/zero-shot")
     args = p.parse_args()
-    version = subprocess.run([args.octet, "--version"], check=True, stdout=subprocess.PIPE,
-                             text=True).stdout.split()[1]
+    version = report_common.run(args.octet, "--version").split()[1]
     result = {"octet": version, "versions": lm_eval_tasks.versions(), "cpu": report_common.cpu(),
               "threads": args.threads, "date": str(datetime.date.today()),
               "load": [os.getloadavg()[0]], "limit": args.limit, "batch_size": args.batch_size,
@@ -272,11 +270,10 @@ def main():
             if args.full:
                 result["full"].append(full_model(args, model, work))
     result["load"].append(os.getloadavg()[0])
-    args.output.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    args.output.with_suffix(".md").write_text(text(result))
+    report_common.write_files(args.output, result, text(result), indent=2)
     if not all(agrees(run) for run in result["compared"]):
         sys.exit("Octet and the harness differ")
 
 
 if __name__ == "__main__":
-    main()
+    report_common.start(main)

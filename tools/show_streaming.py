@@ -23,6 +23,8 @@ import subprocess
 import sys
 import time
 
+import report_common as common
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIMIT = 4 << 30
 RECIPE = "ssdi8-plus-w8a8"
@@ -74,7 +76,7 @@ class Quantizer:
                 return None
             time.sleep(0.02)
         if child.returncode != 0:
-            sys.exit(f"octet quantize failed with {child.returncode}")
+            raise common.Failed(f"octet quantize failed with {child.returncode}")
         return time.monotonic() - start
 
 
@@ -82,9 +84,8 @@ def make_model(a):
     model = a.scratch / f"synthetic-{a.d_model}-{a.layers}-{a.vocab}"
     if not (model / "model.safetensors.index.json").exists():
         shutil.rmtree(model, ignore_errors=True)
-        subprocess.run([sys.executable, ROOT / "tools/make_synthetic.py", model, "--d-model",
-                        str(a.d_model), "--layers", str(a.layers), "--vocab", str(a.vocab)],
-                       check=True)
+        common.run(sys.executable, ROOT / "tools/make_synthetic.py", model, "--d-model", a.d_model,
+                   "--layers", a.layers, "--vocab", a.vocab)
     return model
 
 
@@ -158,11 +159,10 @@ def main():
                           ("vocab", 50288)):
         p.add_argument(f"--{name}", type=int, default=default)
     a = p.parse_args()
+    common.run(a.octet, "--version")  # before the model is made
     a.scratch.mkdir(parents=True, exist_ok=True)
     result = show(a)
-    a.report.parent.mkdir(parents=True, exist_ok=True)
-    a.report.with_suffix(".json").write_text(json.dumps(result, indent=2) + "\n")
-    a.report.with_suffix(".md").write_text(report(result))
+    common.write_files(a.report, result, report(result), indent=2)
     print(json.dumps(result, indent=2))
     if not result["same_bytes"]:
         sys.exit("the bytes differ")
@@ -171,4 +171,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    common.start(main)
