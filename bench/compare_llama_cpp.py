@@ -29,7 +29,6 @@ import pathlib
 import platform
 import random
 import re
-import shutil
 import sys
 
 import comparison
@@ -161,14 +160,9 @@ class Models:
 
     def make(self, folder, write):
         """Calls write(new folder); the folder appears when it is complete."""
-        if folder.exists():
-            return
-        say(f"{self.name}: making {folder.name}")
-        partial = folder.with_name(folder.name + ".unfinished")
-        shutil.rmtree(partial, ignore_errors=True)
-        partial.parent.mkdir(parents=True, exist_ok=True)
-        write(partial)
-        partial.rename(folder)
+        if not folder.exists():
+            say(f"{self.name}: making {folder.name}")
+        peers.make_whole(folder, write)
 
     def random_words(self, seed, count):
         return random.Random(seed).choices(sorted(self.words), k=count)

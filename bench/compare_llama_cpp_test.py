@@ -9,6 +9,7 @@
 - what both programs print is read by test; the report shows cells, ratios and failures.
 - g++ before 13 gets the work-around of AMX, others do not.
 - what --models, --kinds and the numbers cannot be is said before anything is fetched.
+- what was interrupted half done is not taken for done: packages, sources, model files.
 """
 import argparse
 import contextlib
@@ -16,7 +17,10 @@ import io
 import json
 import pathlib
 import sys
+import tarfile
+import tempfile
 import unittest
+import unittest.mock
 
 import numpy as np
 
@@ -233,6 +237,67 @@ class PeerTest(unittest.TestCase):
         self.assertIn("-DGGML_NATIVE=OFF", commands[0])
         self.assertIn("-DGGML_AVX_VNNI=ON", commands[0])
         self.assertNotIn("-DGGML_AVX512=ON", commands[0])
+
+
+class Interrupted(BaseException):
+    pass
+
+
+class InterruptedTest(unittest.TestCase):
+    def setUp(self):
+        scratch = tempfile.TemporaryDirectory()
+        self.addCleanup(scratch.cleanup)
+        self.work = (pathlib.Path(scratch.name) / "new").resolve()
+        self.peer = peers.Peer(self.work)
+        self.peer.configure = lambda: None
+        self.interruptions = 1
+
+    def write(self, file):
+        file = pathlib.Path(file)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text("half")
+        if self.interruptions:
+            self.interruptions -= 1
+            raise Interrupted
+        file.write_text("whole")
+
+    def again_and_again(self, step):
+        """Calls step() until it is not interrupted; {file: text} of what is then there."""
+        while True:
+            with contextlib.suppress(Interrupted):
+                step()
+                break
+        return {str(f.relative_to(self.work)): f.read_text() for f in self.work.rglob("*")
+                if f.is_file() and f.suffix != ".gz"}
+
+    def test_packages_and_sources(self):
+        self.peer.run = lambda *command: None
+        name = self.peer.sources.name
+
+        def pip(command, *arguments):
+            if command == "install":
+                self.write(arguments[arguments.index("--target") + 1] / "gguf" / "a.py")
+                self.interruptions = 1  # the next step
+            else:
+                tarfile.open(self.work / f"{name}.tar.gz", "w:gz").close()
+
+        def extractall(archive, path, **_):
+            self.write(path / name / "vendor" / "llama.cpp" / "a")
+
+        with unittest.mock.patch.object(peers, "pip", pip), \
+                unittest.mock.patch.object(tarfile.TarFile, "extractall", extractall):
+            found = self.again_and_again(self.peer.install)
+        self.assertEqual(found, {"python/gguf/a.py": "whole",
+                                 f"peer/{name}/vendor/llama.cpp/a": "whole"})
+
+    def test_model_files(self):
+        # gguf_mamba.py FOLDER OUTPUT, llama-quantize F32 OUTPUT KIND JOBS
+        self.peer.run = lambda *command: self.write(command[3 if len(command) == 4 else 2])
+        for name in ("F32.gguf", "Q8_0.gguf"):
+            self.interruptions = 1
+            found = self.again_and_again(lambda: self.peer.write_gguf(
+                self.work, self.work / name, name.removesuffix(".gguf")))
+        self.assertEqual(found, {"F32.gguf": "whole", "Q8_0.gguf": "whole"})
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 import tarfile
@@ -43,6 +44,19 @@ def pip(*arguments):
         raise Unreachable((errors or [last_line(done.stderr)])[-1].removeprefix("ERROR: "))
 
 
+def make_whole(path, write):
+    """Calls write(path to write to) where nothing is at `path`; what it wrote, a file or a folder,
+    appears there when it is complete."""
+    if path.exists():
+        return
+    partial = path.with_name(path.name + ".unfinished")
+    if partial.is_dir():
+        shutil.rmtree(partial)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write(partial)
+    partial.rename(path)
+
+
 def compiler(build):
     """First line of the --version of the C++ compiler that a CMake build folder uses, or ""."""
     cache = build / "CMakeCache.txt"
@@ -71,18 +85,27 @@ class Peer:
 
     def install(self):
         """Does what is not done yet. Raises Unreachable, Failed."""
-        self.work.mkdir(parents=True, exist_ok=True)
-        if not (self.work / "python" / "gguf").exists():
-            pip("install", "--target", self.work / "python", *PACKAGES)
+        make_whole(self.work / "python",
+                   lambda folder: pip("install", "--target", folder, *PACKAGES))
         if not self.llama.exists():
-            pip("download", "--no-deps", "--no-binary", "llama-cpp-python", "--dest", self.work,
-                f"llama-cpp-python=={self.version}")
-            with tarfile.open(self.work / f"{self.sources.name}.tar.gz") as archive:
-                # Pythons before 3.11.4 have no filter.
-                safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
-                archive.extractall(self.work / "peer", **safe)
+            self.fetch()
         self.configure()
         self.run("cmake", "--build", self.build, "--parallel", self.jobs, "--target", *PROGRAMS)
+
+    def fetch(self):
+        """The sources, which appear when they are complete."""
+        pip("download", "--no-deps", "--no-binary", "llama-cpp-python", "--dest", self.work,
+            f"llama-cpp-python=={self.version}")
+        partial = self.work / "peer.unfinished"
+        for stale in (partial, self.sources):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tarfile.open(self.work / f"{self.sources.name}.tar.gz") as archive:
+            # Pythons before 3.11.4 have no filter.
+            safe = {"filter": "data"} if hasattr(tarfile, "data_filter") else {}
+            archive.extractall(partial, **safe)
+        self.sources.parent.mkdir(exist_ok=True)
+        (partial / self.sources.name).rename(self.sources)
+        partial.rmdir()
 
     def configure(self):
         isa = ["-DGGML_NATIVE=ON"] if self.isa is None else [
@@ -122,12 +145,10 @@ class Peer:
         """A model file of a format of KINDS from a folder in the format of Hugging Face; F32 stays
         beside it. In a process of its own: what this one holds counts as memory of its children."""
         full = output.with_name("F32.gguf")
-        if not full.exists():
-            self.run(sys.executable, HERE / "gguf_mamba.py", folder, full)
-        if not output.exists():
-            partial = output.with_name(output.name + ".partial")
-            self.run(self.program("llama-quantize"), full, partial, kind, self.jobs)
-            partial.rename(output)
+        make_whole(full, lambda file: self.run(
+            sys.executable, HERE / "gguf_mamba.py", folder, file))
+        make_whole(output, lambda file: self.run(
+            self.program("llama-quantize"), full, file, kind, self.jobs))
 
     def nll(self, model, tokens):
         """What llama_cpp_nll.py prints."""
