@@ -69,8 +69,8 @@ def main():
         "times as fast.",
         "", "Both forms are one kernel that keeps a chunk in cache: what the papers' separate "
         "kernels write to memory between stages, above all the states of all chunks, is never "
-        "written here, so that StatePassing has less to gain from narrow states. ChunkScan's second "
-        "half, the weighted sum over earlier tokens, is in fp32 in both forms, as SSDi8 defines it.",
+        "written here, so that a ratio of one stage need not be theirs. ChunkScan's second half, the "
+        "weighted sum over earlier tokens, is in fp32 in both forms, as SSDi8 defines it.",
     ]
     for run in runs:
         lines += ["", f"## Chunks of {run['chunk_size']} tokens", "", *table(run)]

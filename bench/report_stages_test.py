@@ -4,7 +4,7 @@
 - each model has its own heading and its own numbers, also where folders end alike; a folder that is
   named twice is refused.
 - OUTPUT keeps what follows a dot, also for the plot.
-- report_ssd.py shows what was measured.
+- report_ssd.py shows what was measured, and claims nothing of the ratios.
 """
 import json
 import pathlib
@@ -82,6 +82,7 @@ class ReportTest(unittest.TestCase):
         text = (self.output.parent / "x-1.5.md").read_text()
         self.assertIn("| StatePassing | 25 | 10 | 2.50 |", text)
         self.assertIn("2 heads of 64, states of 128, 2 groups:", text)
+        self.assertNotIn("less to gain", text)
 
 
 if __name__ == "__main__":
