@@ -4,8 +4,8 @@
 
 #include <algorithm>
 #include <atomic>
-#include <chrono>
 
+#include "eval/machine_load.h"
 #include "kernels/isa.h"
 #include "kernels/table.h"
 
@@ -16,10 +16,6 @@ namespace {
 constexpr int64_t kTasks = 4;
 constexpr double kTaskSeconds = 0.005;
 constexpr int64_t kStreams[] = {1, 4, 8};
-
-double Seconds() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
-}
 
 // One call of the best kernel of the instruction set in force; what it did.
 double RunPeak(PeakArgs a) {
@@ -34,9 +30,9 @@ double RunPeak(PeakArgs a) {
 // Of a task that takes about kTaskSeconds.
 int64_t FindRounds(PeakUnit unit) {
   for (int64_t rounds = 1024;; rounds *= 2) {
-    const double start = Seconds();
+    const double start = WallSeconds();
     RunPeak({unit, rounds, nullptr, 0, 0, nullptr, nullptr});
-    if (Seconds() - start >= kTaskSeconds / 2) return rounds;
+    if (WallSeconds() - start >= kTaskSeconds / 2) return rounds;
   }
 }
 
@@ -66,14 +62,14 @@ double RoofMeter::Rate(PeakUnit unit, int64_t streams) {
     args.rounds = rounds;
   }
   std::atomic<double> total = 0;
-  const double start = Seconds();
+  const double start = WallSeconds();
   pool_->For(tasks, [&](int64_t task, int) {
     PeakArgs a = args;
     if (unit == PeakUnit::kRead) a.data = memory_.data() + task * a.bytes;
     const double done = RunPeak(a);
     total.fetch_add(done);
   });
-  return total / (Seconds() - start);
+  return total / (WallSeconds() - start);
 }
 
 void RoofMeter::Sample() {

@@ -89,7 +89,7 @@ Status WriteRoofline(const BenchCommand& c, const BenchContestant& contestant,
 Status Run(const BenchCommand& c) {
   if (!c.ssd.empty()) return RunBenchSsd(c);
   const BenchOptions options = Options(c);
-  const bool only_explain = c.explain && !options.measures() && c.batch.empty();
+  const bool only_explain = c.explain && !options.measures() && c.batch.empty() && !options.stages;
   if (!only_explain) OCTET_TRY(Check(options));  // before minutes of work
   OCTET_TRY(CheckRoofline(c));
   OCTET_ASSIGN(const BenchField field, MakeBenchField(c));
