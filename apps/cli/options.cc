@@ -375,10 +375,13 @@ class Parser {
     b.threads = {AvailableThreads()};
     AddList(c, "--threads", "threads of each model, each in turn", &b.threads, 1, kMaxThreads)
         ->type_name("N,N");
-    for (const char* other : {"--prefill", "--decode", "--batch", "--threads", "--bf16",
-                              "--explain", "--stages", "--roofline", "--recipes"}) {
-      ssd->excludes(c->get_option(other));
-    }
+    // CLI11's excludes() would list them all in the help.
+    c->parse_complete_callback([c = c, ssd] {
+      for (const char* other : {"--prefill", "--decode", "--batch", "--threads", "--bf16",
+                                "--explain", "--stages", "--roofline", "--recipes"}) {
+        if (*ssd && *c->get_option(other)) throw CLI::ExcludesError("--ssd", other);
+      }
+    });
   }
 
   // Numbers from `low` to `high`; what *values holds is the default.
