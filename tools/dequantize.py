@@ -10,7 +10,10 @@ import json
 import pathlib
 import sys
 
-import numpy as np
+try:
+    import numpy as np
+except ModuleNotFoundError:
+    sys.exit(f"{__doc__}\ndequantize.py: numpy is missing: pip install numpy")
 
 DTYPES = {"F32": "<f4", "F16": "<f2", "BF16": "<u2", "I8": "i1", "U8": "u1"}
 

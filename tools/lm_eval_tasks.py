@@ -5,18 +5,23 @@ For tools that compare Octet with it; needs PyPI lm-eval==0.4.13, transformers a
 import contextlib
 import os
 import pathlib
+import sys
 import tempfile
 import time
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_OFFLINE="1", TRANSFORMERS_VERBOSITY="error",
                   HF_DATASETS_DISABLE_PROGRESS_BARS="1", TOKENIZERS_PARALLELISM="false")
 
-import datasets
-import lm_eval
-import lm_eval.tasks
-import torch
-import transformers
-from lm_eval.models.huggingface import HFLM
+try:
+    import datasets
+    import lm_eval
+    import lm_eval.tasks
+    import torch
+    import transformers
+    from lm_eval.models.huggingface import HFLM
+except ModuleNotFoundError as e:
+    sys.exit(f"{pathlib.Path(sys.argv[0]).name}: {e.name} is missing: pip install lm-eval==0.4.13"
+             " transformers torch")
 
 # The file in the layout of the harness's dataset, the split that its task evaluates, and the task.
 TASKS = {

@@ -22,9 +22,15 @@ static void loop(void) {
   uint32_t i = LOOPS;
   __asm volatile(".syntax unified\n1: subs %0, #1\n bne 1b" : "+l"(i) : : "cc");
 }
-static void init(void) { m_init(&context); }
-static void step(void) { m_step(&context, frame); }
-static void read(void) { m_read(&context, logits); }
+static void init(void) {
+  m_init(&context);
+}
+static void step(void) {
+  m_step(&context, frame);
+}
+static void read(void) {
+  m_read(&context, logits);
+}
 
 __attribute__((noinline)) static uint32_t ticks_of(void (*volatile f)(void)) {
   uint32_t before;

@@ -26,5 +26,5 @@ static void fault(void) {
 
 /* Stack, reset, NMI and the faults. Nothing enables interrupts. */
 __attribute__((section(".vectors"), used)) static const void* const vectors[16] = {
-    stack_end, (const void*)start, (const void*)fault, (const void*)fault,
+    stack_end,          (const void*)start, (const void*)fault, (const void*)fault,
     (const void*)fault, (const void*)fault, (const void*)fault, (const void*)fault};
