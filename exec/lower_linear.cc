@@ -149,17 +149,22 @@ class LinearLowering : private NodeLowering {
       }
       a.bias = memory->bias->empty() ? nullptr : memory->bias->data();
       a.y = y.floats < 0 ? f.logits : Floats(f, y);
-      // A prompt's codes are prepared anew for each task: few tasks, but enough that a thread which
-      // others slow down has less to do. Sums of codes are exact, whatever the partition; those of
-      // floats need not be, and theirs must not depend on the threads.
+      // The codes of several tokens are prepared anew for each task: few tasks, but enough that a
+      // thread which others slow down has less to do. Sums of codes are exact, whatever the
+      // partition; those of floats need not be, and theirs must not depend on the threads.
       const int64_t tasks = f.pool->threads() == 1 ? 1 : int64_t{4} * f.pool->threads();
       const int64_t share = CeilDiv(CeilDiv(a.N, tasks), kPanelRows) * kPanelRows;
-      const int64_t block = f.decode ? one : codes ? std::max(many, share) : many;
+      const bool several_codes = f.T > 1 && codes;
+      const int64_t block = several_codes ? std::max(many, share) : f.decode ? one : many;
+      // They are exact whatever the kernel, too: streams that decode together take that of a prompt
+      // where it accepts so few tokens, and so does a prompt.
+      const bool few = several_codes ? choice.prefill->why_not(a) != nullptr : f.decode;
+      const Kernel<LinearArgs>& kernel = few ? *choice.decode : *choice.prefill;
       f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
         LinearArgs part = a;
         part.n_begin = task * block;
         part.n_end = std::min(a.N, part.n_begin + block);
-        choice.For(f).run(part, Scratch(f, worker));
+        kernel.run(part, Scratch(f, worker));
       });
     });
   }

@@ -8,8 +8,7 @@
 //   kTokens, kPanelsI8    tile of prefill: as many sums as the registers hold
 //   kTokensI4, kPanelsI4  the same of 4-bit codes, with as many Parts
 //   kColumnsI4            columns whose products with 4-bit codes Parts may hold, a multiple of 8;
-//   0:
-//                         any number
+//                         0: any number
 //   kOffset8              what LoadI8 leaves added to a code: 128, or 0 where it is taken off
 //   Parts                 sums of 4-bit codes times x: Sums, or what AddParts(sums, parts) adds to
 //                         them where kColumnsI4 is not 0
@@ -46,21 +45,21 @@ inline int32_t SumOfCodes(const int8_t* x, int64_t n) {
   return sum;
 }
 
-// For one token, which waits for memory: asks for the lines of each panel some way ahead, which the
-// processor does not do by itself beyond the end of a page.
+// Asks for the lines of each panel at `byte`, beyond what is being read: the processor by itself
+// stops at the end of a page, and while tokens go over panels in cache it does not begin the next.
 template <int kPanels>
 inline void PrefetchPanels(const uint8_t* const* panel, int64_t byte) {
-  constexpr int64_t kAhead = 2048;
 #pragma GCC unroll 16
   for (int p = 0; p < kPanels; ++p) {
-    __builtin_prefetch(panel[p] + byte + kAhead);
+    __builtin_prefetch(panel[p] + byte);
   }
 }
 
-// kTokens tokens by kPanels panels of 8-bit codes. out: [kTokens, kPanels, 16].
-template <class I, int kTokens, int kPanels>
+// kTokens tokens by kPanels panels of 8-bit codes. kFetch: lines are fetched, `ahead` bytes of what
+// is read. out: [kTokens, kPanels, 16].
+template <class I, int kTokens, int kPanels, bool kFetch>
 void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, const int32_t* x_sum,
-            int32_t* out) {
+            int64_t ahead, int32_t* out) {
   constexpr int kVectors = kPanels * 16 / I::kRows;
   typename I::Sums sums[kTokens][kVectors];
 #pragma GCC unroll 16
@@ -72,7 +71,7 @@ void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, c
   }
   for (int64_t k = 0; k < columns; k += 4) {
     typename I::Codes codes[kVectors];
-    if constexpr (kTokens == 1) PrefetchPanels<kPanels>(panel, k * 16);
+    if constexpr (kFetch) PrefetchPanels<kPanels>(panel, k * 16 + ahead);
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       const int row = v * I::kRows % 16;
@@ -98,14 +97,14 @@ void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, c
 
 // Adds the products of columns [begin, end) to `parts`: 4-bit codes of kTokens tokens by kPanels
 // panels.
-template <class I, int kTokens, int kPanels, int kVectors = kPanels * 16 / I::kRows>
+template <class I, int kTokens, int kPanels, bool kFetch, int kVectors = kPanels * 16 / I::kRows>
 inline __attribute__((always_inline)) void DotColumnsI4(const TokenCodes& x,
                                                         const uint8_t* const* panel, int64_t begin,
-                                                        int64_t end,
+                                                        int64_t end, int64_t ahead,
                                                         typename I::Parts (*parts)[kVectors]) {
   for (int64_t k = begin; k < end; k += 8) {
     typename I::Codes low[kVectors], high[kVectors];
-    if constexpr (kTokens == 1) PrefetchPanels<kPanels>(panel, k * 8);
+    if constexpr (kFetch) PrefetchPanels<kPanels>(panel, k * 8 + ahead);
 #pragma GCC unroll 16
     for (int v = 0; v < kVectors; ++v) {
       const int row = v * I::kRows % 16;
@@ -124,9 +123,9 @@ inline __attribute__((always_inline)) void DotColumnsI4(const TokenCodes& x,
 }
 
 // The same for 4-bit codes with multipliers [groups, 16] of each panel.
-template <class I, int kTokens, int kPanels>
+template <class I, int kTokens, int kPanels, bool kFetch>
 void TileI4(const TokenCodes& x, const uint8_t* const* panel, const uint8_t* const* multipliers,
-            int64_t columns, int64_t group, const Corrections& x_sum, int32_t* out) {
+            int64_t columns, int64_t group, const Corrections& x_sum, int64_t ahead, int32_t* out) {
   static_assert(I::kColumnsI4 % 8 == 0);
   constexpr int kVectors = kPanels * 16 / I::kRows;
   typename I::Sums total[kTokens][kVectors];
@@ -148,7 +147,7 @@ void TileI4(const TokenCodes& x, const uint8_t* const* panel, const uint8_t* con
       }
     }
     if constexpr (I::kColumnsI4 == 0) {
-      DotColumnsI4<I, kTokens, kPanels>(x, panel, g * group, end, sums);
+      DotColumnsI4<I, kTokens, kPanels, kFetch>(x, panel, g * group, end, ahead, sums);
     } else {
       for (int64_t k = g * group; k < end; k += I::kColumnsI4) {
         typename I::Parts parts[kTokens][kVectors];
@@ -160,7 +159,7 @@ void TileI4(const TokenCodes& x, const uint8_t* const* panel, const uint8_t* con
           }
         }
         const int64_t next = k + I::kColumnsI4 < end ? k + I::kColumnsI4 : end;
-        DotColumnsI4<I, kTokens, kPanels>(x, panel, k, next, parts);
+        DotColumnsI4<I, kTokens, kPanels, kFetch>(x, panel, k, next, ahead, parts);
 #pragma GCC unroll 16
         for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 16
@@ -282,7 +281,8 @@ class PanelLinear : private PanelProblem<I> {
   }
 
  private:
-  static constexpr int kDecodePanels = 4;  // as many streams through memory
+  static constexpr int kDecodePanels = 4;          // as many streams through memory
+  static constexpr int64_t kBytesInFlight = 8192;  // of all of them
 
   PanelLinear(const LinearArgs& a, int8_t* scratch) : Problem(a, scratch) {
     x_ = {static_cast<const int8_t*>(a.x), a.K};
@@ -324,10 +324,10 @@ class PanelLinear : private PanelProblem<I> {
   template <int kTokens, int kPanels, bool kI4>
   void Tokens(int64_t p, int64_t stride) const {
     int64_t t = 0;
-    for (; t + kTokens <= a_.M; t += kTokens) {
-      Tile<kTokens, kPanels, kI4>(t, p, stride);
+    for (; t + kTokens < a_.M; t += kTokens) {
+      Tile<kTokens, kPanels, kI4, false>(t, p, stride);
     }
-    Rest<kTokens - 1, kPanels, kI4>(t, p, stride);
+    Rest<kTokens, kPanels, kI4>(t, p, stride);
   }
 
   // The last a_.M - t <= kTokens tokens.
@@ -342,7 +342,9 @@ class PanelLinear : private PanelProblem<I> {
     }
   }
 
-  template <int kTokens, int kPanels, bool kI4>
+  // A tile that holds all tokens waits for memory and fetches what it reads soon; of several the
+  // last (kFetch) fetches the panels that come next.
+  template <int kTokens, int kPanels, bool kI4, bool kFetch = true>
   void Tile(int64_t t, int64_t p, int64_t stride) const {
     alignas(64) int32_t sums[kTokens * kPanels * 16];
     const uint8_t* panel[kPanels];
@@ -353,11 +355,12 @@ class PanelLinear : private PanelProblem<I> {
     }
     const TokenCodes x{x_.x + t * x_.stride, x_.stride};
     const int32_t* x_sum = x_sums_ + t * groups_;
+    const int64_t ahead = a_.M == kTokens ? kBytesInFlight / kPanels : this->panel_bytes_;
     if constexpr (kI4) {
-      TileI4<I, kTokens, kPanels>(x, panel, multipliers, columns_, a_.w.group, {x_sum, groups_},
-                                  sums);
+      TileI4<I, kTokens, kPanels, kFetch>(x, panel, multipliers, columns_, a_.w.group,
+                                          {x_sum, groups_}, ahead, sums);
     } else {
-      TileI8<I, kTokens, kPanels>(x, panel, columns_, x_sum, sums);
+      TileI8<I, kTokens, kPanels, kFetch>(x, panel, columns_, x_sum, ahead, sums);
     }
     for (int i = 0; i < kTokens; ++i) {
       for (int j = 0; j < kPanels; ++j) {

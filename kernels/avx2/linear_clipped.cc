@@ -98,11 +98,12 @@ class ClippedLinear : private PanelProblem<Avx2> {
     }
     for (int64_t p = FirstPanel(); p < LastPanel(); ++p) {
       int64_t t = 0;
-      for (; t + kTokens <= count; t += kTokens) {
-        Tile<kTokens>(t0, t, p);
+      for (; t + kTokens < count; t += kTokens) {
+        Tile<kTokens, false>(t0, t, p);
       }
-      if (count - t == 2) Tile<2>(t0, t, p);
-      if (count - t == 1) Tile<1>(t0, t, p);
+      if (count - t == 3) Tile<3, true>(t0, t, p);
+      if (count - t == 2) Tile<2, true>(t0, t, p);
+      if (count - t == 1) Tile<1, true>(t0, t, p);
     }
     return true;
   }
@@ -209,13 +210,17 @@ class ClippedLinear : private PanelProblem<Avx2> {
     return true;
   }
 
-  // Adds the products of kCount tokens of a block from t on: kUsed words of a step.
-  template <int kCount, int kUsed>
+  // Adds the products of kCount tokens of a block from t on: kUsed words of a step. kFetch:
+  // fetches the same of the next panel.
+  template <int kCount, int kUsed, bool kFetch>
   inline __attribute__((always_inline)) void AddStep(const uint8_t* panel, int64_t t, int64_t step,
                                                      __m256i (*sums)[kVectors]) const {
     __m256i codes[kUsed][kVectors];
 #pragma GCC unroll 3
     for (int j = 0; j < kUsed; ++j) {
+      if constexpr (kFetch) {
+        __builtin_prefetch(panel + panel_bytes_ + (step * kStep + 4 * j) * 16);
+      }
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) {
         codes[j][v] = Avx2::Load(panel + (step * kStep + 4 * j) * 16 + v * 32);
@@ -242,7 +247,8 @@ class ClippedLinear : private PanelProblem<Avx2> {
     }
   }
 
-  template <int kCount>
+  // The last tile of a block (kFetch) fetches the next panel.
+  template <int kCount, bool kFetch>
   __attribute__((noinline)) void Tile(int64_t t0, int64_t t, int64_t p) const {
     const uint8_t* panel = Panel(p);
     __m256i sums[kCount][kVectors];
@@ -252,10 +258,10 @@ class ClippedLinear : private PanelProblem<Avx2> {
     }
     const int64_t whole = columns_ / kStep;
     for (int64_t step = 0; step < whole; ++step) {
-      AddStep<kCount, kWords>(panel, t, step, sums);
+      AddStep<kCount, kWords, kFetch>(panel, t, step, sums);
     }
-    if (columns_ % kStep == 8) AddStep<kCount, 2>(panel, t, whole, sums);
-    if (columns_ % kStep == 4) AddStep<kCount, 1>(panel, t, whole, sums);
+    if (columns_ % kStep == 8) AddStep<kCount, 2, kFetch>(panel, t, whole, sums);
+    if (columns_ % kStep == 4) AddStep<kCount, 1, kFetch>(panel, t, whole, sums);
 #pragma GCC unroll 3
     for (int i = 0; i < kCount; ++i) {
       for (int64_t j = begin_[t + i]; j < begin_[t + i + 1]; ++j) {
