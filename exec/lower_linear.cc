@@ -156,9 +156,10 @@ class LinearLowering : private NodeLowering {
       const int64_t share = CeilDiv(CeilDiv(a.N, tasks), kPanelRows) * kPanelRows;
       const bool several_codes = f.T > 1 && codes;
       const int64_t block = several_codes ? std::max(many, share) : f.decode ? one : many;
-      // They are exact whatever the kernel, too: streams that decode together take that of a prompt
-      // where it accepts so few tokens, and so does a prompt.
-      const bool few = several_codes ? choice.prefill->why_not(a) != nullptr : f.decode;
+      // They are exact whatever the kernel, too: streams that decode together take that of a
+      // prompt, unless it refuses so few tokens; a short prompt likewise.
+      const bool refused = f.T <= kMaxStreams && choice.prefill->why_not(a) != nullptr;
+      const bool few = several_codes ? refused : f.decode;
       const Kernel<LinearArgs>& kernel = few ? *choice.decode : *choice.prefill;
       f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
         LinearArgs part = a;

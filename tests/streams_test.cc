@@ -1,5 +1,7 @@
-// Contract: streams of the shipped models that decode together (Session::FeedEach) get the bits of
-// decoding alone, whatever text each has read, for one thread and for two.
+// Contracts: streams of the shipped models that decode together (Session::FeedEach) get the bits of
+// decoding alone, whatever text each has read, for one thread and for two. So do streams of a
+// quantized model, whose linears then run in kernels for many tokens, on every ISA, for numbers
+// around the least that these kernels accept.
 #include <algorithm>
 #include <memory>
 #include <span>
@@ -9,6 +11,10 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "exec/program.h"
+#include "kernels/isa.h"
+#include "quant/passes_testing.h"
+#include "quant/recipe.h"
 #include "runtime/model.h"
 #include "runtime/session.h"
 #include "tests/models.h"
@@ -53,6 +59,49 @@ TEST_P(StreamsTest, DecodeTogetherAsAlone) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Models, StreamsTest, testing::Values(kBooksModel, kBooksMamba1));
+
+class CodesOfStreamsTest : public testing::TestWithParam<const char*> {};
+
+TEST_P(CodesOfStreamsTest, DecodeTogetherAsAloneOnEveryIsa) {
+  const RandomModel model = MakeRandomModel(SmallConfig(1), 3);
+  const auto vocab = static_cast<size_t>(model.graph.vocab_rows);
+  Json options = Json::MakeObject();
+  if (std::string(GetParam()) != "w8a8-dynamic") options.Set("head", "i8a8");
+  const auto run = PlanRecipeNamed(GetParam(), options, Family::kMamba2);
+  ASSERT_TRUE(run.ok()) << run.status().message();
+  ThreadPool pool(2);
+  const TokenDataset text{{RandomTokens(200, model.graph.vocab_rows, 4)}};
+  const auto q = Quantize(*run, model.graph, model.weights, text, Json(), &pool, {});
+  ASSERT_TRUE(q.ok()) << q.status().message();
+  for (const std::string& isa : AvailableIsas()) {
+    ASSERT_TRUE(ForceIsa(isa).ok());
+    const auto program = Program::Lower(q->graph, q->weights, {AllowedIsas(), false});
+    ASSERT_TRUE(program.ok()) << program.status().message();
+    ProgramWorkspace workspace(&pool);
+    for (const size_t streams : {2, 3, 4, 15, 16, 19}) {
+      std::vector<State> together(streams, State(q->graph)), alone = together;
+      std::vector<State*> states;
+      for (State& state : together) {
+        states.push_back(&state);
+      }
+      std::vector<float> logits(streams * vocab), last(vocab);
+      for (uint64_t step = 0; step < 3; ++step) {
+        const auto ids = RandomTokens(static_cast<int64_t>(streams), model.graph.vocab_rows, step);
+        ASSERT_TRUE((*program)->RunEach(ids, states, &workspace, logits).ok());
+        for (size_t i = 0; i < streams; ++i) {
+          ASSERT_TRUE((*program)->RunForLast({&ids[i], 1}, &alone[i], &workspace, last).ok());
+          EXPECT_TRUE(std::ranges::equal(last, std::span(logits).subspan(i * vocab, vocab)))
+              << isa << ": stream " << i << " of " << streams << ", step " << step;
+          EXPECT_TRUE(alone[i] == together[i]) << isa << ": " << i;
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(ForceIsa("native").ok());
+}
+
+INSTANTIATE_TEST_SUITE_P(Recipes, CodesOfStreamsTest,
+                         testing::Values("ssdi8-plus-w8a8", "ssdi8-plus-w4a8", "w8a8-dynamic"));
 
 }  // namespace
 }  // namespace octet
