@@ -156,11 +156,14 @@ class LinearLowering : private NodeLowering {
       const int64_t share = CeilDiv(CeilDiv(a.N, tasks), kPanelRows) * kPanelRows;
       const bool several_codes = f.T > 1 && codes;
       const int64_t block = several_codes ? std::max(many, share) : f.decode ? one : many;
-      // They are exact whatever the kernel, too: streams that decode together take that of a
-      // prompt, unless it refuses so few tokens; a short prompt likewise.
-      const bool refused = f.T <= kMaxStreams && choice.prefill->why_not(a) != nullptr;
-      const bool few = several_codes ? refused : f.decode;
-      const Kernel<LinearArgs>& kernel = few ? *choice.decode : *choice.prefill;
+      // Sums of codes are exact whatever the kernel, too: streams that decode together, and short
+      // prompts, take the kernel for many tokens unless it refuses so few. No kernel refuses more
+      // than kMaxStreams, for which Pick books the scratch of the other.
+      const auto accepts = [&] {
+        return f.T > kMaxStreams || choice.prefill->why_not(a) == nullptr;
+      };
+      const bool for_many = several_codes ? accepts() : !f.decode;
+      const Kernel<LinearArgs>& kernel = for_many ? *choice.prefill : *choice.decode;
       f.pool->For(CeilDiv(a.N, block), [&](int64_t task, int worker) {
         LinearArgs part = a;
         part.n_begin = task * block;

@@ -69,7 +69,8 @@ class NodeLowering {
   }
 
   // Picks for `args` with 1 and with many tokens in `tokens`, a field of Args; books the kernels'
-  // scratch and `extra` bytes after it, which start at extra_offset_.
+  // scratch, of that for one token for kMaxStreams of them, and `extra` bytes after it, which start
+  // at extra_offset_.
   template <class Args>
   KernelChoice<Args> Pick(Args args, int64_t Args::*tokens, int64_t many, int64_t extra = 0) {
     KernelChoice<Args> choice{};

@@ -64,7 +64,7 @@ struct LowerOptions {
 // do not depend on the number of threads.
 class Program {
  public:
-  // Chooses a kernel for every node, once for decode (one token) and once for prefill. Values at
+  // Chooses kernels for every node, once for decode (one token) and once for prefill. Values at
   // encoded sites become int8 codes; what consumes codes reads them, what cannot gets them decoded.
   // An int8 or int4 weight is multiplied with codes where its input has them with one scale for a
   // whole token, else with floats. Weights are not copied: their owners are kept. kUnsupported when

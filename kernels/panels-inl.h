@@ -55,8 +55,8 @@ inline void PrefetchPanels(const uint8_t* const* panel, int64_t byte) {
   }
 }
 
-// kTokens tokens by kPanels panels of 8-bit codes. kFetch: lines are fetched, `ahead` bytes of what
-// is read. out: [kTokens, kPanels, 16].
+// kTokens tokens by kPanels panels of 8-bit codes. kFetch: lines `ahead` bytes beyond
+// what is read are fetched. out: [kTokens, kPanels, 16].
 template <class I, int kTokens, int kPanels, bool kFetch>
 void TileI8(const TokenCodes& x, const uint8_t* const* panel, int64_t columns, const int32_t* x_sum,
             int64_t ahead, int32_t* out) {
@@ -282,7 +282,7 @@ class PanelLinear : private PanelProblem<I> {
 
  private:
   static constexpr int kDecodePanels = 4;          // as many streams through memory
-  static constexpr int64_t kBytesInFlight = 8192;  // of all of them
+  static constexpr int64_t kBytesInFlight = 8192;  // of all panels of a tile
 
   PanelLinear(const LinearArgs& a, int8_t* scratch) : Problem(a, scratch) {
     x_ = {static_cast<const int8_t*>(a.x), a.K};

@@ -1,4 +1,4 @@
-// Typed kernel lists; which kernel runs is decided once, when a program is lowered.
+// Typed kernel lists; which kernels a step may run is decided once, when a program is lowered.
 #ifndef OCTET_KERNELS_TABLE_H_
 #define OCTET_KERNELS_TABLE_H_
 

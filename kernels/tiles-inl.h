@@ -112,16 +112,16 @@ class TileLinear : private PanelProblem<I> {
   }
 
   // Tiles 0 .. 3: sums of blocks x[0], x[1] (from the same column on) by codes[0], codes[1].
-  // Meanwhile kPanels times `fetch` lines are fetched for each tile of columns, from `next` on.
+  // Meanwhile kPanels times `lines` lines are fetched for each tile of columns, from `next` on.
   template <int kBlocks, int kPanels>
   void Multiply(const int8_t* const (&x)[2], const uint8_t* const (&codes)[2], int64_t tiles,
-                const uint8_t* next, int64_t fetch) const {
+                const uint8_t* next, int64_t lines) const {
     T::template Zero<0>();
     if constexpr (kPanels == 2) T::template Zero<1>();
     if constexpr (kBlocks == 2) T::template Zero<2>();
     if constexpr (kBlocks == 2 && kPanels == 2) T::template Zero<3>();
     for (int64_t i = 0; i < tiles; ++i) {
-      for (int64_t line = 0; line < kPanels * fetch; ++line, next += 64) {
+      for (int64_t line = 0; line < kPanels * lines; ++line, next += 64) {
         __builtin_prefetch(next);
       }
       T::template Load<4>(x[0] + i * kPanelColumns, columns_);
@@ -139,10 +139,10 @@ class TileLinear : private PanelProblem<I> {
     }
   }
 
-  // Lines of panels p + kPanels, ... that the products of the last block fetch with each tile of
-  // columns, as in kernels/panels-inl.h.
-  int64_t Fetch(int64_t last_token) const {
-    if (last_token < a_.M) return 0;
+  // Lines of one of the next panels that a block fetches with each tile of columns, for the reason
+  // that kernels/panels-inl.h gives: none before the last block, which ends at token `end`.
+  int64_t LinesAhead(int64_t end) const {
+    if (end < a_.M) return 0;
     return (a_.w.dtype == DType::kI4 ? kTileBytes / 2 : kTileBytes) / 64;
   }
 
@@ -166,7 +166,7 @@ class TileLinear : private PanelProblem<I> {
     Sums<kBlocks, kPanels> sums;
     Multiply<kBlocks, kPanels>(
         {Block(t), Block(t + kTokens)}, {this->Panel(p), this->Panel(p + kPanels - 1)},
-        columns_ / kPanelColumns, this->Panel(p + kPanels), Fetch(t + kBlocks * kTokens));
+        columns_ / kPanelColumns, this->Panel(p + kPanels), LinesAhead(t + kBlocks * kTokens));
     StoreSums(&sums);
     const int64_t tokens = kBlocks * kTokens < a_.M - t ? kBlocks * kTokens : a_.M - t;
     for (int64_t i = 0; i < tokens; ++i) {
@@ -193,7 +193,7 @@ class TileLinear : private PanelProblem<I> {
       Multiply<kBlocks, kPanels>({Block(t) + begin, Block(t + kTokens) + begin},
                                  {codes, codes + widened_tiles_ * kTileBytes}, tiles,
                                  this->Panel(p + kPanels) + kPanels * begin * 8,
-                                 Fetch(t + kBlocks * kTokens));
+                                 LinesAhead(t + kBlocks * kTokens));
       StoreSums(&sums);
       before += tiles;
       for (int j = 0; j < kPanels; ++j) {

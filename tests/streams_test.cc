@@ -1,7 +1,7 @@
 // Contracts: streams of the shipped models that decode together (Session::FeedEach) get the bits of
 // decoding alone, whatever text each has read, for one thread and for two. So do streams of a
-// quantized model, whose linears then run in kernels for many tokens, on every ISA, for numbers
-// around the least that these kernels accept.
+// quantized model on every ISA, for numbers around the least that kernels for many tokens accept,
+// whether or not these differ from the kernels for one; on AVX2 they do.
 #include <algorithm>
 #include <memory>
 #include <span>
@@ -63,7 +63,9 @@ INSTANTIATE_TEST_SUITE_P(Models, StreamsTest, testing::Values(kBooksModel, kBook
 class CodesOfStreamsTest : public testing::TestWithParam<const char*> {};
 
 TEST_P(CodesOfStreamsTest, DecodeTogetherAsAloneOnEveryIsa) {
-  const RandomModel model = MakeRandomModel(SmallConfig(1), 3);
+  Mamba2Config config = SmallConfig(1);
+  config.vocab_rows = 540;  // parts of 512 rows and 28
+  const RandomModel model = MakeRandomModel(config, 3);
   const auto vocab = static_cast<size_t>(model.graph.vocab_rows);
   Json options = Json::MakeObject();
   if (std::string(GetParam()) != "w8a8-dynamic") options.Set("head", "i8a8");
@@ -77,6 +79,10 @@ TEST_P(CodesOfStreamsTest, DecodeTogetherAsAloneOnEveryIsa) {
     ASSERT_TRUE(ForceIsa(isa).ok());
     const auto program = Program::Lower(q->graph, q->weights, {AllowedIsas(), false});
     ASSERT_TRUE(program.ok()) << program.status().message();
+    const bool differ = std::ranges::any_of((*program)->Kernels(), [](const StepKernels& s) {
+      return s.decode.starts_with("linear/") && s.decode != s.prefill;
+    });
+    EXPECT_TRUE(differ || isa != "avx2" || std::string(GetParam()).ends_with("w4a8"));
     ProgramWorkspace workspace(&pool);
     for (const size_t streams : {2, 3, 4, 15, 16, 19}) {
       std::vector<State> together(streams, State(q->graph)), alone = together;

@@ -34,7 +34,7 @@ class CountInstructionsTest(unittest.TestCase):
     def test_counts_tokens_only(self):
         loading, token = 123456, 500
         for test, (streams, low, high) in counter.TESTS.items():
-            each = 17 if streams == 16 else 1  # tokens of a step: one stream alone runs, too
+            each = streams + 1 if streams > 1 else 1  # tokens of a step: one stream alone runs, too
             few, many = (loading + counter.RUNS * tokens * each * token for tokens in (low, high))
             self.assertEqual(counter.per_token(test, few, many), token)
 

@@ -53,8 +53,8 @@ class PairLinear : private PanelProblem<Dotprod> {
   template <bool kI4>
   void Tokens(int64_t p) const {
     int64_t t = 0;
-    for (; t + 2 * kPairs <= a_.M; t += 2 * kPairs) {
-      Tile<kPairs, kI4>(t, p);
+    for (; t + 2 * kPairs < a_.M; t += 2 * kPairs) {
+      Tile<kPairs, kI4, false>(t, p);
     }
     Rest<kPairs, kI4>(t, p);
   }
@@ -64,7 +64,7 @@ class PairLinear : private PanelProblem<Dotprod> {
   void Rest(int64_t t, int64_t p) const {
     if constexpr (kCount > 0) {
       if (a_.M - t > 2 * (kCount - 1)) {
-        Tile<kCount, kI4>(t, p);
+        Tile<kCount, kI4, true>(t, p);
       } else {
         Rest<kCount - 1, kI4>(t, p);
       }
@@ -95,19 +95,20 @@ class PairLinear : private PanelProblem<Dotprod> {
     return int32x4_t{one, other, one, other};
   }
 
-  // Tokens [t, t + 2 * kCount) by panel p; a last token beyond M is zeros and has no output.
-  template <int kCount, bool kI4>
+  // Tokens [t, t + 2 * kCount) by panel p; a last token beyond M is zeros and has no output. The
+  // last tile (kFetch) fetches the next panel, see kernels/panels-inl.h.
+  template <int kCount, bool kI4, bool kFetch>
   void Tile(int64_t t, int64_t p) const {
     int32_t acc[2 * kCount][16];
-    Rows<kCount, kI4>(t, p, 0, acc);
-    Rows<kCount, kI4>(t, p, 8, acc);
+    Rows<kCount, kI4, kFetch>(t, p, 0, acc);
+    Rows<kCount, kI4, false>(t, p, 8, acc);
     for (int64_t i = 0; i < 2 * kCount && t + i < a_.M; ++i) {
       Finish(t + i, p * 16, acc[i]);
     }
   }
 
   // Rows row .. row + 7 of the panel; row is 0 or 8.
-  template <int kCount, bool kI4>
+  template <int kCount, bool kI4, bool kFetch>
   void Rows(int64_t t, int64_t p, int row, int32_t (*acc)[16]) const {
     const uint8_t* panel = Panel(p) + row * 4;
     const int8_t* x = x_ + t * columns_;
@@ -131,6 +132,10 @@ class PairLinear : private PanelProblem<Dotprod> {
         }
       }
       for (int64_t k = begin; k < end; k += 8) {
+        if constexpr (kFetch) {
+          __builtin_prefetch(panel + panel_bytes_ + k * (kI4 ? 8 : 16));
+          if constexpr (!kI4) __builtin_prefetch(panel + panel_bytes_ + k * 16 + 64);
+        }
         uint8x16_t codes[4];
         Load<kI4>(panel, k, &codes[0], &codes[1]);
         Load<kI4>(panel + 16, k, &codes[2], &codes[3]);
